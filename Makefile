@@ -1,0 +1,76 @@
+# Works with nothing but Python (>= 3.10, with pip and venv) and make. `make` lists the targets.
+
+PYTHON ?= python3
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# Training and tests use small tensors: one thread per process is fastest.
+RUN_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+# The demo: each algorithm with each seed on the bundled data, then the table and the picture.
+DEMO_OUT        ?= runs/demo
+DEMO_ALGORITHMS ?= bc,omiga
+DEMO_SEEDS      ?= 0,1,2
+
+# Test processes side by side (0: everything in one process), and further arguments for pytest.
+JOBS        ?= 0
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test test-slow lint format bench clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# One stamp per set of extras; installed again only when the project's requirements change.
+# torch comes first, by its exact version, so that nothing else chooses another build of it.
+$(VENV)/torch.stamp: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.x")'
+	@echo "==> $(VENV): new environment with $$($(PYTHON) --version) and torch (once, minutes on a slow line)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) torch
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/torch.stamp pyproject.toml
+	@echo "==> $(VENV): omiga_torchrl with what the recipes need"
+	@$(PIP) -e ".[vmas,plot,recipes]"
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
+	@echo "==> $(VENV): omiga_torchrl with the test tools"
+	@$(PIP) -e ".[dev]"
+	@touch $(VENV)/demo.stamp $@
+
+venv: $(VENV)/dev.stamp ## make the development environment .venv
+
+demo: $(VENV)/demo.stamp ## train BC and OMIGA, 3 seeds each, on the bundled data; table and picture
+	$(RUN_ENV) $(PY) recipes/train.py -m algorithm=$(DEMO_ALGORITHMS) seed=$(DEMO_SEEDS) \
+	    task=vmas/navigation dataset=mixed out=$(DEMO_OUT)
+	$(RUN_ENV) $(PY) recipes/report.py runs=$(DEMO_OUT) out=$(DEMO_OUT)/report
+
+test: $(VENV)/dev.stamp ## run the fast tests and the examples in the docstrings
+	$(RUN_ENV) $(PY) -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+test-slow: $(VENV)/dev.stamp ## run the slow tests (minutes)
+	$(RUN_ENV) $(PY) -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(VENV)/dev.stamp ## check style, format and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(VENV)/dev.stamp ## repair what ruff can repair
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(VENV)/dev.stamp ## time a full update against the same maths in plain torch
+	$(RUN_ENV) $(PY) recipes/benchmark.py
+
+clean: ## remove builds and caches
+	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find omiga_torchrl recipes tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environment as well
+	rm -rf $(VENV)

@@ -1,0 +1,172 @@
+"""`DatasetCard`: everything that a number reported on a dataset depends on."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from dataclasses import asdict, dataclass, field, fields
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from omiga_torchrl.errors import DataError
+from omiga_torchrl.specs import TeamSpec
+
+CARD_FORMAT: Final = 1
+CARD_FILE: Final = "card.json"
+DATA_FILE: Final = "data.npz"
+
+
+@dataclass
+class BehaviourEntry:
+    """One policy that made part of the data. Returns are raw, per episode.
+
+    Attributes:
+        file: name of its checkpoint; ``"uniform"`` for random actions.
+        sha256: checksum of that file.
+        step: environment steps it was trained for.
+        stochastic_return: mean return when sampled, as it was for the data.
+        deterministic_return: mean return of its mode.
+        measured_episodes: episodes behind each of these means.
+        episodes: episodes it contributed to the data.
+    """
+
+    file: str
+    sha256: str
+    step: int
+    stochastic_return: float
+    deterministic_return: float
+    measured_episodes: int
+    episodes: int
+
+
+@dataclass
+class DatasetCard:
+    """What is in a dataset and where it comes from; stored beside it as ``card.json``.
+
+    Attributes:
+        name: e.g. ``"vmas/navigation/mixed"``.
+        task: task it was recorded on, for :func:`omiga_torchrl.envs.make_env`.
+        tier: how the behaviour policies were chosen.
+        transitions: joint transitions T.
+        episodes: episodes E; all of them are whole.
+        sizes: sizes of the team, as :meth:`TeamSpec.to_dict` gives them.
+        data_sha256: checksum of the data file.
+        reward_std: standard deviation of the stored rewards, which are raw.
+        behaviour_return: ``{"mean", "std"}`` of the episode returns in the data.
+        best_checkpoint_return: deterministic return of the best behaviour policy.
+        random_return: mean return of uniformly random actions.
+        behaviour: the policies that made the data.
+        task_kwargs: arguments of the task.
+        seeds: random seeds by what they seeded.
+        timeout_is_terminal: whether running out of time is stored as ``terminated``.
+        team_reward: how the agents' rewards became the team's.
+        action_convention: meaning of the actions.
+        library_versions: packages that made the data.
+        format: version of this layout.
+
+    Raises:
+        DataError: impossible values, all of them in one message.
+    """
+
+    name: str
+    task: str
+    tier: str
+    transitions: int
+    episodes: int
+    sizes: dict[str, Any]
+    data_sha256: str
+    reward_std: float
+    behaviour_return: dict[str, float]
+    best_checkpoint_return: float | None = None
+    random_return: float | None = None
+    behaviour: list[BehaviourEntry] = field(default_factory=list)
+    task_kwargs: dict[str, Any] = field(default_factory=dict)
+    seeds: dict[str, int] = field(default_factory=dict)
+    timeout_is_terminal: bool = False
+    team_reward: str = "mean"
+    action_convention: str = "as sent to the environment, one row per agent"
+    library_versions: dict[str, str] = field(default_factory=dict)
+    format: int = CARD_FORMAT
+
+    def __post_init__(self) -> None:
+        self.behaviour = [_entry(one) if isinstance(one, dict) else one for one in self.behaviour]
+        found = []
+        if self.format != CARD_FORMAT:
+            found.append(f"format is {self.format}, expected {CARD_FORMAT}")
+        if not 1 <= self.episodes <= self.transitions:
+            found.append(f"{self.episodes} episodes in {self.transitions} transitions")
+        if len(self.data_sha256) != 64:
+            found.append(f"data_sha256 is {self.data_sha256!r}, expected 64 hexadecimal digits")
+        if not (math.isfinite(self.reward_std) and self.reward_std >= 0):
+            found.append(f"reward_std is {self.reward_std}, expected a finite number >= 0")
+        if set(self.behaviour_return) != {"mean", "std"}:
+            found.append(f"behaviour_return has {sorted(self.behaviour_return)}, expected 'mean' and 'std'")
+        unknown = set(self.sizes) ^ {f.name for f in fields(TeamSpec)}
+        if unknown:
+            found.append(f"sizes lacks or has too much: {sorted(unknown)}")
+        if found:
+            raise DataError(f"DatasetCard {self.name!r}: {'; '.join(found)}.")
+
+    @property
+    def spec(self) -> TeamSpec:
+        """Sizes of the team."""
+        return TeamSpec(**self.sizes)
+
+    def to_json(self) -> str:
+        """The card as JSON text.
+
+        Raises:
+            ValueError: a value is NaN or infinite, which JSON has no word for.
+        """
+        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> DatasetCard:
+        """The card that :meth:`to_json` wrote.
+
+        Raises:
+            DataError: not JSON, or fields are missing or unknown.
+
+        Examples:
+            >>> from omiga_torchrl.data import bundled_datasets, find_dataset
+            >>> card = read_card(find_dataset(bundled_datasets()[0]))
+            >>> DatasetCard.from_json(card.to_json()) == card
+            True
+        """
+        try:
+            return cls(**json.loads(text))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise DataError(f"DatasetCard: cannot read the card: {error}. Was it edited by hand?") from error
+
+
+def _entry(values: dict[str, Any]) -> BehaviourEntry:
+    return BehaviourEntry(**values)
+
+
+def read_card(folder: str | Path) -> DatasetCard:
+    """The card of the dataset in `folder`.
+
+    Raises:
+        FileNotFoundError: the folder holds no card.
+        DataError: the card cannot be read.
+    """
+    path = Path(folder) / CARD_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"OfflineDataset: {path} does not exist; expected a folder with {CARD_FILE} and {DATA_FILE}. "
+            "Record one with recipes/record_dataset.py."
+        )
+    return DatasetCard.from_json(path.read_text())
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape the data."""
+    found = {"python": platform.python_version()}
+    for package in ("omiga-torchrl", "torch", "torchrl", "tensordict", "numpy", "vmas"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

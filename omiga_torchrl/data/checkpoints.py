@@ -1,0 +1,153 @@
+"""Behaviour policies on disk: small files that carry their own sizes and returns."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensordict.nn import ProbabilisticTensorDictSequential
+from torch import Tensor, nn
+from torchrl.envs.utils import ExplorationType
+
+from omiga_torchrl.data.recorder import record_episodes
+from omiga_torchrl.envs import isolated_random, make_env
+from omiga_torchrl.errors import DataError
+from omiga_torchrl.modules import make_actor
+from omiga_torchrl.specs import TeamSpec
+
+FORMAT_VERSION = 1
+
+
+@dataclass
+class BehaviourCheckpoint:
+    """What is known about a behaviour policy: how it was made and what it reaches.
+
+    Attributes:
+        task: task it was trained on.
+        task_kwargs: arguments of the task.
+        spec: sizes of the team, as :meth:`TeamSpec.to_dict` gives them.
+        hidden: hidden sizes of the policy network (tanh between them).
+        frames: environment steps it was trained for.
+        seed: seed of the training.
+        stochastic_return: mean raw episode return when actions are sampled.
+        stochastic_std: its standard deviation over episodes.
+        deterministic_return: mean raw episode return of the mode.
+        deterministic_std: its standard deviation over episodes.
+        episodes: episodes behind each of the two.
+        settings: settings of the training.
+    """
+
+    task: str
+    task_kwargs: dict[str, Any]
+    spec: dict[str, Any]
+    hidden: list[int]
+    frames: int = 0
+    seed: int = 0
+    stochastic_return: float = 0.0
+    stochastic_std: float = 0.0
+    deterministic_return: float = 0.0
+    deterministic_std: float = 0.0
+    episodes: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def behaviour_actor(spec: TeamSpec, hidden: list[int]) -> ProbabilisticTensorDictSequential:
+    """The network of behaviour policies: one MLP with tanh, shared by all agents."""
+    return make_actor(spec, hidden=hidden, activation=nn.Tanh, return_log_prob=True)
+
+
+def save_behaviour(
+    path: str | Path, policy: ProbabilisticTensorDictSequential, info: BehaviourCheckpoint
+) -> Path:
+    """Write a policy in half precision, atomically.
+
+    Args:
+        path: the ``.pt`` file.
+        policy: made by :func:`behaviour_actor`.
+        info: what is known about it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().half().cpu() for name, value in policy.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    torch.save({"format": FORMAT_VERSION, "info": asdict(info), "weights": weights}, partial)
+    os.replace(partial, path)
+    return path
+
+
+def read_behaviour(path: str | Path) -> tuple[BehaviourCheckpoint, dict[str, Tensor]]:
+    """The facts and the weights of a checkpoint.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: it was not written by :func:`save_behaviour`.
+    """
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT_VERSION:
+        raise DataError(
+            f"load_behaviour: {path} is not a behaviour checkpoint of format {FORMAT_VERSION}; "
+            "expected a file written by train_behaviour."
+        )
+    known = {f.name for f in fields(BehaviourCheckpoint)}
+    info = BehaviourCheckpoint(**{k: v for k, v in content["info"].items() if k in known})
+    return info, {name: value.float() for name, value in content["weights"].items()}
+
+
+def load_behaviour(path: str | Path) -> ProbabilisticTensorDictSequential:
+    """The policy of a checkpoint, ready to act.
+
+    It reads ``("agents", "observation")`` `[*B, N, O]` and writes
+    ``("agents", "action")``; whether it samples or takes its mode follows TorchRL's
+    exploration type.
+
+    Args:
+        path: a file written by :func:`save_behaviour`.
+
+    Examples:
+        >>> from omiga_torchrl.data import bundled_behaviours
+        >>> policy = load_behaviour(bundled_behaviours("vmas/navigation")[-1])
+        >>> policy.out_keys[-1]
+        ('agents', 'action_log_prob')
+    """
+    info, weights = read_behaviour(path)
+    policy = behaviour_actor(TeamSpec(**info.spec), list(info.hidden))
+    policy.load_state_dict(weights)
+    return policy.eval().requires_grad_(False)
+
+
+def measure_behaviour(path: str | Path, *, episodes: int = 256, seed: int = 12345) -> BehaviourCheckpoint:
+    """Play a checkpoint and give its facts with freshly measured returns.
+
+    The policy is the one on disk, so that rounding to half precision is measured too.
+
+    Args:
+        path: the checkpoint.
+        episodes: episodes for the sampled policy, and again for its mode.
+        seed: seed of the environment and of the sampled actions.
+    """
+    info, policy = read_behaviour(path)[0], load_behaviour(path)
+    for name, exploration in (
+        ("stochastic", ExplorationType.RANDOM),
+        ("deterministic", ExplorationType.DETERMINISTIC),
+    ):
+        with isolated_random(seed):
+            env = make_env(info.task, num_envs=min(episodes, 256), seed=seed, **info.task_kwargs)
+            returns = record_episodes(policy, env, episodes=episodes, exploration=exploration).returns()
+        setattr(info, f"{name}_return", float(returns.mean()))
+        setattr(info, f"{name}_std", float(returns.std()))
+    info.episodes = episodes
+    return info
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,27 @@
+"""Mixing local values of the agents into one of the team."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from omiga_torchrl.shapes import Float
+
+
+def mix_linearly(
+    local: Float[Tensor, "*batch agents"],
+    mixer_weight: Float[Tensor, "*batch agents"],
+    mixer_bias: Float[Tensor, "*batch"],
+) -> Float[Tensor, "*batch"]:
+    """``sum_i w_i(s) x_i + b(s)`` (OMIGA 2023, section 3.2); with w = 1, b = 0 it is VDN.
+
+    Args:
+        local: Q_i or V_i.
+        mixer_weight: w_i >= 0.
+        mixer_bias: b.
+
+    Examples:
+        >>> import torch
+        >>> mix_linearly(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 0.5]), torch.tensor(1.0))
+        tensor(5.)
+    """
+    return (mixer_weight * local).sum(-1) + mixer_bias

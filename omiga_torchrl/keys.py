@@ -1,0 +1,45 @@
+"""The default TensorDict keys of the library, in one place.
+
+Every loss takes them from here and lets users change them with ``set_keys``;
+environments, datasets and networks are built with the same names, so that
+parts fit together without any configuration.
+
+Shapes (``*B`` any batch dimensions, ``N`` agents, always at dimension -2)::
+
+    ("agents", "observation")   [*B, N, O]
+    ("agents", "action")        [*B, N, A]  (discrete: [*B, N], integers)
+    ("agents", "action_mask")   [*B, N, K]  True = legal
+    ("agents", "local_qvalue")  [*B, N, 1]
+    ("agents", "local_value")   [*B, N, 1]
+    ("agents", "mixer_weight")  [*B, N, 1]  >= 0
+    "mixer_bias"                [*B, 1]
+    "state"                     [*B, S]
+    "global_qvalue"             [*B, 1]
+    "global_value"              [*B, 1]
+    ("next", "reward"|"done"|"terminated"|"truncated")  [*B, 1], of the team
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "agents"
+
+OBSERVATION: Final = (GROUP, "observation")
+ACTION: Final = (GROUP, "action")
+ACTION_MASK: Final = (GROUP, "action_mask")
+LOCAL_QVALUE: Final = (GROUP, "local_qvalue")
+LOCAL_VALUE: Final = (GROUP, "local_value")
+MIXER_WEIGHT: Final = (GROUP, "mixer_weight")
+
+MIXER_BIAS: Final = "mixer_bias"
+STATE: Final = "state"
+GLOBAL_QVALUE: Final = "global_qvalue"
+GLOBAL_VALUE: Final = "global_value"
+
+REWARD: Final = "reward"
+DONE: Final = "done"
+TERMINATED: Final = "terminated"
+TRUNCATED: Final = "truncated"
+EPISODE: Final = "episode"
+EPISODE_RETURN: Final = "episode_reward"

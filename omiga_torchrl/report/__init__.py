@@ -1,0 +1,30 @@
+"""Reports: records of runs, statistics, a table and a picture."""
+
+from __future__ import annotations
+
+from omiga_torchrl.report.plots import plot_learning_curves
+from omiga_torchrl.report.records import Evaluation, Run, RunInfo, RunWriter, library_versions, load_runs
+from omiga_torchrl.report.statistics import (
+    interquartile_mean,
+    mean_confidence_interval,
+    stratified_bootstrap,
+)
+from omiga_torchrl.report.table import Row, format_table, table_rows
+from omiga_torchrl.report.writer import write_report
+
+__all__ = [
+    "Evaluation",
+    "Row",
+    "Run",
+    "RunInfo",
+    "RunWriter",
+    "format_table",
+    "interquartile_mean",
+    "library_versions",
+    "load_runs",
+    "mean_confidence_interval",
+    "plot_learning_curves",
+    "stratified_bootstrap",
+    "table_rows",
+    "write_report",
+]

@@ -1,0 +1,66 @@
+"""`write_report`: the table and the picture of a folder of runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from omiga_torchrl.report.plots import plot_learning_curves
+from omiga_torchrl.report.records import Run, load_runs
+from omiga_torchrl.report.table import NOTES, format_table, table_rows
+
+
+class ReportPaths(NamedTuple):
+    """What :func:`write_report` wrote.
+
+    Attributes:
+        markdown: the table with notes.
+        picture: the learning curves.
+    """
+
+    markdown: Path
+    picture: Path
+
+
+def write_report(root: str | Path, out: str | Path) -> ReportPaths:
+    """Writes ``report.md`` and ``report.png`` about all runs below ``root``.
+
+    Args:
+        root: folder of runs, written by :class:`RunWriter`.
+        out: folder to write to.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        FileNotFoundError: no runs below ``root``.
+        DataError: damaged records, or runs with different data under one name.
+        ImportError: matplotlib is not installed; the table is written nevertheless.
+    """
+    runs = load_runs(root)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    markdown = out / "report.md"
+    parts = [
+        *("# Results", format_table(table_rows(runs)), NOTES),
+        *("![Learning curves](report.png)", _settings(runs)),
+    ]
+    markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return ReportPaths(markdown, plot_learning_curves(runs, out / "report.png"))
+
+
+def _settings(runs: Sequence[Run]) -> str:
+    """What each algorithm was run with: once per distinct setting."""
+    lines = ["## Settings", ""]
+    seen: set[str] = set()
+    for run in runs:
+        info = run.info
+        settings = json.dumps(info.hyperparameters, sort_keys=True, default=str)
+        line = f"- **{info.algorithm}** on {info.task} / {info.dataset}: `{settings}`"
+        if line not in seen:
+            seen.add(line)
+            lines.append(line)
+    versions = sorted({f"{name} {version}" for run in runs for name, version in run.info.versions.items()})
+    return "\n".join([*lines, "", f"Versions: {', '.join(versions)}."])

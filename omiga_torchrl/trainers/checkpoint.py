@@ -1,0 +1,112 @@
+"""Checkpoint files: atomic, and loadable without unpickling code."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FORMAT = 1
+
+
+def save_checkpoint(
+    path: str | Path, trainer_state: Mapping[str, Any], *, step: int, metadata: Mapping[str, Any]
+) -> Path:
+    """Writes a checkpoint so that a crash leaves either the old file or the new one.
+
+    Args:
+        path: file to write.
+        trainer_state: ``state_dict`` of the trainer.
+        step: gradient steps done.
+        metadata: plain values, tensors or containers of them.
+
+    Returns:
+        The path.
+
+    Examples:
+        >>> folder = tempfile.mkdtemp()
+        >>> file = save_checkpoint(f"{folder}/a.pt", {}, step=3, metadata={})
+        >>> load_checkpoint(file)["step"]
+        3
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"format": FORMAT, "step": step, "metadata": dict(metadata), "trainer": dict(trainer_state)}
+    # A temporary file in the same folder: renaming is atomic only within a file system.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def load_checkpoint(path: str | Path, **kwargs: Any) -> dict[str, Any]:
+    """The content of a checkpoint: ``format``, ``step``, ``metadata`` and ``trainer``.
+
+    Args:
+        path: file written by :func:`save_checkpoint`.
+        kwargs: for :func:`torch.load`; ``weights_only=True`` and ``map_location="cpu"`` by default.
+
+    Raises:
+        FileNotFoundError: there is no such file; the message lists the checkpoints beside it.
+        ValueError: the file is no checkpoint of this library, or one of a newer format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        beside = sorted(other.name for other in path.parent.glob("*.pt")) if path.parent.is_dir() else []
+        raise FileNotFoundError(
+            f"load_checkpoint: no file {path}; found {', '.join(beside) or 'no *.pt'} in {path.parent}."
+        )
+    content = torch.load(path, **{"weights_only": True, "map_location": "cpu", **kwargs})
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise ValueError(
+            f"load_checkpoint: {path} has format {found!r}; expected {FORMAT}. It was written by another "
+            f"program or version."
+        )
+    return dict(content)
+
+
+def latest_checkpoint(folder: str | Path) -> Path | None:
+    """The checkpoint of the most steps in ``folder``, or ``None``.
+
+    Args:
+        folder: where a :class:`CheckpointHook` wrote.
+    """
+    found = checkpoints(folder)
+    return found[-1] if found else None
+
+
+def checkpoints(folder: str | Path) -> list[Path]:
+    """The checkpoints in ``folder``, by step."""
+    files = {path: re.fullmatch(r"step_(\d+)\.pt", path.name) for path in Path(folder).glob("step_*.pt")}
+    return sorted((path for path, match in files.items() if match), key=lambda path: int(path.stem[5:]))
+
+
+def sampler_state(replay_buffer: Any) -> dict[str, Any]:
+    """The state of a buffer's sampler and generator, without its data."""
+    generator = getattr(replay_buffer, "_rng", None)
+    return {
+        "sampler": dict(replay_buffer.sampler.state_dict()),
+        "generator": None if generator is None else generator.get_state(),
+    }
+
+
+def set_sampler_state(replay_buffer: Any, state: Mapping[str, Any]) -> None:
+    """Restores :func:`sampler_state`."""
+    if state["sampler"]:
+        replay_buffer.sampler.load_state_dict(state["sampler"])
+    generator = getattr(replay_buffer, "_rng", None)
+    if generator is not None and state["generator"] is not None:
+        generator.set_state(state["generator"].cpu())

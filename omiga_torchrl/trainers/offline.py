@@ -1,0 +1,387 @@
+"""`OfflineTrainer`: TorchRL's `Trainer` without a collector."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torchrl.collectors import BaseCollector
+from torchrl.data import ReplayBuffer
+from torchrl.objectives.common import LossModule
+from torchrl.objectives.utils import TargetNetUpdater
+from torchrl.record.loggers import Logger
+from torchrl.trainers import Trainer
+
+from omiga_torchrl.evaluation.random_state import get_random_state, set_random_state
+from omiga_torchrl.trainers.checkpoint import load_checkpoint, sampler_state, save_checkpoint, set_sampler_state
+from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook, TargetUpdateHook
+from omiga_torchrl.trainers.metrics import MetricWindow
+from omiga_torchrl.trainers.stepper import (
+    LOSS_PREFIX,
+    GroupedStepper,
+    ParameterGroups,
+    check_parameter_groups,
+    make_optimizer,
+)
+
+# Values kept per metric for hooks that look back (EarlyStopping reads the last one).
+HISTORY = 100
+
+
+class OfflineTrainer(Trainer):
+    """Trains a loss on a replay buffer; a TorchRL `Trainer` whose "frames" are gradient steps.
+
+    Each step samples a batch, sums the ``loss*`` entries, and updates disjoint parameter groups by
+    one backward and one fused Adam, each group clipped by its own norm. All hook stages of
+    :class:`torchrl.trainers.Trainer` work (``register_op``, ``TrainerHookBase.register``) and run at
+    each step, except the deprecated ``post_loss``, ``process_loss`` and ``optimizer``.
+
+    Differences from the stock trainer: metrics are averaged between two log lines and read from the
+    device only then; logs are bounded, detached, and belong to one trainer; checkpoints hold the
+    random states, so that a resumed run equals an uninterrupted one bit for bit (with a replay buffer
+    that does not prefetch).
+
+    Keyword Args:
+        loss_module: loss whose scalar entries ``loss*`` are minimised.
+        replay_buffer: the dataset; sampled once per step.
+        parameter_groups: name to parameters; disjoint, and together all trainable ones of the loss.
+        total_steps: gradient steps.
+        lr: Adam's learning rate, of all groups or by group name. 5e-4 is OMIGA's.
+        clip_grad_norm: largest gradient norm of each group; ``None`` does not clip.
+        target_updater: target-network updater, stepped after each gradient step.
+        logger: logger from :func:`torchrl.record.loggers.get_logger`.
+        log_interval: steps between two log lines.
+        progress_bar: show loss, last evaluation return and steps/s (needs tqdm).
+        batch_size: transitions per step; ``None`` means the buffer's own.
+        save_dir: folder of checkpoints; ``None`` keeps none.
+        save_interval: steps between two checkpoints.
+        checkpoint_metadata: plain values stored with each checkpoint (dataset, versions, …).
+        nan_check_interval: steps between two checks for non-finite losses; ``None`` never checks.
+        seed: seed of torch, numpy and Python, set when the trainer is built.
+
+    Raises:
+        ValueError: groups that overlap or do not fit the loss, or a count below one.
+
+    Examples:
+        >>> from torchrl.data import LazyTensorStorage
+        >>> from omiga_torchrl.algorithms import make_omiga
+        >>> from omiga_torchrl.specs import TeamSpec
+        >>> spec = TeamSpec(n_agents=2, observation_size=3, action_size=1, state_size=4)
+        >>> buffer = ReplayBuffer(storage=LazyTensorStorage(64), batch_size=8)
+        >>> _ = buffer.extend(spec.fake_batch(64))
+        >>> parts = make_omiga(spec)
+        >>> trainer = OfflineTrainer(
+        ...     loss_module=parts.loss,
+        ...     replay_buffer=buffer,
+        ...     parameter_groups=parts.parameter_groups,
+        ...     target_updater=parts.target_updater,
+        ...     total_steps=3,
+        ...     progress_bar=False,
+        ... )
+        >>> trainer.train()
+        >>> trainer.step_count
+        3
+    """
+
+    def __init__(
+        self,
+        *,
+        loss_module: LossModule,
+        replay_buffer: ReplayBuffer,
+        parameter_groups: ParameterGroups,
+        total_steps: int,
+        lr: float | Mapping[str, float] = 5e-4,
+        clip_grad_norm: float | None = 1.0,
+        target_updater: TargetNetUpdater | None = None,
+        logger: Logger | None = None,
+        log_interval: int = 100,
+        progress_bar: bool = True,
+        batch_size: int | None = None,
+        save_dir: str | Path | None = None,
+        save_interval: int = 10_000,
+        checkpoint_metadata: Mapping[str, Any] | None = None,
+        nan_check_interval: int | None = 100,
+        seed: int | None = None,
+    ) -> None:
+        counts = {"total_steps": total_steps, "log_interval": log_interval, "save_interval": save_interval}
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"OfflineTrainer: {name}={count}; expected at least 1.")
+        check_parameter_groups(parameter_groups, loss_module)
+        super().__init__(
+            collector=cast(BaseCollector, _NoCollector()),
+            total_frames=total_steps,
+            frame_skip=1,
+            optim_steps_per_batch=1,
+            loss_module=loss_module,
+            optimizer=make_optimizer(parameter_groups, lr),
+            optimization_stepper=GroupedStepper(parameter_groups, clip_grad_norm),
+            replay_buffer=replay_buffer,
+            target_net_updater=target_updater,
+            batch_size=batch_size,
+            logger=logger,
+            log_interval=log_interval,
+            progress_bar=progress_bar and importlib.util.find_spec("tqdm") is not None,
+            seed=seed,
+        )
+        self._own_state()
+        self.metadata = dict(checkpoint_metadata or {})
+        self._device = next(iter(next(iter(parameter_groups.values())))).device
+        if target_updater is not None:
+            TargetUpdateHook(target_updater).register(self)
+        self.nan_guard = None if nan_check_interval is None else NaNGuardHook(nan_check_interval)
+        if self.nan_guard is not None:
+            self.nan_guard.register(self)
+        if save_dir is not None:
+            CheckpointHook(save_dir, save_interval).register(self)
+
+    def _own_state(self) -> None:
+        # The stock trainer keeps these on the class, where two trainers would share them.
+        self.collected_frames = 0
+        self._optim_count = 0
+        self._last_save = 0
+        self._last_log: dict[str, Any] = {}
+        self._log_dict: defaultdict[str, Any] = defaultdict(lambda: deque(maxlen=HISTORY))
+        self._window = MetricWindow()
+        self._bar: Any = None
+        self._pbar_str: dict[str, Any] = {}
+        self._bar_names: set[str] = set()
+        self._empty_batch = TensorDict({}, [1])
+
+    @property
+    def step_count(self) -> int:
+        """Gradient steps done."""
+        return self.collected_frames
+
+    def set_seed(self) -> None:
+        """Seeds torch, numpy and Python with ``seed``."""
+        torch.manual_seed(self.seed)
+        np.random.seed(self.seed % 2**32)
+        random.seed(self.seed)
+
+    def register_op(self, dest: Any, op: Callable[..., Any], **kwargs: Any) -> None:
+        """Adds a hook to a stage; see :meth:`torchrl.trainers.Trainer.register_op`.
+
+        Raises:
+            ValueError: a stage that TorchRL deprecated and that this trainer never runs.
+        """
+        if dest in ("post_loss", "process_loss", "optimizer"):
+            raise ValueError(
+                f"OfflineTrainer: the stage {dest!r} is never run; expected another stage. Use 'post_optim', "
+                f"'post_optim_log' (gets the batch), or a subclass of GroupedStepper."
+            )
+        super().register_op(dest, op, **kwargs)
+
+    # The loop -----------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Trains until ``total_frames`` gradient steps are done or a hook requests a stop.
+
+        Raises:
+            FloatingPointError: a loss is NaN or infinite.
+        """
+        self._stop_training = False
+        self._open_bar()
+        try:
+            self._setup_hook()
+            while self.collected_frames < self.total_frames and not self._stop_training:
+                self._train_step()
+            self.check_finite()
+            self._flush_log()
+            self._shutdown_hook()
+        finally:
+            self._close_bar()
+        self.collector.shutdown()
+
+    def _train_step(self) -> None:
+        batch = self._process_batch_hook(self._empty_batch)
+        self.collected_frames += 1
+        self._pre_steps_log_hook(batch)
+        self.optim_steps(batch)
+        self._post_steps_hook()
+        # Before the last hooks: a checkpoint must not hold a window that is due.
+        if self.collected_frames % self._log_interval == 0:
+            self._flush_log()
+        self._post_steps_log_hook(batch)
+        if self._bar is not None:
+            self._bar.update(1)
+
+    def optim_steps(self, batch: TensorDictBase) -> None:
+        """One gradient step with all hooks around it.
+
+        Args:
+            batch: what the ``batch_process`` hooks made of the (empty) collected batch.
+        """
+        self._pre_optim_hook()
+        self._pre_epoch_log_hook(batch)
+        self._pre_epoch_hook(batch)
+        self._optim_count += 1
+        sub_batch = self._process_optim_batch_hook(self._sample())
+        stepper = cast(GroupedStepper, self.optimization_stepper)
+        losses = stepper.step(self, sub_batch)
+        self._post_optim_hook()
+        self._post_optim_log(sub_batch)
+        self._post_epoch_log_hook(batch)
+        self._post_epoch_hook()
+        self._post_optim_complete_log_hook(self._optim_count, losses)
+
+    def _sample(self) -> TensorDictBase:
+        buffer = cast(ReplayBuffer, self.replay_buffer)
+        batch = buffer.sample(self.batch_size)
+        if self._device.type != "cpu":
+            batch = batch.to(self._device, non_blocking=True)
+        return cast(TensorDictBase, batch)
+
+    def check_finite(self) -> None:
+        """Raises ``FloatingPointError`` if a loss since the last check was NaN or infinite."""
+        if self.nan_guard is not None:
+            self.nan_guard.check()
+
+    # Logs ---------------------------------------------------------------------------------
+
+    def _post_optim_complete_log_hook(self, optim_steps: int, average_losses: TensorDictBase | None) -> None:
+        for op, kwargs in self._post_optim_complete_log_ops:
+            result = op(optim_steps, average_losses, **kwargs)
+            if result is not None:
+                self._log(**result)
+        if self.auto_log_optim_steps and average_losses is not None:
+            self._collect(dict(average_losses.items()))
+
+    def _log(self, log_pbar: bool = False, **kwargs: Any) -> None:
+        """Averages what a hook logs until the next log line (stock signature)."""
+        if log_pbar:
+            self._bar_names.update(kwargs)
+        for name, value in kwargs.items():
+            self._collect({name: torch.as_tensor(value)})
+
+    def _collect(self, values: dict[str, Any]) -> None:
+        scalars = {k: v for k, v in values.items() if isinstance(v, torch.Tensor) and v.ndim < 2}
+        self._window.add(scalars)
+        for name in scalars.keys() - self._log_dict.keys():
+            self._log_dict[name].append(scalars[name].detach())
+
+    def _flush_log(self) -> None:
+        means = self._window.flush()
+        self.log_now(means)
+        terms = [value for name, value in means.items() if name.startswith(LOSS_PREFIX)]
+        self.show(**({"loss": sum(terms)} if terms else {}))
+        self.show(**{name: means[name] for name in self._bar_names & means.keys()})
+
+    def log_now(self, metrics: Mapping[str, float]) -> None:
+        """Writes scalars to the logger at the current step, without averaging.
+
+        Args:
+            metrics: name to value.
+        """
+        for name, value in metrics.items():
+            self._log_dict[name].append(value)
+            self._last_log[name] = self.collected_frames
+            if self.logger is not None:
+                self.logger.log_scalar(name, value, step=self.collected_frames)
+
+    def show(self, **values: float) -> None:
+        """Puts values on the progress bar, e.g. ``show(loss=0.3)``."""
+        self._pbar_str.update(values)
+        if self._bar is not None:
+            text = {name: f"{value:.4g}" for name, value in self._pbar_str.items()}
+            self._bar.set_postfix(text, refresh=False)
+
+    def _open_bar(self) -> None:
+        if self.progress_bar:
+            from tqdm import tqdm  # optional: extra "recipes"
+
+            self._bar = tqdm(total=self.total_frames, initial=self.collected_frames, unit="step")
+            self.show()
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    # Checkpoints --------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how training goes on, except the data."""
+        state = super().state_dict()
+        state["replay_buffer_sampler"] = sampler_state(self.replay_buffer)
+        state["metrics"] = self._window.state_dict()
+        state["random"] = get_random_state()
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restores :meth:`state_dict` into a trainer built the same way.
+
+        Raises:
+            ValueError: the trainer has hooks or parameter groups that the state does not know.
+        """
+        missing = [name for name in self._modules if name != "optimizer" and name not in state_dict]
+        if missing:
+            raise ValueError(
+                f"OfflineTrainer: the checkpoint has no state of the hooks {missing}; expected the hooks it "
+                f"was saved with. Register the same hooks before loading."
+            )
+        saved = [(g.get("name"), len(g["params"])) for g in state_dict["optimizer"]["param_groups"]]
+        own = [(g["name"], len(g["params"])) for g in cast(Any, self.optimizer).param_groups]
+        if saved != own:
+            raise ValueError(
+                f"OfflineTrainer: the checkpoint has the parameter groups {saved}; expected {own}. "
+                f"Build the trainer with the networks and groups of the saved run."
+            )
+        super().load_state_dict(dict(state_dict))
+        self._last_log = dict(state_dict["state"]["_last_log"])
+        set_sampler_state(self.replay_buffer, state_dict["replay_buffer_sampler"])
+        self._window.load_state_dict(state_dict["metrics"])
+        set_random_state(state_dict["random"])
+
+    def save(self, path: str | Path) -> Path:
+        """Writes a checkpoint atomically, after checking that the losses are finite.
+
+        Args:
+            path: file to write; an older one is replaced only once the new one is complete.
+
+        Raises:
+            FloatingPointError: a loss is NaN or infinite; nothing is written.
+        """
+        self.check_finite()
+        return save_checkpoint(path, self.state_dict(), step=self.step_count, metadata=self.metadata)
+
+    def load_from_file(self, file: str | Path, **kwargs: Any) -> OfflineTrainer:
+        """Resumes from a checkpoint written by :meth:`save`.
+
+        Args:
+            file: the checkpoint.
+            kwargs: for :func:`torch.load`, e.g. ``map_location``.
+
+        Returns:
+            The trainer itself.
+        """
+        self.load_state_dict(load_checkpoint(file, **kwargs)["trainer"])
+        return self
+
+
+class _NoCollector:
+    """Stands where the stock trainer expects a collector; there is nothing to collect."""
+
+    init_random_frames = 0
+
+    def __iter__(self) -> Iterator[TensorDictBase]:
+        return iter(())
+
+    def shutdown(self) -> None:
+        pass
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        pass
+
+    def update_policy_weights_(self, *args: Any, **kwargs: Any) -> None:
+        pass

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensordict import TensorDict
+from tensordict.nn import TensorDictModule, TensorDictSequential
+from torch import nn
+from torchrl.modules import QValueModule
+from torchrl.objectives import QMixerLoss, SoftUpdate
+
+from omiga_torchrl.modules import LinearMixer, QMIXMixer, VDNMixer
+
+MIXERS = [LinearMixer, QMIXMixer, lambda n, s: VDNMixer(n)]
+
+
+@pytest.mark.parametrize("make", MIXERS)
+def test_is_monotonic_in_every_local_value(make):
+    torch.manual_seed(0)
+    mixer = make(3, 5)
+    local = torch.randn(64, 3, 1, requires_grad=True)
+    inputs = (local, torch.randn(64, 5)) if mixer.needs_state else (local,)
+    mixer(*inputs).sum().backward()
+    assert (local.grad >= 0).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 3), max_size=2))
+def test_extra_batch_dimensions_change_nothing(batch):
+    torch.manual_seed(0)
+    for make in MIXERS:
+        mixer = make(3, 5)
+        local, state = torch.randn(*batch, 4, 3, 1), torch.randn(*batch, 4, 5)
+        inputs = (local, state) if mixer.needs_state else (local,)
+        flat = (local.reshape(-1, 3, 1), state.reshape(-1, 5))[: len(inputs)]
+        torch.testing.assert_close(mixer(*inputs).reshape(-1, 1), mixer(*flat))
+
+
+def test_strided_states_are_mixed_like_contiguous_ones():
+    state = torch.randn(5, 4).t()
+    for mixer in (LinearMixer(3, 5), QMIXMixer(3, 5)):
+        local = torch.randn(4, 3, 1)
+        torch.testing.assert_close(mixer(local, state), mixer(local, state.contiguous()))
+
+
+def test_linear_mixer_is_its_weights():
+    mixer = LinearMixer(3, 5)
+    local, state = torch.randn(4, 3, 1), torch.randn(4, 5)
+    weight, bias = mixer.weights(state)
+    assert weight.shape == (4, 3, 1) and bias.shape == (4, 1) and (weight >= 0).all()
+    torch.testing.assert_close(mixer(local, state), (weight * local).sum(-2) + bias)
+
+
+def test_vdn_has_weights_one_and_bias_zero():
+    weight, bias = VDNMixer(3).weights(torch.randn(4, 5))
+    assert (weight == 1).all() and (bias == 0).all()
+
+
+def test_a_mixer_without_weights_says_so():
+    with pytest.raises(TypeError, match="QMIXMixer.*not linear.*LinearMixer"):
+        QMIXMixer(3, 5).as_weight_module()
+
+
+def test_weight_module_writes_the_keys():
+    out = LinearMixer(3, 5).as_weight_module()(TensorDict({"state": torch.zeros(4, 5)}, [4]))
+    assert out["agents", "mixer_weight"].shape == (4, 3, 1) and out["mixer_bias"].shape == (4, 1)
+
+
+@pytest.mark.parametrize("make", MIXERS)
+def test_works_in_torchrls_qmixer_loss(make):
+    network = TensorDictSequential(
+        TensorDictModule(nn.Linear(6, 4), [("agents", "observation")], [("agents", "action_value")]),
+        QValueModule(
+            action_value_key=("agents", "action_value"),
+            out_keys=[("agents", "action"), ("agents", "action_value"), ("agents", "chosen_action_value")],
+            action_space="categorical",
+        ),
+    )
+    loss = QMixerLoss(network, make(3, 5).as_value_module(), action_space="categorical")
+    loss.set_keys(
+        action=("agents", "action"),
+        action_value=("agents", "action_value"),
+        local_value=("agents", "chosen_action_value"),
+        global_value="chosen_action_value",
+    )
+    loss.make_value_estimator(gamma=0.9)
+    SoftUpdate(loss, tau=0.1)
+    step = {"agents": TensorDict({"observation": torch.randn(8, 3, 6)}, [8, 3]), "state": torch.randn(8, 5)}
+    data = TensorDict(
+        {
+            **step,
+            "next": {
+                **{k: v.clone() for k, v in step.items()},
+                "reward": torch.randn(8, 1),
+                "done": torch.zeros(8, 1, dtype=torch.bool),
+                "terminated": torch.zeros(8, 1, dtype=torch.bool),
+            },
+        },
+        [8],
+    )
+    data["agents", "action"] = torch.randint(4, (8, 3))
+    loss(data)["loss"].backward()
+    assert all(p.grad is not None for p in loss.parameters())

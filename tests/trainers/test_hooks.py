@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchrl.data.replay_buffers import SamplerWithoutReplacement
+from torchrl.data import LazyTensorStorage, ReplayBuffer
+from torchrl.trainers import Trainer
+
+from omiga_torchrl.evaluation import EvaluationResult
+from omiga_torchrl.trainers import (
+    CheckpointHook,
+    EvaluationHook,
+    NaNGuardHook,
+    TargetUpdateHook,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from tests.trainers.toy import identical, toy_trainer
+
+
+@pytest.mark.parametrize("without_replacement", [False, True])
+def test_resume_is_exact(tmp_path: Path, without_replacement: bool) -> None:
+    def sampler() -> SamplerWithoutReplacement | None:
+        return SamplerWithoutReplacement() if without_replacement else None
+
+    whole = toy_trainer(20, sampler())
+    whole.train()
+    draws = (torch.rand(3), np.random.rand(), random.random())
+
+    toy_trainer(10, sampler(), save_dir=tmp_path, save_interval=5).train()
+    resumed = toy_trainer(20, sampler(), seed=99)
+    torch.rand(5), np.random.rand(), random.random()
+    resumed.load_from_file(latest_checkpoint(tmp_path))
+    assert resumed.step_count == 10
+    resumed.train()
+    assert identical(whole, resumed)
+    assert torch.equal(draws[0], torch.rand(3)) and draws[1:] == (np.random.rand(), random.random())
+
+
+def test_resume_with_the_buffers_own_generator(tmp_path: Path) -> None:
+    def build(steps: int) -> object:
+        trainer = toy_trainer(steps)
+        trainer.replay_buffer.set_rng(torch.Generator().manual_seed(3))
+        return trainer
+
+    whole, half, resumed = build(20), build(10), build(20)
+    whole.train()
+    half.train()
+    resumed.load_from_file(half.save(tmp_path / "half.pt"))
+    resumed.train()
+    assert identical(whole, resumed)
+
+
+def test_resumed_log_continues(tmp_path: Path) -> None:
+    whole = toy_trainer(20, log_interval=8)
+    whole.train()
+    half, resumed = toy_trainer(12, log_interval=8), toy_trainer(20, log_interval=8)
+    half.register_op("post_steps_log", lambda _: half.save(tmp_path / "half.pt") and None)
+    half.train()
+    resumed.load_from_file(tmp_path / "half.pt")
+    resumed.train()
+    assert resumed._log_dict["loss_a"][-2] == pytest.approx(whole._log_dict["loss_a"][-2])
+
+
+def test_keep_and_metadata(tmp_path: Path) -> None:
+    trainer = toy_trainer(10, checkpoint_metadata={"dataset": "mixed", "sha256": "ab"})
+    CheckpointHook(tmp_path, 3, keep=2).register(trainer)
+    trainer.train()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_00000009.pt", "step_00000010.pt"]
+    content = load_checkpoint(latest_checkpoint(tmp_path))
+    assert content["metadata"] == {"dataset": "mixed", "sha256": "ab"} and content["step"] == 10
+
+
+def test_checkpoint_holds_no_data(tmp_path: Path) -> None:
+    file = toy_trainer(1).save(tmp_path / "a.pt")
+    assert file.stat().st_size < 60_000
+
+
+def test_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = save_checkpoint(tmp_path / "a.pt", {}, step=1, metadata={})
+
+    def crash(content: object, file: object) -> None:
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", crash)
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(file, {}, step=2, metadata={})
+    monkeypatch.undo()
+    assert load_checkpoint(file)["step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_load_errors(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "a.pt", {}, step=1, metadata={})
+    with pytest.raises(FileNotFoundError, match=r"no file .*b\.pt; found a\.pt"):
+        load_checkpoint(tmp_path / "b.pt")
+    torch.save({"weights": torch.ones(1)}, tmp_path / "c.pt")
+    with pytest.raises(ValueError, match="format None; expected 1"):
+        load_checkpoint(tmp_path / "c.pt")
+    saved = toy_trainer(1).save(tmp_path / "d.pt")
+    other = toy_trainer(1)
+    EvaluationHook(lambda: {}, 1).register(other)
+    with pytest.raises(ValueError, match=r"no state of the hooks \['evaluation'\]"):
+        other.load_from_file(saved)
+    state = toy_trainer(1).state_dict()
+    state["optimizer"]["param_groups"][0]["name"] = "z"
+    with pytest.raises(ValueError, match=r"has the parameter groups \[\('z', 4\)"):
+        toy_trainer(1).load_state_dict(state)
+
+
+def test_prefetch_is_warned_about(tmp_path: Path) -> None:
+    trainer = toy_trainer(1)
+    trainer.replay_buffer = ReplayBuffer(storage=LazyTensorStorage(4), batch_size=2, prefetch=1)
+    with pytest.warns(UserWarning, match="prefetches"):
+        CheckpointHook(tmp_path, 1).register(trainer)
+
+
+def result(value: float) -> EvaluationResult:
+    returns = torch.tensor([value, value + 1], dtype=torch.float64)
+    return EvaluationResult(returns, torch.tensor([5, 5]), torch.tensor([True, False]))
+
+
+def test_evaluation_never_changes_training() -> None:
+    def wild() -> EvaluationResult:
+        torch.manual_seed(7), np.random.seed(7), random.seed(7)
+        return result(torch.rand(1).item())
+
+    plain, evaluated = toy_trainer(20), toy_trainer(20)
+    seen: list[int] = []
+    hook = EvaluationHook(wild, 7, on_result=lambda step, _: seen.append(step), at_start=True)
+    hook.register(evaluated)
+    plain.train()
+    draws = (torch.rand(1), np.random.rand(), random.random())
+    torch.manual_seed(1), np.random.seed(1), random.seed(1)
+    evaluated.train()
+    assert identical(plain, evaluated)
+    assert draws == (torch.rand(1), np.random.rand(), random.random())
+    assert seen == [0, 7, 14, 20]
+    assert hook.last_step == 20
+
+
+def test_evaluation_is_logged_at_once() -> None:
+    trainer = toy_trainer(6, log_interval=1000)
+    EvaluationHook(lambda: result(2.0), 3).register(trainer)
+    trainer.train()
+    assert list(trainer._log_dict["evaluation/return"]) == [2.5, 2.5]
+    assert list(trainer._log_dict["evaluation/terminated_share"]) == [0.5, 0.5]
+
+
+def test_resume_repeats_no_evaluation(tmp_path: Path) -> None:
+    steps: list[int] = []
+    for total in (10, 20):
+        trainer = toy_trainer(total, save_dir=tmp_path, save_interval=5)
+        EvaluationHook(lambda: {"return": 1.0}, 5, on_result=lambda step, _: steps.append(step)).register(trainer)
+        if total == 20:
+            trainer.load_from_file(latest_checkpoint(tmp_path))
+        trainer.train()
+    assert steps == [5, 10, 15, 20]
+
+
+@pytest.mark.parametrize("interval", [1, 4, 100])
+def test_nan_guard_names_term_and_step(tmp_path: Path, interval: int) -> None:
+    trainer = toy_trainer(50, nan_check_interval=interval, save_dir=tmp_path, save_interval=20)
+
+    def poison(batch):  # type: ignore[no-untyped-def]
+        if trainer.step_count == 7:
+            with torch.no_grad():
+                next(trainer.loss_module.b_network_params.parameters()).fill_(float("nan"))
+        return batch
+
+    trainer.register_op("process_optim_batch", poison)
+    with pytest.raises(FloatingPointError, match=r"'loss_b' is nan at step 7"):
+        trainer.train()
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_nan_guard_sees_gradients() -> None:
+    guard = NaNGuardHook(2)
+    trainer = toy_trainer(4, nan_check_interval=None)
+    guard.register(trainer)
+    parameter = next(trainer.loss_module.a_network_params.parameters())
+    parameter.register_hook(lambda grad: grad * float("inf"))
+    with pytest.raises(FloatingPointError, match="grad_norm_a"):
+        trainer.train()
+
+
+def test_hook_errors(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="EvaluationHook: interval=0"):
+        EvaluationHook(lambda: {}, 0)
+    with pytest.raises(ValueError, match="keep=0"):
+        CheckpointHook(tmp_path, 1, keep=0)
+    with pytest.raises(TypeError, match="expected a TargetNetUpdater"):
+        TargetUpdateHook(lambda: None)
+    with pytest.raises(TypeError, match="expected an OfflineTrainer"):
+        EvaluationHook(lambda: {}, 1).register(Trainer.__new__(Trainer))
