@@ -28,7 +28,7 @@ help: ## list the targets
 # torch comes first, by its exact version, so that nothing else chooses another build of it.
 $(VENV)/torch.stamp: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.x")'
-	@echo "==> $(VENV): new environment with $$($(PYTHON) --version) and torch (once, minutes on a slow line)"
+	@echo "==> $(VENV): $$($(PYTHON) --version) and torch (large: minutes on a slow line)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) torch
 	@touch $@

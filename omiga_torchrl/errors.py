@@ -30,9 +30,7 @@ def unknown_name(component: str, kind: str, name: object, choices: Iterable[str]
     listed = sorted(choices)
     near = difflib.get_close_matches(str(name), listed, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return ValueError(
-        f"{component}: unknown {kind} {str(name)!r}{hint} Choose from: {', '.join(listed)}."
-    )
+    return ValueError(f"{component}: unknown {kind} {str(name)!r}{hint} Choose from: {', '.join(listed)}.")
 
 
 def require_key(component: str, tensordict: TensorDictBase, key: NestedKey, hint: str = "") -> Any:

@@ -40,7 +40,9 @@ class Comparison:
     ratio: float
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.ours * 1e3:.3f} ms, plain {self.plain * 1e3:.3f} ms, ratio {self.ratio:.3f}"
+        return (
+            f"{self.name}: {self.ours * 1e3:.3f} ms, plain {self.plain * 1e3:.3f} ms, ratio {self.ratio:.3f}"
+        )
 
 
 def compare(

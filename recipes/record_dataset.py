@@ -27,10 +27,10 @@ class RecordDataset:
         task: task to record on, e.g. ``vmas/navigation``.
         tier: expert, medium, medium-replay or mixed.
         transitions: joint transitions wanted; episodes are whole.
-        out: folder of the dataset; default ``datasets/<task>/<tier>``.
+        out: folder of the dataset; default ``runs/datasets/<task>/<tier>``.
         train_behaviour: train policies first; otherwise ``checkpoints`` are used.
         checkpoints: folder of checkpoints; default is the ones bundled with the package, or
-            when training ``behaviour/<task>``.
+            when training ``runs/behaviour/<task>``.
         total_frames: environment steps of the training.
         checkpoint_every: batches between checkpoints.
         eval_episodes: episodes behind each measured return.
@@ -67,27 +67,13 @@ def run(options: RecordDataset) -> DatasetCard:
     Returns:
         The card of the dataset.
     """
-    if options.train_behaviour:
-        checkpoints = train_behaviour(
-            options.task,
-            total_frames=options.total_frames,
-            folder=options.checkpoints or Path("behaviour") / options.task,
-            checkpoint_every=options.checkpoint_every,
-            eval_episodes=options.eval_episodes,
-            seed=options.seed,
-            task_kwargs=options.task_kwargs,
-            **options.ppo,
-        )
-    elif options.checkpoints:
-        checkpoints = sorted(Path(options.checkpoints).glob("*.pt"))
-    else:
-        checkpoints = bundled_behaviours(options.task)
+    checkpoints = find_checkpoints(options)
     for path in checkpoints:
         info = read_behaviour(path)[0]
         _LOG.info(
             "%s: return %.2f sampled, %.2f mode", path, info.stochastic_return, info.deterministic_return
         )
-    out = Path(options.out or Path("datasets") / options.task / options.tier)
+    out = Path(options.out or Path("runs/datasets") / options.task / options.tier)
     card = record_tier(
         options.task,
         cast(Any, options.tier),
@@ -108,6 +94,24 @@ def run(options: RecordDataset) -> DatasetCard:
         card.random_return or 0.0,
     )
     return card
+
+
+def find_checkpoints(options: RecordDataset) -> list[Path]:
+    """The behaviour policies to play: freshly trained, given, or bundled."""
+    if options.train_behaviour:
+        return train_behaviour(
+            options.task,
+            total_frames=options.total_frames,
+            folder=options.checkpoints or Path("runs/behaviour") / options.task,
+            checkpoint_every=options.checkpoint_every,
+            eval_episodes=options.eval_episodes,
+            seed=options.seed,
+            task_kwargs=options.task_kwargs,
+            **options.ppo,
+        )
+    if options.checkpoints:
+        return sorted(Path(options.checkpoints).glob("*.pt"))
+    return bundled_behaviours(options.task)
 
 
 @hydra.main(config_path="configs", config_name="record_dataset", version_base="1.3")

@@ -24,7 +24,8 @@ from omiga_torchrl.data.checkpoints import (
     measure_behaviour,
     save_behaviour,
 )
-from omiga_torchrl.envs import isolated_random, make_env
+from omiga_torchrl.envs import make_env
+from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 
 _ADVANTAGE = (keys.GROUP, "advantage")

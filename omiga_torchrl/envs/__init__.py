@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from omiga_torchrl.envs.random import isolated_random
 from omiga_torchrl.envs.registry import EnvFactory, available_tasks, make_env, register_env, unregister_env
 from omiga_torchrl.envs.transforms import ConcatState, TeamReward
 from omiga_torchrl.envs.vmas import VMAS_TASKS, VmasTask, make_vmas_env, vmas_tasks
@@ -16,7 +15,6 @@ __all__ = [
     "TeamReward",
     "VmasTask",
     "available_tasks",
-    "isolated_random",
     "make_env",
     "make_vmas_env",
     "register_env",

@@ -15,8 +15,8 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from omiga_torchrl import keys
 from omiga_torchrl.errors import DataError, require_key, require_shape
-from omiga_torchrl.evaluation.random_state import separate_random_stream
 from omiga_torchrl.evaluation.result import EvaluationResult
+from omiga_torchrl.random_state import isolated_random
 
 Policy = Callable[[TensorDictBase], TensorDictBase]
 
@@ -74,7 +74,7 @@ def evaluate(
         raise ValueError(f"evaluate: episodes={episodes}; expected at least 1.")
     kind = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
     rounds: list[_Round] = []
-    with separate_random_stream(seed), torch.no_grad(), set_exploration_type(kind), _eval_mode(policy):
+    with isolated_random(seed), torch.no_grad(), set_exploration_type(kind), _eval_mode(policy):
         env.set_seed(seed)
         while len(rounds) * env.batch_size.numel() < episodes:
             rounds.append(_play_round(policy, env, win_key, max_steps))

@@ -161,7 +161,7 @@ class MultiAgentLoss(LossModule):
         value = tensordict.get(key)
         hint = (
             "It looks like one value per agent: reduce it to the team's with mean or sum over agents."
-            if value.ndim > len(batch) + 1 or value.shape[-1:] != (1,)
+            if value.shape != batch
             else "Did you forget unsqueeze(-1)?"
         )
         require_shape(type(self).__name__, key, value, (*batch, 1), "[*batch, 1]", hint)

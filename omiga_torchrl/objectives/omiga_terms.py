@@ -236,9 +236,7 @@ class OMIGATerms(MultiAgentLoss):
             if self.official:
                 weight, _ = self._mixing(inputs, target=True)
             weight = weight.detach()
-        value = self._agent_entry(
-            self._run("value_network", inputs), self.tensor_keys.local_value, "value"
-        )
+        value = self._agent_entry(self._run("value_network", inputs), self.tensor_keys.local_value, "value")
         named = "[*batch, agents] of the Q network"
         require_shape(type(self).__name__, self.tensor_keys.local_value, value, qvalue.shape, named)
         require_shape(type(self).__name__, self.tensor_keys.mixer_weight, weight, qvalue.shape, named)
@@ -258,7 +256,9 @@ class OMIGATerms(MultiAgentLoss):
             TensorDict with the entries of ``out_keys``; ``mixer_weight`` is ``[N]``.
         """
         out = TensorDict(self._evaluate(tensordict, self.terms), [])
-        self._clear_weakrefs(tensordict, "qvalue_network_params", "value_network_params", "mixer_network_params")
+        self._clear_weakrefs(
+            tensordict, "qvalue_network_params", "value_network_params", "mixer_network_params"
+        )
         return out
 
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
@@ -308,17 +308,16 @@ class OMIGATerms(MultiAgentLoss):
         if self.auto_alpha and self.training and torch.is_grad_enabled():
             target = self.target_sample_size
             self.alpha.copy_(kernels.updated_alpha(local.alpha, sample_size, target=target))
-        return out | self._diagnose(local, sample_size, mask)
+        return out | self._diagnose(local, sample_size)
 
-    def _diagnose(
-        self, local: LocalTerms, sample_size: Tensor, mask: Tensor | None
-    ) -> dict[str, Tensor]:
-        z = local.z if mask is None else torch.where(mask.unsqueeze(-1), local.z, 0.0)
+    def _diagnose(self, local: LocalTerms, sample_size: Tensor) -> dict[str, Tensor]:
+        valid = local.valid
+        z = local.z if valid is None else torch.where(valid, local.z, 0.0)
+        largest = z if valid is None else z.masked_fill(~valid, -torch.inf)
         beyond = z.abs() if self.overflow == "clamp" else z
-        valid = None if mask is None else mask.unsqueeze(-1).expand_as(z)
         return {
             "scaled_advantage": _mean(z, valid),
-            "scaled_advantage_max": z.max(),
+            "scaled_advantage_max": largest.max(),
             "overflow_share": _mean((beyond > self.max_scaled_advantage).to(z.dtype), valid),
             "effective_sample_size": sample_size,
             "alpha": local.alpha.clone(),

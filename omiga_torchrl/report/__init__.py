@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from omiga_torchrl.report.plots import plot_learning_curves
-from omiga_torchrl.report.records import Evaluation, Run, RunInfo, RunWriter, library_versions, load_runs
+from omiga_torchrl.report.records import Evaluation, Run, RunInfo, library_versions, load_runs
+from omiga_torchrl.report.run_writer import RunWriter
 from omiga_torchrl.report.statistics import (
     interquartile_mean,
     mean_confidence_interval,

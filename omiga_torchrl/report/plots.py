@@ -68,7 +68,9 @@ def plot_learning_curves(runs: Sequence[Run], path: str | Path) -> Path:
 def _draw_panel(panel: Axes, runs: Sequence[Run], colours: dict[str, str]) -> None:
     task, dataset = runs[0].info.cell
     for (name, value), (colour, style) in zip(references(runs).items(), REFERENCE_STYLES, strict=False):
-        panel.axhline(value, color=colour, linestyle=style, linewidth=1.4, label=f"{name}: {value:.2f}", zorder=1)
+        panel.axhline(
+            value, color=colour, linestyle=style, linewidth=1.4, label=f"{name}: {value:.2f}", zorder=1
+        )
     for algorithm in sorted({run.info.algorithm for run in runs}):
         _draw_algorithm(panel, [run for run in runs if run.info.algorithm == algorithm], colours[algorithm])
     panel.set_title(f"{task}, dataset {dataset}", fontsize=11)
@@ -91,7 +93,9 @@ def _draw_algorithm(panel: Axes, runs: Sequence[Run], colour: str) -> None:
         label += f": {np.mean([one.mean_return for one in finals]):.2f}"
     if steps.size:
         panel.plot(steps, scores.mean(0), color=colour, linewidth=2.0, label=label, zorder=3)
-        panel.fill_between(steps, scores.min(0), scores.max(0), color=colour, alpha=0.18, linewidth=0, zorder=2)
+        panel.fill_between(
+            steps, scores.min(0), scores.max(0), color=colour, alpha=0.18, linewidth=0, zorder=2
+        )
         label = None
     if finals:
         last = max(one.step for one in finals)

@@ -84,7 +84,9 @@ def table_rows(runs: Iterable[Run]) -> list[Row]:
     rows = []
     for cell, members in sorted(cells.items()):
         names = sorted({run.info.algorithm for run in members})
-        found = [_algorithm_row(*cell, name, [r for r in members if r.info.algorithm == name]) for name in names]
+        found = [
+            _algorithm_row(*cell, name, [r for r in members if r.info.algorithm == name]) for name in names
+        ]
         rows += sorted(found, key=lambda row: -np.inf if row.mean is None else row.mean, reverse=True)
         for name, value in references(members).items():
             rows.append(Row(*cell, name, None, value))
@@ -137,7 +139,9 @@ def format_table(rows: Sequence[Row], style: Literal["markdown", "terminal"] = "
         return "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
     text = [
-        "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        "  ".join(
+            c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     ]
     return "\n".join(line.rstrip() for line in (text[0], "-" * len(text[0]), *text[1:]))

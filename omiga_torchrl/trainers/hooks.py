@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDictBase
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.trainers import Trainer, TrainerHookBase
 
 from omiga_torchrl.evaluation import EvaluationResult
-from omiga_torchrl.evaluation.random_state import get_random_state, set_random_state
+from omiga_torchrl.random_state import get_random_state, set_random_state
 from omiga_torchrl.trainers.checkpoint import checkpoints
 from omiga_torchrl.trainers.stepper import GRAD_NORM_PREFIX, LOSS_PREFIX
 
@@ -203,6 +203,7 @@ class NaNGuardHook(TrainerHookBase):
         ValueError: ``interval`` is below one.
 
     Examples:
+        >>> from tensordict import TensorDict
         >>> guard = NaNGuardHook(interval=10)
         >>> guard(1, TensorDict({"loss_value": torch.tensor(float("nan"))}))
         >>> guard.check()
@@ -296,4 +297,4 @@ def _require_interval(hook: TrainerHookBase, interval: int) -> None:
 def _require_offline(hook: TrainerHookBase, trainer: Trainer) -> OfflineTrainer:
     if not hasattr(trainer, "log_now"):
         raise TypeError(f"{type(hook).__name__}: got a {type(trainer).__name__}; expected an OfflineTrainer.")
-    return trainer  # type: ignore[return-value]
+    return trainer

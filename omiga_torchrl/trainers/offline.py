@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import importlib.util
 import random
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDictBase
 from torchrl.collectors import BaseCollector
 from torchrl.data import ReplayBuffer
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger
-from torchrl.trainers import Trainer
 
-from omiga_torchrl.evaluation.random_state import get_random_state, set_random_state
-from omiga_torchrl.trainers.checkpoint import load_checkpoint, sampler_state, save_checkpoint, set_sampler_state
+from omiga_torchrl.random_state import get_random_state, set_random_state
+from omiga_torchrl.trainers.checkpoint import (
+    load_checkpoint,
+    sampler_state,
+    save_checkpoint,
+    set_sampler_state,
+)
+from omiga_torchrl.trainers.collector import NoCollector
 from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook, TargetUpdateHook
-from omiga_torchrl.trainers.metrics import MetricWindow
+from omiga_torchrl.trainers.logged import LoggedTrainer
 from omiga_torchrl.trainers.stepper import (
-    LOSS_PREFIX,
     GroupedStepper,
     ParameterGroups,
     check_parameter_groups,
     make_optimizer,
 )
 
-# Values kept per metric for hooks that look back (EarlyStopping reads the last one).
-HISTORY = 100
 
-
-class OfflineTrainer(Trainer):
+class OfflineTrainer(LoggedTrainer):
     """Trains a loss on a replay buffer; a TorchRL `Trainer` whose "frames" are gradient steps.
 
     Each step samples a batch, sums the ``loss*`` entries, and updates disjoint parameter groups by
@@ -116,7 +116,7 @@ class OfflineTrainer(Trainer):
                 raise ValueError(f"OfflineTrainer: {name}={count}; expected at least 1.")
         check_parameter_groups(parameter_groups, loss_module)
         super().__init__(
-            collector=cast(BaseCollector, _NoCollector()),
+            collector=cast(BaseCollector, NoCollector()),
             total_frames=total_steps,
             frame_skip=1,
             optim_steps_per_batch=1,
@@ -141,19 +141,6 @@ class OfflineTrainer(Trainer):
             self.nan_guard.register(self)
         if save_dir is not None:
             CheckpointHook(save_dir, save_interval).register(self)
-
-    def _own_state(self) -> None:
-        # The stock trainer keeps these on the class, where two trainers would share them.
-        self.collected_frames = 0
-        self._optim_count = 0
-        self._last_save = 0
-        self._last_log: dict[str, Any] = {}
-        self._log_dict: defaultdict[str, Any] = defaultdict(lambda: deque(maxlen=HISTORY))
-        self._window = MetricWindow()
-        self._bar: Any = None
-        self._pbar_str: dict[str, Any] = {}
-        self._bar_names: set[str] = set()
-        self._empty_batch = TensorDict({}, [1])
 
     @property
     def step_count(self) -> int:
@@ -244,67 +231,6 @@ class OfflineTrainer(Trainer):
         if self.nan_guard is not None:
             self.nan_guard.check()
 
-    # Logs ---------------------------------------------------------------------------------
-
-    def _post_optim_complete_log_hook(self, optim_steps: int, average_losses: TensorDictBase | None) -> None:
-        for op, kwargs in self._post_optim_complete_log_ops:
-            result = op(optim_steps, average_losses, **kwargs)
-            if result is not None:
-                self._log(**result)
-        if self.auto_log_optim_steps and average_losses is not None:
-            self._collect(dict(average_losses.items()))
-
-    def _log(self, log_pbar: bool = False, **kwargs: Any) -> None:
-        """Averages what a hook logs until the next log line (stock signature)."""
-        if log_pbar:
-            self._bar_names.update(kwargs)
-        for name, value in kwargs.items():
-            self._collect({name: torch.as_tensor(value)})
-
-    def _collect(self, values: dict[str, Any]) -> None:
-        scalars = {k: v for k, v in values.items() if isinstance(v, torch.Tensor) and v.ndim < 2}
-        self._window.add(scalars)
-        for name in scalars.keys() - self._log_dict.keys():
-            self._log_dict[name].append(scalars[name].detach())
-
-    def _flush_log(self) -> None:
-        means = self._window.flush()
-        self.log_now(means)
-        terms = [value for name, value in means.items() if name.startswith(LOSS_PREFIX)]
-        self.show(**({"loss": sum(terms)} if terms else {}))
-        self.show(**{name: means[name] for name in self._bar_names & means.keys()})
-
-    def log_now(self, metrics: Mapping[str, float]) -> None:
-        """Writes scalars to the logger at the current step, without averaging.
-
-        Args:
-            metrics: name to value.
-        """
-        for name, value in metrics.items():
-            self._log_dict[name].append(value)
-            self._last_log[name] = self.collected_frames
-            if self.logger is not None:
-                self.logger.log_scalar(name, value, step=self.collected_frames)
-
-    def show(self, **values: float) -> None:
-        """Puts values on the progress bar, e.g. ``show(loss=0.3)``."""
-        self._pbar_str.update(values)
-        if self._bar is not None:
-            text = {name: f"{value:.4g}" for name, value in self._pbar_str.items()}
-            self._bar.set_postfix(text, refresh=False)
-
-    def _open_bar(self) -> None:
-        if self.progress_bar:
-            from tqdm import tqdm  # optional: extra "recipes"
-
-            self._bar = tqdm(total=self.total_frames, initial=self.collected_frames, unit="step")
-            self.show()
-
-    def _close_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
     # Checkpoints --------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
@@ -364,24 +290,3 @@ class OfflineTrainer(Trainer):
         """
         self.load_state_dict(load_checkpoint(file, **kwargs)["trainer"])
         return self
-
-
-class _NoCollector:
-    """Stands where the stock trainer expects a collector; there is nothing to collect."""
-
-    init_random_frames = 0
-
-    def __iter__(self) -> Iterator[TensorDictBase]:
-        return iter(())
-
-    def shutdown(self) -> None:
-        pass
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        pass
-
-    def update_policy_weights_(self, *args: Any, **kwargs: Any) -> None:
-        pass

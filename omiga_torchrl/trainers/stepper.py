@@ -40,7 +40,9 @@ class GroupedStepper(OptimizationStepper):
 
     def __init__(self, parameter_groups: ParameterGroups, clip_grad_norm: float | None = 1.0) -> None:
         if clip_grad_norm is not None and clip_grad_norm <= 0:
-            raise ValueError(f"GroupedStepper: clip_grad_norm={clip_grad_norm}; expected a positive norm or None.")
+            raise ValueError(
+                f"GroupedStepper: clip_grad_norm={clip_grad_norm}; expected a positive norm or None."
+            )
         self.parameter_groups = {name: list(group) for name, group in parameter_groups.items()}
         self.clip_grad_norm = clip_grad_norm
 
@@ -138,7 +140,9 @@ def make_optimizer(
             raise unknown_name("OfflineTrainer", "parameter group in lr", name, parameter_groups)
     missing = [name for name in parameter_groups if name not in rates]
     if missing:
-        raise ValueError(f"OfflineTrainer: lr has no entry for {missing}; expected one for each parameter group.")
+        raise ValueError(
+            f"OfflineTrainer: lr has no entry for {missing}; expected one for each parameter group."
+        )
     groups = [
         {"name": name, "params": list(parameters), "lr": rates[name]}
         for name, parameters in parameter_groups.items()
@@ -169,14 +173,15 @@ def check_parameter_groups(parameter_groups: ParameterGroups, loss_module: nn.Mo
             name = names.get(id(parameter))
             if name is None:
                 raise ValueError(
-                    f"OfflineTrainer: parameter group {group!r} holds a tensor of shape {tuple(parameter.shape)} "
-                    f"that is no trainable parameter of {type(loss_module).__name__}. Take the parameters from "
-                    f"the loss, e.g. loss.actor_network_params.parameters()."
+                    f"OfflineTrainer: parameter group {group!r} holds a tensor of shape "
+                    f"{tuple(parameter.shape)} that is no trainable parameter of "
+                    f"{type(loss_module).__name__}. Take the parameters from the loss, e.g. "
+                    f"loss.actor_network_params.parameters()."
                 )
             if id(parameter) in owner:
                 raise ValueError(
-                    f"OfflineTrainer: parameter {name!r} is in the groups {owner[id(parameter)]!r} and {group!r}; "
-                    f"expected disjoint groups without repeats. Give it to one of them, once."
+                    f"OfflineTrainer: parameter {name!r} is in the groups {owner[id(parameter)]!r} and "
+                    f"{group!r}; expected disjoint groups without repeats. Give it to one of them, once."
                 )
             owner[id(parameter)] = group
     left = [name for key, name in names.items() if key not in owner]

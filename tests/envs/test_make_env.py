@@ -11,11 +11,11 @@ from torchrl.envs import check_env_specs
 from omiga_torchrl.envs import (
     TeamReward,
     available_tasks,
-    isolated_random,
     make_env,
     register_env,
     unregister_env,
 )
+from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 
 

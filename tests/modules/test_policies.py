@@ -4,7 +4,13 @@ import pytest
 import torch
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-from omiga_torchrl.modules import MaskedLogits, TanhGaussian, categorical_actor, make_actor, tanh_gaussian_actor
+from omiga_torchrl.modules import (
+    MaskedLogits,
+    TanhGaussian,
+    categorical_actor,
+    make_actor,
+    tanh_gaussian_actor,
+)
 from omiga_torchrl.specs import TeamSpec
 
 SPEC = TeamSpec(3, 5, 2, 7, action_low=-0.5, action_high=2.0)
@@ -27,7 +33,9 @@ def test_samples_stay_in_bounds_and_random_differs_from_deterministic():
 
 def test_deterministic_action_is_the_squashed_mean():
     distribution = TanhGaussian(torch.tensor([0.5]), torch.tensor([1.0]), low=0.0, high=4.0)
-    assert distribution.deterministic_sample.item() == pytest.approx(2 * (1 + torch.tensor(0.5).tanh().item()))
+    assert distribution.deterministic_sample.item() == pytest.approx(
+        2 * (1 + torch.tensor(0.5).tanh().item())
+    )
 
 
 def test_log_prob_of_samples_is_written():
@@ -40,7 +48,9 @@ def test_log_prob_of_samples_is_written():
 
 def test_sample_mean_matches_density():
     torch.manual_seed(0)
-    distribution = TanhGaussian(torch.tensor([0.3], dtype=torch.float64), torch.tensor([0.8], dtype=torch.float64))
+    distribution = TanhGaussian(
+        torch.tensor([0.3], dtype=torch.float64), torch.tensor([0.8], dtype=torch.float64)
+    )
     grid = torch.linspace(-1, 1, 20_001, dtype=torch.float64)[1:-1]
     mean = torch.trapezoid(grid * distribution.log_prob(grid.unsqueeze(-1)).exp(), grid)
     assert distribution.sample((200_000,)).mean().item() == pytest.approx(mean.item(), abs=5e-3)

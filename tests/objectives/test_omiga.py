@@ -205,13 +205,13 @@ def test_alpha_is_a_schedulable_buffer():
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_auto_alpha_follows_the_sample_size_whatever_the_scale(scale):
     torch.manual_seed(0)
-    nets, data = networks(CONTINUOUS), CONTINUOUS.fake_batch(512)
+    nets, data = networks(CONTINUOUS), CONTINUOUS.fake_batch(128)
     last = nets.qvalue.module.body[-1]
     with torch.no_grad():
         last.weight *= 3 * scale
-    loss = OMIGALoss(*nets, alpha="auto")
+    loss = OMIGAValueLoss(*nets[1:], alpha="auto")
     ForeachSoftUpdate(loss, tau=0.5)
-    for _ in range(1500):
+    for _ in range(1000):
         out = loss(data)
     assert out["effective_sample_size"].item() == pytest.approx(0.4, abs=0.03)
 
@@ -230,10 +230,10 @@ def test_auto_alpha_stands_still_in_evaluation():
 
 
 def test_diagnostics():
-    loss, data = make(max_scaled_advantage=1e-4)[0], CONTINUOUS.fake_batch(64)
+    loss, data = make(alpha=0.1, max_scaled_advantage=0.5)[0], CONTINUOUS.fake_batch(64)
     out = loss(data)
-    assert out["effective_sample_size"].item() == pytest.approx(1.0, abs=1e-3)  # nearly linear weights
-    assert out["scaled_advantage_max"] >= out["scaled_advantage"]
+    assert 1 / 192 < out["effective_sample_size"] < 1
+    assert out["scaled_advantage_max"] > out["scaled_advantage"]
     assert 0 < out["overflow_share"] < 1
     assert out["mixer_weight"].shape == (3,) and (out["mixer_weight"] >= 0).all()
 

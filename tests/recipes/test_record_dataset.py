@@ -26,7 +26,7 @@ def test_trains_and_records(tmp_path):
     assert "wrote" in done.stdout
     card = json.loads((tmp_path / "data" / "card.json").read_text())
     assert card["transitions"] == 20 and card["task_kwargs"] == {"max_steps": 5}
-    assert len(list((tmp_path / "behaviour" / "vmas" / "navigation").glob("*.pt"))) == 2
+    assert len(list((tmp_path / "runs" / "behaviour" / "vmas" / "navigation").glob("*.pt"))) == 2
 
 
 def test_unknown_task_is_one_clear_error(tmp_path):

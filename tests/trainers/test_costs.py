@@ -31,7 +31,8 @@ def memory_growth(steps: int, warm: int = 500) -> float:
     """MiB by which `steps` steps enlarge a fresh process."""
     code = MEMORY.format(steps=steps, warm=warm)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    # TorchRL logs to stdout as well; the number is the last line.
+    return float(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")

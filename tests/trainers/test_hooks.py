@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torchrl.data.replay_buffers import SamplerWithoutReplacement
 from torchrl.data import LazyTensorStorage, ReplayBuffer
+from torchrl.data.replay_buffers import SamplerWithoutReplacement
 from torchrl.trainers import Trainer
 
 from omiga_torchrl.evaluation import EvaluationResult
@@ -157,7 +157,9 @@ def test_resume_repeats_no_evaluation(tmp_path: Path) -> None:
     steps: list[int] = []
     for total in (10, 20):
         trainer = toy_trainer(total, save_dir=tmp_path, save_interval=5)
-        EvaluationHook(lambda: {"return": 1.0}, 5, on_result=lambda step, _: steps.append(step)).register(trainer)
+        EvaluationHook(lambda: {"return": 1.0}, 5, on_result=lambda step, _: steps.append(step)).register(
+            trainer
+        )
         if total == 20:
             trainer.load_from_file(latest_checkpoint(tmp_path))
         trainer.train()

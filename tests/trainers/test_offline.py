@@ -100,7 +100,9 @@ def test_every_hook_stage_runs_each_step() -> None:
     trainer, calls = toy_trainer(3), []
     stages = {
         **dict.fromkeys(("setup", "shutdown"), 1),
-        **dict.fromkeys(("batch_process", "pre_steps_log", "pre_optim_steps", "pre_epoch_log", "pre_epoch"), 3),
+        **dict.fromkeys(
+            ("batch_process", "pre_steps_log", "pre_optim_steps", "pre_epoch_log", "pre_epoch"), 3
+        ),
         **dict.fromkeys(("process_optim_batch", "post_optim", "post_optim_log", "post_epoch_log"), 3),
         **dict.fromkeys(("post_epoch", "post_optim_complete_log", "post_steps", "post_steps_log"), 3),
     }
@@ -132,7 +134,9 @@ def test_logs_are_means_over_the_interval(tmp_path: Path) -> None:
     assert [int(line.split(",")[0]) for line in lines] == [10, 20]
     assert float(lines[0].split(",")[1]) == pytest.approx(np.mean(values[:10]))
     assert float(lines[1].split(",")[1]) == pytest.approx(np.mean(values[10:]))
-    names = {str(f.relative_to(tmp_path / "run" / "scalars")) for f in (tmp_path / "run/scalars").rglob("*.csv")}
+    names = {
+        str(f.relative_to(tmp_path / "run" / "scalars")) for f in (tmp_path / "run/scalars").rglob("*.csv")
+    }
     assert {"grad_norm_a.csv", "per_agent/0.csv", "per_agent/1.csv", "spread.csv"} <= names
 
 
@@ -153,7 +157,9 @@ def test_logs_are_bounded_and_detached() -> None:
     trainer = toy_trainer(300, log_interval=1)
     trainer.train()
     assert max(len(values) for values in trainer._log_dict.values()) <= 100
-    assert all(not getattr(v, "requires_grad", False) for values in trainer._log_dict.values() for v in values)
+    assert all(
+        not getattr(v, "requires_grad", False) for values in trainer._log_dict.values() for v in values
+    )
 
 
 def test_seed_decides_everything() -> None:
@@ -185,7 +191,10 @@ def test_loss_errors() -> None:
             out = super().forward(tensordict)
             return out.set("loss_a", out["loss_a"].expand(3))
 
-    for cls, message in ((Unnamed, r"gave spread; expected an entry 'loss\*'"), (Unreduced, r"'loss_a'.*\(3,\)")):
+    for cls, message in (
+        (Unnamed, r"gave spread; expected an entry 'loss\*'"),
+        (Unreduced, r"'loss_a'.*\(3,\)"),
+    ):
         loss = cls()
         trainer = OfflineTrainer(
             loss_module=loss,

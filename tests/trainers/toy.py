@@ -45,7 +45,9 @@ class ToyLoss(LossModule):
             target = self.a_network(inputs.copy())["a"]
         goal = tensordict["x"].sum(-1, keepdim=True)
         losses = {"loss_a": (a - goal).square().mean(), "loss_b": (b - target).square().mean()}
-        return TensorDict({**losses, "spread": a.detach().std(), "per_agent": target.detach().mean().expand(2)})
+        return TensorDict(
+            {**losses, "spread": a.detach().std(), "per_agent": target.detach().mean().expand(2)}
+        )
 
 
 def parameter_groups(loss: ToyLoss) -> dict[str, list[nn.Parameter]]:
@@ -59,7 +61,9 @@ def toy_buffer(rows: int = 256, batch_size: int = 32, sampler: Sampler | None = 
     return buffer
 
 
-def toy_trainer(total_steps: int = 20, sampler: Sampler | None = None, width: int = 16, **kwargs: Any) -> OfflineTrainer:
+def toy_trainer(
+    total_steps: int = 20, sampler: Sampler | None = None, width: int = 16, **kwargs: Any
+) -> OfflineTrainer:
     torch.manual_seed(0)
     loss = ToyLoss(width)
     settings: dict[str, Any] = {

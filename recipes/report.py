@@ -1,0 +1,45 @@
+"""The table and the learning curves of a folder of runs.
+
+Prints the table and writes report.md and report.png. The launch command is in ``configs/report.yaml``.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from omiga_torchrl.report import format_table, load_runs, table_rows, write_report
+
+
+@dataclass
+class ReportConfig:
+    """What to report.
+
+    Attributes:
+        runs: folder of runs, searched with its subfolders.
+        out: folder of the report; null means ``<runs>/report``.
+    """
+
+    runs: str = MISSING
+    out: str | None = None
+
+
+ConfigStore.instance().store("report_schema", node=ReportConfig)
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="report")
+def main(config: ReportConfig) -> None:
+    """Prints the table of ``config.runs`` and writes the report."""
+    runs = load_runs(config.runs)
+    sys.stdout.write(format_table(table_rows(runs), "terminal") + "\n")
+    for path in write_report(config.runs, config.out or Path(config.runs) / "report"):
+        sys.stdout.write(f"wrote {path}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""Train an algorithm on an offline dataset, evaluate it, and record everything.
+
+The launch command and examples are in ``configs/train.yaml``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+from torch.optim.lr_scheduler import CosineAnnealingLR
+from torchrl.record.loggers import Logger, get_logger
+from torchrl.trainers import LRSchedulerHook
+
+from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl.algorithms.saving import save_policy
+from omiga_torchrl.data import OfflineDataset, check_dataset, check_dataset_fits
+from omiga_torchrl.envs import make_env
+from omiga_torchrl.evaluation import Protocol, evaluate
+from omiga_torchrl.report import RunInfo, RunWriter
+from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
+
+_LOG = logging.getLogger("train")
+
+
+@dataclass
+class BCConfig:
+    """Arguments of :func:`omiga_torchrl.algorithms.make_bc`."""
+
+    name: str = "bc"
+    hidden: list[int] = MISSING
+    share_parameters: bool = True
+
+
+@dataclass
+class OMIGAConfig:
+    """Arguments of :func:`omiga_torchrl.algorithms.make_omiga` and ``OMIGALoss``."""
+
+    name: str = "omiga"
+    hidden: list[int] = MISSING
+    mixer_hidden: list[int] = MISSING
+    share_parameters: bool = True
+    tau: float = MISSING
+    alpha: Any = MISSING
+    gamma: float = MISSING
+    variant: str = "paper"
+    max_scaled_advantage: float = 10.0
+    overflow: str | None = None
+    target_sample_size: float = 0.4
+
+
+@dataclass
+class TrainerConfig:
+    """Arguments of :class:`omiga_torchrl.trainers.OfflineTrainer`; ``steps`` are gradient steps."""
+
+    steps: int = MISSING
+    batch_size: int = MISSING
+    lr: float = MISSING
+    cosine_decay: bool = MISSING
+    clip_grad_norm: float | None = 1.0
+    log_interval: int = 100
+    save_interval: int = 10_000
+    progress_bar: bool = True
+
+
+@dataclass
+class EvaluationConfig:
+    """Arguments of :class:`omiga_torchrl.evaluation.Protocol`."""
+
+    interval: int = MISSING
+    episodes: int = 100
+    final_episodes: int = 300
+    seed: int = 0
+
+
+@dataclass
+class TrainConfig:
+    """Fields of the recipe.
+
+    Attributes:
+        algorithm: group ``algorithm``.
+        task: task to evaluate in, e.g. ``vmas/navigation``.
+        dataset: tier of a bundled dataset of the task, e.g. ``mixed``, or a dataset's folder.
+        reward_scale: rewards are divided by it in the data: ``std``, a number, or null.
+        seed: seed of networks, batches and order.
+        out: folder of all runs; each run makes its own in it.
+        existing: if the run is there already: ``error``, ``resume`` or ``overwrite``.
+        data_root: folder of the converted data; null is the user's cache.
+        trainer: group ``trainer``.
+        evaluation: the evaluation protocol.
+        logger: ``csv``, ``tensorboard``, ``wandb``, or null.
+    """
+
+    algorithm: Any = MISSING
+    task: str = "vmas/navigation"
+    dataset: str = "mixed"
+    reward_scale: Any = "std"
+    seed: int = 0
+    out: str = "runs/train"
+    existing: str = "error"
+    data_root: str | None = None
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    logger: str | None = "csv"
+
+
+_STORE = ConfigStore.instance()
+_STORE.store("train_schema", TrainConfig)
+_STORE.store("bc_schema", BCConfig, group="algorithm")
+_STORE.store("omiga_schema", OMIGAConfig, group="algorithm")
+
+
+def open_dataset(config: TrainConfig) -> OfflineDataset:
+    """The dataset that ``config`` names, checked against itself."""
+    bundled = not Path(config.dataset).exists()
+    name = f"{config.task}/{config.dataset}" if bundled else config.dataset
+    dataset = OfflineDataset(
+        name,
+        batch_size=config.trainer.batch_size,
+        root=config.data_root,
+        reward_scale=config.reward_scale,
+    )
+    check_dataset(dataset)
+    return dataset
+
+
+def open_logger(config: TrainConfig, run: RunWriter) -> Logger | None:
+    """TorchRL's logger in the run's folder."""
+    if config.logger is None:
+        return None
+    return get_logger(config.logger, logger_name=str(run.path), experiment_name="log")
+
+
+def make_trainer(
+    config: TrainConfig, name: str, arguments: dict[str, Any], dataset: OfflineDataset, run: RunWriter
+) -> tuple[OfflineTrainer, Any]:
+    """The trainer and the policy that it trains; the seed decides the initial weights."""
+    torch.manual_seed(config.seed)
+    parts = make_algorithm(name, dataset.spec, **arguments)
+    options = config.trainer
+    trainer = OfflineTrainer(
+        loss_module=parts.loss,
+        replay_buffer=dataset,
+        parameter_groups=parts.parameter_groups,
+        target_updater=parts.target_updater,
+        total_steps=options.steps,
+        lr=options.lr,
+        clip_grad_norm=options.clip_grad_norm,
+        logger=open_logger(config, run),
+        log_interval=options.log_interval,
+        progress_bar=options.progress_bar,
+        save_dir=run.path / "checkpoints",
+        save_interval=options.save_interval,
+        seed=config.seed,
+    )
+    if options.cosine_decay:
+        LRSchedulerHook(CosineAnnealingLR(trainer.optimizer, options.steps)).register(trainer)
+    return trainer, parts.policy
+
+
+def train(config: TrainConfig) -> float:
+    """Train and evaluate as ``config`` says.
+
+    Args:
+        config: the recipe's fields.
+
+    Returns:
+        The mean return of the final evaluation.
+    """
+    protocol = Protocol(**vars(config.evaluation))
+    dataset = open_dataset(config)
+    env = make_env(config.task, num_envs=protocol.episodes, seed=protocol.seed)
+    check_dataset_fits(dataset, env)
+    arguments = dict(vars(config.algorithm))
+    name = arguments.pop("name")
+    card = dataset.card
+    info = RunInfo(
+        algorithm=name,
+        task=config.task,
+        dataset=card.tier,
+        seed=config.seed,
+        hyperparameters={
+            "algorithm": arguments,
+            **{k: vars(getattr(config, k)) for k in ("trainer", "evaluation")},
+        },
+        behaviour_return=card.behaviour_return["mean"],
+        best_checkpoint_return=card.best_checkpoint_return,
+        random_return=card.random_return,
+        card={"name": card.name, "sha256": card.data_sha256, "reward_scale": dataset.reward_scale},
+    )
+    run = RunWriter(config.out, info, existing=config.existing)
+    _LOG.info("%s", run.path)
+    trainer, policy = make_trainer(config, name, arguments, dataset, run)
+    hook = EvaluationHook(
+        lambda: evaluate(policy, env, episodes=protocol.episodes, seed=protocol.seed),
+        protocol.interval,
+        on_result=lambda step, result: run.evaluation(step, "training", **result.to_record()),
+    )
+    hook.register(trainer)
+    last = latest_checkpoint(run.path / "checkpoints") if config.existing == "resume" else None
+    if last is not None:
+        trainer.load_from_file(last)
+    trainer.train()
+    final = evaluate(policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
+    run.evaluation(trainer.step_count, "final", **final.to_record())
+    save_policy(
+        run.path / "policy.pt",
+        policy,
+        algorithm=name,
+        spec=dataset.spec,
+        arguments=arguments,
+        metadata={"task": config.task, "dataset": card.name, "seed": config.seed},
+    )
+    _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, card.behaviour_return["mean"])
+    return final.mean_return
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+def main(config: Any) -> float:
+    """Train, and give the final return to Hydra, so that sweepers can optimise it."""
+    return train(OmegaConf.to_object(config))
+
+
+if __name__ == "__main__":
+    main()
