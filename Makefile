@@ -47,7 +47,7 @@ venv: $(VENV)/dev.stamp ## make the development environment .venv
 
 demo: $(VENV)/demo.stamp ## train BC and OMIGA, 3 seeds each, on the bundled data; table and picture
 	$(RUN_ENV) $(PY) recipes/train.py -m algorithm=$(DEMO_ALGORITHMS) seed=$(DEMO_SEEDS) \
-	    task=vmas/navigation dataset=mixed out=$(DEMO_OUT)
+	    task=vmas/navigation dataset=mixed out=$(DEMO_OUT) existing=overwrite
 	$(RUN_ENV) $(PY) recipes/report.py runs=$(DEMO_OUT) out=$(DEMO_OUT)/report
 
 test: $(VENV)/dev.stamp ## run the fast tests and the examples in the docstrings

@@ -138,11 +138,11 @@ def open_logger(config: TrainConfig, run: RunWriter) -> Logger | None:
 
 
 def make_trainer(
-    config: TrainConfig, name: str, arguments: dict[str, Any], dataset: OfflineDataset, run: RunWriter
+    config: TrainConfig, arguments: dict[str, Any], dataset: OfflineDataset, run: RunWriter
 ) -> tuple[OfflineTrainer, Any]:
     """The trainer and the policy that it trains; the seed decides the initial weights."""
     torch.manual_seed(config.seed)
-    parts = make_algorithm(name, dataset.spec, **arguments)
+    parts = make_algorithm(config.algorithm.name, dataset.spec, **arguments)
     options = config.trainer
     trainer = OfflineTrainer(
         loss_module=parts.loss,
@@ -164,6 +164,23 @@ def make_trainer(
     return trainer, parts.policy
 
 
+def describe(config: TrainConfig, dataset: OfflineDataset) -> RunInfo:
+    """What the run is, for its records."""
+    card = dataset.card
+    parts = {part: vars(getattr(config, part)) for part in ("algorithm", "trainer", "evaluation")}
+    return RunInfo(
+        algorithm=config.algorithm.name,
+        task=config.task,
+        dataset=card.tier,
+        seed=config.seed,
+        hyperparameters={"reward_scale": config.reward_scale, **parts},
+        behaviour_return=card.behaviour_return["mean"],
+        best_checkpoint_return=card.best_checkpoint_return,
+        random_return=card.random_return,
+        card={"name": card.name, "sha256": card.data_sha256, "reward_scale": dataset.reward_scale},
+    )
+
+
 def train(config: TrainConfig) -> float:
     """Train and evaluate as ``config`` says.
 
@@ -175,28 +192,12 @@ def train(config: TrainConfig) -> float:
     """
     protocol = Protocol(**vars(config.evaluation))
     dataset = open_dataset(config)
-    env = make_env(config.task, num_envs=protocol.episodes, seed=protocol.seed)
-    check_dataset_fits(dataset, env)
-    arguments = dict(vars(config.algorithm))
-    name = arguments.pop("name")
     card = dataset.card
-    info = RunInfo(
-        algorithm=name,
-        task=config.task,
-        dataset=card.tier,
-        seed=config.seed,
-        hyperparameters={
-            "algorithm": arguments,
-            **{k: vars(getattr(config, k)) for k in ("trainer", "evaluation")},
-        },
-        behaviour_return=card.behaviour_return["mean"],
-        best_checkpoint_return=card.best_checkpoint_return,
-        random_return=card.random_return,
-        card={"name": card.name, "sha256": card.data_sha256, "reward_scale": dataset.reward_scale},
-    )
-    run = RunWriter(config.out, info, existing=config.existing)
-    _LOG.info("%s", run.path)
-    trainer, policy = make_trainer(config, name, arguments, dataset, run)
+    env = make_env(config.task, num_envs=protocol.episodes, seed=protocol.seed, **card.task_kwargs)
+    check_dataset_fits(dataset, env)
+    arguments = {key: value for key, value in vars(config.algorithm).items() if key != "name"}
+    run = RunWriter(config.out, describe(config, dataset), existing=config.existing)
+    trainer, policy = make_trainer(config, arguments, dataset, run)
     hook = EvaluationHook(
         lambda: evaluate(policy, env, episodes=protocol.episodes, seed=protocol.seed),
         protocol.interval,
@@ -212,10 +213,10 @@ def train(config: TrainConfig) -> float:
     save_policy(
         run.path / "policy.pt",
         policy,
-        algorithm=name,
+        algorithm=config.algorithm.name,
         spec=dataset.spec,
         arguments=arguments,
-        metadata={"task": config.task, "dataset": card.name, "seed": config.seed},
+        metadata={"task": config.task, "task_kwargs": card.task_kwargs, "dataset": card.name},
     )
     _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, card.behaviour_return["mean"])
     return final.mean_return

@@ -80,7 +80,7 @@ def load_policy(path: str | Path) -> tuple[TensorDictModuleBase, dict[str, Any]]
         DataError: the file is no policy of this library.
     """
     content = torch.load(path, weights_only=True, map_location="cpu")
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT or "algorithm" not in content:
         raise DataError(
             f"load_policy: {path} is no policy file of format {FORMAT}; expected one written by "
             "save_policy, e.g. policy.pt of a run."

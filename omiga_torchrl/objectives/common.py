@@ -104,23 +104,28 @@ class MultiAgentLoss(LossModule):
     # Inputs ---------------------------------------------------------------------------
 
     def _inputs(self, tensordict: TensorDictBase) -> tuple[TensorDictBase, Tensor | None]:
-        """The entries that the loss reads, masked rows zeroed, and the mask ``[*B]``."""
-        name = type(self).__name__
-        for key in self.in_keys:
-            if tensordict.get(key, None) is None:
-                require_key(name, tensordict, key, "Rename with set_keys, or add it to the data.")
+        """A scratch copy of the entries that the loss reads, and the loss mask ``[*B]``.
+
+        Networks write into the copy, never into the data. Rows outside the mask are zeroed
+        there before any network sees them: zeroing their loss alone would leave ``0 * nan``
+        in the gradients.
+        """
+        try:
+            inputs = tensordict.select(*self.in_keys)
+        except KeyError:
+            for key in self.in_keys:
+                hint = "Rename it with set_keys, or add it to the data."
+                require_key(type(self).__name__, tensordict, key, hint)
+            raise
         mask = None
         for key in self._loss_mask_keys():
             found = tensordict.get(key, None)
             if found is not None:
                 mask = found if mask is None else mask & found
-        if mask is None:
-            return tensordict, None
-        mask = mask.squeeze(-1) if mask.shape[-1:] == (1,) else mask
-        clean = {key: self._where(mask, tensordict.get(key)) for key in self.in_keys}
-        inputs = TensorDict({}, batch_size=tensordict.batch_size, device=tensordict.device)
-        for key, value in clean.items():
-            inputs.set(key, value)
+        if mask is not None:
+            mask = mask.squeeze(-1) if mask.shape[-1:] == (1,) else mask
+            for key in self.in_keys:
+                inputs.set(key, self._where(mask, inputs.get(key)))
         return inputs, mask
 
     def _reduce(self, loss: Tensor, mask: Tensor | None) -> Tensor:
@@ -139,11 +144,11 @@ class MultiAgentLoss(LossModule):
         return torch.where(wide, value, torch.zeros((), dtype=value.dtype, device=value.device))
 
     def _run(self, name: str, tensordict: TensorDictBase, *, target: bool = False) -> TensorDictBase:
-        """Call network ``name`` on its own selection of ``tensordict``, which stays unchanged."""
+        """Call network ``name`` with its online or target parameters; it writes into ``tensordict``."""
         network: TensorDictModuleBase = getattr(self, name)
         params = getattr(self, f"target_{name}_params" if target else f"{name}_params")
         with params.to_module(network, preserve_module_state=False):
-            return network(tensordict.select(*network.in_keys))
+            return network(tensordict)
 
     def _agent_entry(self, tensordict: TensorDictBase, key: NestedKey, network: str) -> Tensor:
         """Entry ``[*B, N, 1]`` written by ``network``, as ``[*B, N]``."""
@@ -172,7 +177,7 @@ class MultiAgentLoss(LossModule):
         network: TensorDictModuleBase = self.actor_network
         action = tensordict.get(self.tensor_keys.action)
         with self.actor_network_params.to_module(network, preserve_module_state=False):
-            distribution = network.get_dist(tensordict.select(*network.in_keys))
+            distribution = network.get_dist(tensordict)
         if not action.dtype.is_floating_point:
             action = action_index(action, distribution.batch_shape)
         log_prob = distribution.log_prob(action)

@@ -1,0 +1,98 @@
+"""Evaluate a trained policy, or a behaviour checkpoint, in its environment.
+
+The launch command and examples are in ``configs/evaluate.yaml``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+from omiga_torchrl.algorithms.saving import load_policy
+from omiga_torchrl.data import load_behaviour, read_behaviour
+from omiga_torchrl.envs import make_env
+from omiga_torchrl.errors import DataError
+from omiga_torchrl.evaluation import EvaluationResult, evaluate
+from omiga_torchrl.specs import TeamSpec
+
+
+@dataclass
+class EvaluateConfig:
+    """Fields of the recipe.
+
+    Attributes:
+        policy: ``policy.pt`` of a run, the run's folder, or a behaviour checkpoint.
+        task: task to play; null is the one that the policy was trained for.
+        episodes: complete episodes.
+        num_envs: environments stepped together.
+        seed: seed of the evaluation's random stream.
+        deterministic: take the most likely action instead of sampling.
+        out: file to append the raw returns to, one JSON line; null writes none.
+    """
+
+    policy: str = MISSING
+    task: str | None = None
+    episodes: int = 300
+    num_envs: int = 100
+    seed: int = 1_000_000
+    deterministic: bool = True
+    out: str | None = None
+
+
+ConfigStore.instance().store("evaluate_schema", EvaluateConfig)
+
+
+def open_policy(path: Path) -> tuple[Any, TeamSpec, str, dict[str, Any]]:
+    """The policy in ``path``, the sizes it was made for, its task and the task's arguments."""
+    if path.is_dir():
+        path = path / "policy.pt"
+    if not path.exists():
+        raise DataError(f"evaluate: no policy at {path}; expected policy.pt of a run, or a checkpoint.")
+    try:
+        policy, content = load_policy(path)
+    except DataError:
+        info, _ = read_behaviour(path)
+        return load_behaviour(path), TeamSpec(**info.spec), info.task, info.task_kwargs
+    metadata = content["metadata"]
+    return policy, TeamSpec(**content["spec"]), metadata["task"], metadata["task_kwargs"]
+
+
+def run(config: EvaluateConfig) -> EvaluationResult:
+    """Evaluate as ``config`` says and print the result."""
+    policy, spec, trained_task, task_kwargs = open_policy(Path(config.policy))
+    task = config.task or trained_task
+    env = make_env(task, num_envs=config.num_envs, seed=config.seed, **task_kwargs)
+    found = TeamSpec.from_env(env)
+    if found != spec:
+        raise DataError(
+            f"evaluate: the policy of {config.policy} is for {trained_task} ({spec}); {task} has {found}. "
+            "Choose the task it was trained for."
+        )
+    result = evaluate(
+        policy, env, episodes=config.episodes, seed=config.seed, deterministic=config.deterministic
+    )
+    metrics = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics().items())
+    sys.stdout.write(f"{task}: {config.episodes} episodes: {metrics}\n")
+    if config.out is not None:
+        line = {"policy": config.policy, "task": task, **result.to_record()}
+        Path(config.out).parent.mkdir(parents=True, exist_ok=True)
+        with Path(config.out).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    return result
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
+def main(config: Any) -> None:
+    """Evaluate the policy that the configuration names."""
+    run(OmegaConf.to_object(config))
+
+
+if __name__ == "__main__":
+    main()
