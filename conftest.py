@@ -1,3 +1,5 @@
+"""Settings of the whole test run, docstring examples included."""
+
 from __future__ import annotations
 
 import os

@@ -24,8 +24,8 @@ def unknown_name(component: str, kind: str, name: object, choices: Iterable[str]
         choices: the names that exist.
 
     Examples:
-        >>> str(unknown_name("make_env", "task", "vmas/navigaton", ["vmas/navigation"]))
-        "make_env: unknown task 'vmas/navigaton'; did you mean 'vmas/navigation'? Choose from: vmas/navigation."
+        >>> str(unknown_name("make_env", "task", "vmas/whel", ["vmas/wheel"]))
+        "make_env: unknown task 'vmas/whel'; did you mean 'vmas/wheel'? Choose from: vmas/wheel."
     """
     listed = sorted(choices)
     near = difflib.get_close_matches(str(name), listed, n=1)

@@ -258,7 +258,11 @@ def sampling(batch_size: int, *, rows: int = 50_000, steps: int = 100, blocks: i
         )
 
         def sample(buffer: ReplayBuffer) -> Callable[[], None]:
-            return lambda: [buffer.sample() for _ in range(steps)] and None
+            def run() -> None:
+                for _ in range(steps):
+                    buffer.sample()
+
+            return run
 
         name = f"sample of {batch_size} transitions"
         return compare(name, sample(ours), sample(stock), steps=steps, blocks=blocks)

@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -91,7 +91,7 @@ def run(config: EvaluateConfig) -> EvaluationResult:
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
 def main(config: Any) -> None:
     """Evaluate the policy that the configuration names."""
-    run(OmegaConf.to_object(config))
+    run(cast(EvaluateConfig, OmegaConf.to_object(config)))
 
 
 if __name__ == "__main__":

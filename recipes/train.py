@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 import torch
@@ -196,12 +196,12 @@ def train(config: TrainConfig) -> float:
     env = make_env(config.task, num_envs=protocol.episodes, seed=protocol.seed, **card.task_kwargs)
     check_dataset_fits(dataset, env)
     arguments = {key: value for key, value in vars(config.algorithm).items() if key != "name"}
-    run = RunWriter(config.out, describe(config, dataset), existing=config.existing)
+    run = RunWriter(config.out, describe(config, dataset), existing=cast(Any, config.existing))
     trainer, policy = make_trainer(config, arguments, dataset, run)
     hook = EvaluationHook(
         lambda: evaluate(policy, env, episodes=protocol.episodes, seed=protocol.seed),
         protocol.interval,
-        on_result=lambda step, result: run.evaluation(step, "training", **result.to_record()),
+        on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
     )
     hook.register(trainer)
     last = latest_checkpoint(run.path / "checkpoints") if config.existing == "resume" else None
@@ -225,7 +225,7 @@ def train(config: TrainConfig) -> float:
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(config: Any) -> float:
     """Train, and give the final return to Hydra, so that sweepers can optimise it."""
-    return train(OmegaConf.to_object(config))
+    return train(cast(TrainConfig, OmegaConf.to_object(config)))
 
 
 if __name__ == "__main__":

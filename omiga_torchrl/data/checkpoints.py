@@ -16,9 +16,9 @@ from torchrl.envs.utils import ExplorationType
 
 from omiga_torchrl.data.recorder import record_episodes
 from omiga_torchrl.envs import make_env
-from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.modules import make_actor
+from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 
 FORMAT_VERSION = 1

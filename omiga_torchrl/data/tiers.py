@@ -23,8 +23,8 @@ from omiga_torchrl.data.checkpoints import BehaviourCheckpoint, file_sha256, loa
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.recorder import record_episodes
 from omiga_torchrl.envs import make_env
-from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.errors import DataError, unknown_name
+from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 
 Tier = Literal["expert", "medium", "medium-replay", "mixed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -95,7 +96,7 @@ class AgentMLP(nn.Module):
         else:
             sizes = [in_features, *hidden, out_features]
             layers: list[nn.Module] = []
-            for size, following in zip(sizes, sizes[1:], strict=False):
+            for size, following in itertools.pairwise(sizes):
                 layers += [AgentLinear(size, following, n_agents), activation()]
             self.body = nn.Sequential(*layers[:-1])
 

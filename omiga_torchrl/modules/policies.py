@@ -20,6 +20,8 @@ from omiga_torchrl.functional import tanh_gaussian_log_density
 from omiga_torchrl.modules.networks import AgentMLP
 from omiga_torchrl.specs import TeamSpec
 
+Size = torch.Size | list[int] | tuple[int, ...]
+
 
 class TanhGaussian(Distribution):
     """``low + (high - low) (1 + tanh(x)) / 2`` with x ~ N(loc, scale), independent features.
@@ -58,7 +60,7 @@ class TanhGaussian(Distribution):
         """The box of actions."""
         return constraints.independent(constraints.interval(self.low, self.high), 1)
 
-    def expand(self, batch_shape: torch.Size, _instance: None = None) -> TanhGaussian:
+    def expand(self, batch_shape: Size, _instance: None = None) -> TanhGaussian:
         """The same distribution with its batch dimensions expanded to ``batch_shape``."""
         shape = (*batch_shape, *self.event_shape)
         return TanhGaussian(self.loc.expand(shape), self.scale.expand(shape), low=self.low, high=self.high)
@@ -66,7 +68,7 @@ class TanhGaussian(Distribution):
     def _squash(self, x: Tensor) -> Tensor:
         return self.low + (self.high - self.low) * (1 + x.tanh()) / 2
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
         """Reparametrised samples ``[*sample_shape, *B, A]``."""
         shape = self._extended_shape(torch.Size(sample_shape))
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tensordict import NestedKey, TensorDict, TensorDictBase
+from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torchrl.objectives.common import LossModule
@@ -30,6 +30,9 @@ class MultiAgentLoss(LossModule):
     @dataclass
     class _AcceptedKeys:
         """The keys that ``set_keys`` changes; defaults in :mod:`omiga_torchrl.keys`.
+
+        Observation, state and action mask are read by the networks, through their own
+        ``in_keys``; they are accepted so that one call can name a whole layout.
 
         Attributes:
             observation: observation of every agent ``[*B, N, O]``.

@@ -28,10 +28,12 @@ class OMIGAValueLoss(OMIGATerms):
 
     Examples:
         >>> from omiga_torchrl.algorithms import omiga_networks
+        >>> from omiga_torchrl.objectives import ForeachSoftUpdate
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
         >>> networks = omiga_networks(spec)
         >>> loss = OMIGAValueLoss(networks.qvalue, networks.value, networks.mixer, alpha=0.3)
+        >>> updater = ForeachSoftUpdate(loss, tau=0.005)
         >>> loss(spec.fake_batch(8))["loss_value"].shape
         torch.Size([])
     """
@@ -109,9 +111,11 @@ class OMIGAPolicyLoss(OMIGATerms):
 
     Examples:
         >>> from omiga_torchrl.algorithms import omiga_networks
+        >>> from omiga_torchrl.objectives import ForeachSoftUpdate
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
         >>> loss = OMIGAPolicyLoss(*omiga_networks(spec), alpha=0.3)
+        >>> updater = ForeachSoftUpdate(loss, tau=0.005)
         >>> loss(spec.fake_batch(8))["loss_actor"].shape
         torch.Size([])
     """

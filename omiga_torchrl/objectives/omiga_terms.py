@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
@@ -16,38 +15,9 @@ from omiga_torchrl import functional as kernels
 from omiga_torchrl.errors import require_shape, unknown_name
 from omiga_torchrl.functional.advantage import Overflow
 from omiga_torchrl.objectives.common import MultiAgentLoss, action_index
+from omiga_torchrl.objectives.diagnostics import DIAGNOSTICS, LocalTerms, diagnose, masked_mean
 
 Variant = Literal["paper", "official"]
-
-DIAGNOSTICS = (
-    "scaled_advantage",
-    "scaled_advantage_max",
-    "overflow_share",
-    "effective_sample_size",
-    "alpha",
-    "mixer_weight",
-)
-
-
-@dataclass
-class LocalTerms:
-    """What the value and policy losses share, each ``[*B, N]``.
-
-    Attributes:
-        qvalue: target Q_i of the data action, detached.
-        value: V_i, with its gradient.
-        weight: mixer weight w_i, detached.
-        alpha: the alpha of this evaluation, scalar.
-        z: scaled advantage, detached.
-        valid: entries under the loss mask, or None.
-    """
-
-    qvalue: Tensor
-    value: Tensor
-    weight: Tensor
-    alpha: Tensor
-    z: Tensor
-    valid: Tensor | None
 
 
 class OMIGATerms(MultiAgentLoss):
@@ -185,7 +155,8 @@ class OMIGATerms(MultiAgentLoss):
         known = {ValueEstimators.TD0: {"gamma"}, ValueEstimators.TDLambda: {"gamma", "lmbda"}}
         if value_type not in known:
             raise NotImplementedError(
-                f"{type(self).__name__}: value estimator {value_type} is not supported; choose TD0 or TDLambda."
+                f"{type(self).__name__}: value estimator {value_type} is not supported; "
+                "choose TD0 or TDLambda."
             )
         unknown = set(hyperparams) - known[value_type]
         if unknown:
@@ -273,7 +244,7 @@ class OMIGATerms(MultiAgentLoss):
         if "loss_value" in terms or "loss_actor" in terms:
             local = self._local_terms(inputs, weight, mask)
             global_value = kernels.mix_linearly(local.value.detach(), weight.detach(), bias.detach())
-            out[self.tensor_keys.global_value] = _mean(global_value, mask)
+            out[self.tensor_keys.global_value] = masked_mean(global_value, mask)
             out |= self._local_losses(inputs, local, terms, mask)
         return out
 
@@ -284,7 +255,7 @@ class OMIGATerms(MultiAgentLoss):
         target = self._target(inputs, global_qvalue.shape, mask)
         return {
             "loss_qvalue": self._reduce((global_qvalue - target).square(), mask),
-            self.tensor_keys.global_qvalue: _mean(global_qvalue.detach(), mask),
+            self.tensor_keys.global_qvalue: masked_mean(global_qvalue.detach(), mask),
         }
 
     def _local_losses(
@@ -308,30 +279,8 @@ class OMIGATerms(MultiAgentLoss):
         if self.auto_alpha and self.training and torch.is_grad_enabled():
             target = self.target_sample_size
             self.alpha.copy_(kernels.updated_alpha(local.alpha, sample_size, target=target))
-        return out | self._diagnose(local, sample_size)
-
-    def _diagnose(self, local: LocalTerms, sample_size: Tensor) -> dict[str, Tensor]:
-        valid = local.valid
-        z = local.z if valid is None else torch.where(valid, local.z, 0.0)
-        largest = z if valid is None else z.masked_fill(~valid, -torch.inf)
-        beyond = z.abs() if self.overflow == "clamp" else z
-        return {
-            "scaled_advantage": _mean(z, valid),
-            "scaled_advantage_max": largest.max(),
-            "overflow_share": _mean((beyond > self.max_scaled_advantage).to(z.dtype), valid),
-            "effective_sample_size": sample_size,
-            "alpha": local.alpha.clone(),
-            "mixer_weight": _mean(local.weight, valid, keep_agents=True),
-        }
+        return out | diagnose(local, sample_size, cap, overflow)
 
 
 def _next(key: NestedKey) -> NestedKey:
     return ("next", key) if isinstance(key, str) else ("next", *key)
-
-
-def _mean(x: Tensor, valid: Tensor | None, *, keep_agents: bool = False) -> Tensor:
-    """Mean over valid entries; with ``keep_agents`` over the batch only."""
-    if valid is None:
-        return x.flatten(0, -2).mean(0) if keep_agents else x.mean()
-    x, valid = (x.flatten(0, -2), valid.flatten(0, -2)) if keep_agents else (x.flatten(), valid.flatten())
-    return torch.where(valid, x, 0.0).sum(0) / valid.sum(0).clamp(min=1)

@@ -107,5 +107,5 @@ def test_alpha_moves_towards_the_target():
 
 def test_kernels_refuse_a_trailing_dimension_in_test_runs():
     # The classic silent broadcast: [B] + [B, 1] -> [B, B].
-    with pytest.raises(Exception, match="(?i)type|shape"):
+    with pytest.raises(Exception, match=r"(?i)type|shape"):
         F.mix_linearly(torch.zeros(4, 3), torch.zeros(4, 3), torch.zeros(4, 1))

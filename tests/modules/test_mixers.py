@@ -58,7 +58,7 @@ def test_vdn_has_weights_one_and_bias_zero():
 
 
 def test_a_mixer_without_weights_says_so():
-    with pytest.raises(TypeError, match="QMIXMixer.*not linear.*LinearMixer"):
+    with pytest.raises(TypeError, match=r"QMIXMixer.*not linear.*LinearMixer"):
         QMIXMixer(3, 5).as_weight_module()
 
 

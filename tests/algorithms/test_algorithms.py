@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
+from omiga_torchrl.algorithms.saving import load_policy, save_policy
+from omiga_torchrl.errors import DataError
+from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.trainers.stepper import check_parameter_groups
+
+SPECS = [TeamSpec(3, 5, 2, 7), TeamSpec(3, 5, 4, 7, discrete=True, masked=True)]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+def test_parts_fit_together(name, spec, share):
+    parts = make_algorithm(name, spec, hidden=[8], share_parameters=share)
+    check_parameter_groups(parts.parameter_groups, parts.loss)
+    losses = parts.loss(spec.fake_batch(8))
+    torch.stack([value for key, value in losses.items() if key.startswith("loss_")]).sum().backward()
+    assert all(p.grad is not None for group in parts.parameter_groups.values() for p in group)
+    # the policy that acts is the one that learns
+    assert {id(p) for p in parts.policy.parameters()} <= {id(p) for p in parts.loss.parameters()}
+
+
+def test_unknown_algorithm_lists_the_choices():
+    with pytest.raises(
+        ValueError, match=r"unknown algorithm 'omgia'; did you mean 'omiga'\? Choose from: bc"
+    ):
+        make_algorithm("omgia", SPECS[0])
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_saved_policies_act_alike(tmp_path, spec):
+    policy = make_algorithm("bc", spec, hidden=[8]).policy
+    save_policy(tmp_path / "p.pt", policy, algorithm="bc", spec=spec, arguments={"hidden": [8]})
+    loaded, content = load_policy(tmp_path / "p.pt")
+    data = spec.fake_batch(8).exclude(("agents", "action"))
+    assert content["spec"] == spec.to_dict()
+    assert loaded(data.clone())["agents", "action"].equal(policy(data.clone())["agents", "action"])
+
+
+def test_other_files_are_refused(tmp_path):
+    torch.save({"format": 1}, tmp_path / "other.pt")
+    with pytest.raises(DataError, match="is no policy file"):
+        load_policy(tmp_path / "other.pt")

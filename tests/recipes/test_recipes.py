@@ -1,0 +1,139 @@
+"""The recipes from the command line, and every configuration."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "recipes"
+CONFIGS = RECIPES / "configs"
+SMALL = (
+    *("trainer.steps=6", "trainer.batch_size=8", "trainer.progress_bar=false", "trainer.log_interval=2"),
+    *("evaluation.interval=3", "evaluation.episodes=4", "evaluation.final_episodes=4"),
+)
+
+
+def run(recipe, folder, *overrides):
+    return subprocess.run(
+        [sys.executable, str(RECIPES / f"{recipe}.py"), *overrides],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.mark.parametrize("config", sorted(p.relative_to(CONFIGS).as_posix() for p in CONFIGS.rglob("*.yaml")))
+def test_every_yaml_loads(config):
+    name = config.removesuffix(".yaml")
+    top = "train" if "/" in name else name
+    assert "main" in runpy.run_path(str(RECIPES / f"{top}.py"))  # registers its schema
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        overrides = [name.replace("/", "=")] if "/" in name else []
+        missing = OmegaConf.missing_keys(compose(top, overrides))
+    assert missing <= {"policy", "runs"}
+
+
+def test_train_evaluate_report(tmp_path):
+    done = run("train", tmp_path, "-m", "algorithm=bc,omiga", "seed=0", "out=runs", *SMALL)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "omiga__vmas-navigation__mixed__seed0"
+    lines = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    assert [(line["label"], line["step"]) for line in lines] == [
+        ("training", 3),
+        ("training", 6),
+        ("final", 6),
+    ]
+    assert all(len(line["returns"]) == 4 for line in lines)
+    assert json.loads((folder / "run.json").read_text())["behaviour_return"] == pytest.approx(1.04, abs=0.01)
+
+    done = run("evaluate", tmp_path, f"policy={folder}", "episodes=4", "num_envs=4", "out=returns.jsonl")
+    assert done.returncode == 0, done.stderr
+    # the saved policy is the one that the final evaluation judged
+    again = json.loads((tmp_path / "returns.jsonl").read_text())["returns"]
+    assert again == pytest.approx(lines[-1]["returns"], abs=1e-5)
+
+    done = run("report", tmp_path, "runs=runs", "out=report")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"navigation\s+mixed\s+omiga", done.stdout) and "behaviour" in done.stdout
+    assert (tmp_path / "report" / "report.png").stat().st_size > 10_000
+
+    # nothing but what was asked for is left in the folder
+    assert {p.name for p in tmp_path.iterdir()} <= {"runs", "report", "returns.jsonl", "multirun.yaml"}
+
+    done = run("train", tmp_path, "algorithm=omiga", "out=runs", *SMALL)
+    assert done.returncode != 0 and "holds a run already" in done.stderr
+
+
+def test_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
+    recipe = runpy.run_path(str(RECIPES / "train.py"))
+    names = recipe["train"].__globals__
+    real, calls = names["evaluate"], []
+
+    def stopped_at_the_second(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    def train(out, *overrides):
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = compose(
+                "train", [f"out={tmp_path / out}", "trainer.save_interval=3", *SMALL, *overrides]
+            )
+        return recipe["train"](OmegaConf.to_object(config))
+
+    whole = train("whole")
+    monkeypatch.setitem(names, "evaluate", stopped_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        train("parts")
+    monkeypatch.setitem(names, "evaluate", real)
+    assert train("parts", "existing=resume") == whole
+    lines = (tmp_path / "parts" / "omiga__vmas-navigation__mixed__seed0" / "evaluations.jsonl").read_text()
+    assert [json.loads(line)["step"] for line in lines.splitlines()] == [3, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("override", "match"),
+    [
+        (
+            "task=vmas/navigaton",
+            "unknown dataset 'vmas/navigaton/mixed'; did you mean 'vmas/navigation/mixed'",
+        ),
+        ("dataset=mixd", "did you mean 'vmas/navigation/mixed'"),
+        ("algorithm=omgia", "Available options in 'algorithm':"),
+        ("algorithm.variant=offical", "did you mean 'official'"),
+        ("trainer.stepz=3", "stepz"),
+        ("existing=replace", "unknown value of existing"),
+    ],
+)
+def test_mistakes_are_named_before_training(tmp_path, override, match):
+    done = run("train", tmp_path, override, *SMALL)
+    assert done.returncode != 0 and match in done.stderr, done.stderr
+
+
+def test_custom_pipeline_is_short_and_runs(tmp_path):
+    assert len((RECIPES / "custom_pipeline.py").read_text().splitlines()) <= 80
+    done = run("custom_pipeline", tmp_path, "--steps", "3", "--batch-size", "8")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"return -?\d+\.\d\d \(behaviour 1\.04\)", done.stdout)
+
+
+@pytest.mark.slow
+def test_omiga_beats_cloning_and_behaviour_on_the_bundled_data(tmp_path):
+    done = run("train", tmp_path, "-m", "algorithm=bc,omiga", "out=runs", "trainer.progress_bar=false")
+    assert done.returncode == 0, done.stderr
+    returns = {}
+    for folder in (tmp_path / "runs").iterdir():
+        last = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
+        returns[folder.name.split("__")[0]] = sum(last["returns"]) / len(last["returns"])
+    assert returns["omiga"] >= 2.6 and returns["omiga"] > returns["bc"] + 0.5
