@@ -11,7 +11,20 @@ from torch import Tensor
 from omiga_torchrl.objectives.omiga_terms import OMIGATerms
 
 
-class OMIGAValueLoss(OMIGATerms):
+class _CriticTerms(OMIGATerms):
+    """Terms that need no policy."""
+
+    def __init__(
+        self,
+        qvalue_network: TensorDictModuleBase,
+        value_network: TensorDictModuleBase,
+        mixer_network: TensorDictModuleBase,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(None, qvalue_network, value_network, mixer_network, **kwargs)
+
+
+class OMIGAValueLoss(_CriticTerms):
     """OMIGA's local value loss, ``mean exp(z_i) + w_i V_i / alpha`` with ``z_i = w_i (Q_i - V_i) / alpha``.
 
     Trains ``value_network`` only. Q is the target Q network's; see :class:`OMIGALoss`
@@ -40,21 +53,12 @@ class OMIGAValueLoss(OMIGATerms):
 
     terms = ("loss_value",)
 
-    def __init__(
-        self,
-        qvalue_network: TensorDictModuleBase,
-        value_network: TensorDictModuleBase,
-        mixer_network: TensorDictModuleBase,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(None, qvalue_network, value_network, mixer_network, **kwargs)
-
     def value_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_value``, whose gradient reaches the value network only."""
         return self._evaluate(tensordict, ("loss_value",))["loss_value"]
 
 
-class OMIGAQValueLoss(OMIGATerms):
+class OMIGAQValueLoss(_CriticTerms):
     """OMIGA's Q loss, ``mean (Q_tot - r - gamma (1 - terminated) V_tot(s'))^2``.
 
     Trains ``qvalue_network`` and ``mixer_network``. See :class:`OMIGALoss` for the
@@ -79,15 +83,6 @@ class OMIGAQValueLoss(OMIGATerms):
     """
 
     terms = ("loss_qvalue",)
-
-    def __init__(
-        self,
-        qvalue_network: TensorDictModuleBase,
-        value_network: TensorDictModuleBase,
-        mixer_network: TensorDictModuleBase,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(None, qvalue_network, value_network, mixer_network, **kwargs)
 
     def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""

@@ -84,7 +84,11 @@ class LoggedTrainer(Trainer):
         if self.progress_bar:
             from tqdm import tqdm  # optional: extra "recipes"
 
-            self._bar = tqdm(total=self.total_frames, initial=self.collected_frames, unit="step")
+            # A log file keeps every refresh as a line.
+            pause = 0.1 if sys.stderr.isatty() else 10.0
+            self._bar = tqdm(
+                total=self.total_frames, initial=self.collected_frames, unit="step", mininterval=pause
+            )
             self.show()
 
     def _close_bar(self) -> None:
