@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import LRSchedulerHook
 
-from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl.algorithms import Algorithm, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.data import OfflineDataset, check_dataset, check_dataset_fits
 from omiga_torchrl.envs import make_env
@@ -138,11 +138,9 @@ def open_logger(config: TrainConfig, run: RunWriter) -> Logger | None:
 
 
 def make_trainer(
-    config: TrainConfig, arguments: dict[str, Any], dataset: OfflineDataset, run: RunWriter
-) -> tuple[OfflineTrainer, Any]:
-    """The trainer and the policy that it trains; the seed decides the initial weights."""
-    torch.manual_seed(config.seed)
-    parts = make_algorithm(config.algorithm.name, dataset.spec, **arguments)
+    config: TrainConfig, parts: Algorithm, dataset: OfflineDataset, run: RunWriter
+) -> OfflineTrainer:
+    """The trainer of ``parts`` on ``dataset``, with its files in the run's folder."""
     options = config.trainer
     trainer = OfflineTrainer(
         loss_module=parts.loss,
@@ -161,7 +159,7 @@ def make_trainer(
     )
     if options.cosine_decay:
         LRSchedulerHook(CosineAnnealingLR(trainer.optimizer, options.steps)).register(trainer)
-    return trainer, parts.policy
+    return trainer
 
 
 def describe(config: TrainConfig, dataset: OfflineDataset) -> RunInfo:
@@ -196,10 +194,13 @@ def train(config: TrainConfig) -> float:
     env = make_env(config.task, num_envs=protocol.episodes, seed=protocol.seed, **card.task_kwargs)
     check_dataset_fits(dataset, env)
     arguments = {key: value for key, value in vars(config.algorithm).items() if key != "name"}
+    torch.manual_seed(config.seed)  # decides the initial weights
+    parts = make_algorithm(config.algorithm.name, dataset.spec, **arguments)
+    # Nothing is written before everything fits together.
     run = RunWriter(config.out, describe(config, dataset), existing=cast(Any, config.existing))
-    trainer, policy = make_trainer(config, arguments, dataset, run)
+    trainer = make_trainer(config, parts, dataset, run)
     hook = EvaluationHook(
-        lambda: evaluate(policy, env, episodes=protocol.episodes, seed=protocol.seed),
+        lambda: evaluate(parts.policy, env, episodes=protocol.episodes, seed=protocol.seed),
         protocol.interval,
         on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
     )
@@ -208,11 +209,11 @@ def train(config: TrainConfig) -> float:
     if last is not None:
         trainer.load_from_file(last)
     trainer.train()
-    final = evaluate(policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
+    final = evaluate(parts.policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
     run.evaluation(trainer.step_count, "final", **final.to_record())
     save_policy(
         run.path / "policy.pt",
-        policy,
+        parts.policy,
         algorithm=config.algorithm.name,
         spec=dataset.spec,
         arguments=arguments,

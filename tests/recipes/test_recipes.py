@@ -119,6 +119,7 @@ def test_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
 def test_mistakes_are_named_before_training(tmp_path, override, match):
     done = run("train", tmp_path, override, *SMALL)
     assert done.returncode != 0 and match in done.stderr, done.stderr
+    assert not any(tmp_path.iterdir())
 
 
 def test_custom_pipeline_is_short_and_runs(tmp_path):
