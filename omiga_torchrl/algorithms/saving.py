@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from tensordict.nn import TensorDictModuleBase
 
 from omiga_torchrl.algorithms import make_algorithm
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import atomic_write
 from omiga_torchrl.specs import TeamSpec
 
 FORMAT = 1
@@ -52,7 +52,6 @@ def save_policy(
         'bc'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "format": FORMAT,
         "algorithm": algorithm,
@@ -61,9 +60,8 @@ def save_policy(
         "metadata": metadata or {},
         "policy": policy.state_dict(),
     }
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    with atomic_write(path) as file:
+        torch.save(content, file)
     return path
 
 

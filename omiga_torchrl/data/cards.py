@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 from dataclasses import asdict, dataclass, field, fields
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,14 +157,3 @@ def read_card(folder: str | Path) -> DatasetCard:
             "Record one with recipes/record_dataset.py."
         )
     return DatasetCard.from_json(path.read_text())
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that shape the data."""
-    found = {"python": platform.python_version()}
-    for package in ("omiga-torchrl", "torch", "torchrl", "tensordict", "numpy", "vmas"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +16,7 @@ from torchrl.envs.utils import ExplorationType
 from omiga_torchrl.data.recorder import record_episodes
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import atomic_write
 from omiga_torchrl.modules import make_actor
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
@@ -73,11 +73,9 @@ def save_behaviour(
         info: what is known about it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().half().cpu() for name, value in policy.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    torch.save({"format": FORMAT_VERSION, "info": asdict(info), "weights": weights}, partial)
-    os.replace(partial, path)
+    with atomic_write(path) as file:
+        torch.save({"format": FORMAT_VERSION, "info": asdict(info), "weights": weights}, file)
     return path
 
 

@@ -17,13 +17,13 @@ from omiga_torchrl.data.cards import (
     DATA_FILE,
     BehaviourEntry,
     DatasetCard,
-    library_versions,
 )
 from omiga_torchrl.data.checkpoints import BehaviourCheckpoint, file_sha256, load_behaviour, read_behaviour
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.recorder import record_episodes
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError, unknown_name
+from omiga_torchrl.files import library_versions
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 

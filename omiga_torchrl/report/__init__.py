@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omiga_torchrl.report.plots import plot_learning_curves
-from omiga_torchrl.report.records import Evaluation, Run, RunInfo, library_versions, load_runs
+from omiga_torchrl.report.records import Evaluation, Run, RunInfo, load_runs
 from omiga_torchrl.report.run_writer import RunWriter
 from omiga_torchrl.report.statistics import (
     interquartile_mean,
@@ -21,7 +21,6 @@ __all__ = [
     "RunWriter",
     "format_table",
     "interquartile_mean",
-    "library_versions",
     "load_runs",
     "mean_confidence_interval",
     "plot_learning_curves",

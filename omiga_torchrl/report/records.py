@@ -9,9 +9,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,12 +17,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import library_versions
 
 Label = Literal["training", "final"]
 LABELS: tuple[Label, ...] = ("training", "final")
 RUN_FILE = "run.json"
 EVALUATIONS_FILE = "evaluations.jsonl"
-PACKAGES = ("omiga-torchrl", "torch", "torchrl", "tensordict", "vmas", "numpy")
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class RunInfo:
     best_checkpoint_return: float | None = None
     random_return: float | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=lambda: library_versions())
+    versions: Mapping[str, str] = field(default_factory=library_versions)
 
     @property
     def folder(self) -> str:
@@ -150,22 +148,6 @@ def load_runs(root: str | Path) -> list[Run]:
         latest = {(line.label, line.step): line for line in lines}
         runs.append(Run(_read_info(file), sorted(latest.values(), key=lambda line: line.step), file.parent))
     return sorted(runs, key=lambda run: (*run.info.cell, run.info.algorithm, run.info.seed))
-
-
-def library_versions() -> dict[str, str]:
-    """The versions of Python and of the packages that decide results.
-
-    Examples:
-        >>> sorted(library_versions())[0]
-        'numpy'
-    """
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _read_info(file: Path) -> RunInfo:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.files import atomic_write
 from omiga_torchrl.report.records import (
     EVALUATIONS_FILE,
     LABELS,
@@ -56,7 +57,8 @@ class RunWriter:
         if (self.path / RUN_FILE).exists():
             self._take_over(existing)
         self.path.mkdir(parents=True, exist_ok=True)
-        _write_atomically(self.path / RUN_FILE, json.dumps(asdict(info), indent=2, default=str) + "\n")
+        with atomic_write(self.path / RUN_FILE) as file:
+            file.write((json.dumps(asdict(info), indent=2, default=str) + "\n").encode())
         _drop_partial_line(self._file)
         self._start = time.monotonic() - self._elapsed()
 
@@ -131,10 +133,5 @@ def _drop_partial_line(file: Path) -> None:
     content = file.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
-        _write_atomically(file, whole.decode("utf-8"))
-
-
-def _write_atomically(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)
+        with atomic_write(file) as rewritten:
+            rewritten.write(whole)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from omiga_torchrl.files import atomic_write
 
 FORMAT = 1
 
@@ -29,25 +29,16 @@ def save_checkpoint(
         The path.
 
     Examples:
+        >>> import tempfile
         >>> folder = tempfile.mkdtemp()
         >>> file = save_checkpoint(f"{folder}/a.pt", {}, step=3, metadata={})
         >>> load_checkpoint(file)["step"]
         3
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, "step": step, "metadata": dict(metadata), "trainer": dict(trainer_state)}
-    # A temporary file in the same folder: renaming is atomic only within a file system.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as file:
+        torch.save(content, file)
     return path
 
 

@@ -1,0 +1,62 @@
+"""Files that are whole or absent, and the versions that are written into them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+PACKAGES = ("omiga-torchrl", "torch", "torchrl", "tensordict", "vmas", "numpy")
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of ``path`` only once it is complete and on disk.
+
+    A crash or an error inside the block leaves the old file, or none. Missing folders are made.
+
+    Args:
+        path: file to write.
+
+    Examples:
+        >>> path = Path(tempfile.mkdtemp()) / "folder" / "a.txt"
+        >>> with atomic_write(path) as file:
+        ...     _ = file.write(b"whole")
+        >>> path.read_text()
+        'whole'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A temporary file in the same folder: renaming is atomic only within a file system.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp's own mode hides the file from everybody else
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of Python and of the packages that decide results.
+
+    Examples:
+        >>> "torch" in library_versions()
+        True
+    """
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
