@@ -134,7 +134,7 @@ def test_omiga_beats_cloning_and_behaviour_on_the_bundled_data(tmp_path):
     done = run("train", tmp_path, "-m", "algorithm=bc,omiga", "out=runs", "trainer.progress_bar=false")
     assert done.returncode == 0, done.stderr
     returns = {}
-    for folder in (tmp_path / "runs").iterdir():
-        last = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
-        returns[folder.name.split("__")[0]] = sum(last["returns"]) / len(last["returns"])
+    for file in (tmp_path / "runs").glob("*/evaluations.jsonl"):
+        last = json.loads(file.read_text().splitlines()[-1])
+        returns[file.parent.name.split("__")[0]] = sum(last["returns"]) / len(last["returns"])
     assert returns["omiga"] >= 2.6 and returns["omiga"] > returns["bc"] + 0.5
