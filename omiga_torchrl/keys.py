@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tensordict import NestedKey
+
 GROUP: Final = "agents"
 
 OBSERVATION: Final = (GROUP, "observation")
@@ -43,3 +45,13 @@ TERMINATED: Final = "terminated"
 TRUNCATED: Final = "truncated"
 EPISODE: Final = "episode"
 EPISODE_RETURN: Final = "episode_reward"
+
+
+def next_key(key: NestedKey) -> NestedKey:
+    """The same entry one step later, under ``"next"``.
+
+    Examples:
+        >>> next_key("state"), next_key(("agents", "observation"))
+        (('next', 'state'), ('next', 'agents', 'observation'))
+    """
+    return ("next", key) if isinstance(key, str) else ("next", *key)

@@ -84,14 +84,14 @@ def _find_sizes(data: TensorDictBase, spec: TeamSpec) -> Iterator[str]:
     agents, action = (spec.n_agents,), () if spec.discrete else (spec.action_size,)
     expected: dict[NestedKey, tuple[int, ...]] = {
         keys.OBSERVATION: (*agents, spec.observation_size),
-        _next(keys.OBSERVATION): (*agents, spec.observation_size),
+        keys.next_key(keys.OBSERVATION): (*agents, spec.observation_size),
         keys.ACTION: (*agents, *action),
         keys.STATE: (spec.state_size,),
         ("next", keys.STATE): (spec.state_size,),
         **{("next", key): (1,) for key in (keys.REWARD, keys.DONE, keys.TERMINATED)},
     }
     if spec.masked:
-        expected[keys.ACTION_MASK] = expected[_next(keys.ACTION_MASK)] = (*agents, spec.action_size)
+        expected[keys.ACTION_MASK] = expected[keys.next_key(keys.ACTION_MASK)] = (*agents, spec.action_size)
     for key, shape in expected.items():
         value = data.get(key, None)
         if value is None:
@@ -139,10 +139,6 @@ def _find_ends(data: TensorDictBase) -> Iterator[str]:
         yield f"an episode stops without done in {_rows(last & ~done)}"
     if (done & ~last).any():
         yield f"('next', 'done') is true before the end of its episode in {_rows(done & ~last)}"
-
-
-def _next(key: tuple[str, ...]) -> tuple[str, ...]:
-    return ("next", *key)
 
 
 def _rows(bad: Tensor) -> str:

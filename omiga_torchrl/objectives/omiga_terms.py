@@ -14,6 +14,7 @@ from torchrl.objectives.utils import ValueEstimators
 from omiga_torchrl import functional as kernels
 from omiga_torchrl.errors import require_shape, unknown_name
 from omiga_torchrl.functional.advantage import Overflow
+from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.common import MultiAgentLoss, action_index
 from omiga_torchrl.objectives.diagnostics import DIAGNOSTICS, LocalTerms, diagnose, masked_mean
 
@@ -127,14 +128,14 @@ class OMIGATerms(MultiAgentLoss):
         yield from (key for network in present for key in network.in_keys)
         if "loss_qvalue" in self.terms:
             for network in (self.value_network, self.mixer_network):
-                yield from (_next(key) for key in network.in_keys)
+                yield from (next_key(key) for key in network.in_keys)
 
     def _data_keys(self) -> Iterable[NestedKey]:
         yield self.tensor_keys.action
         if "loss_qvalue" in self.terms:
-            yield _next(self.tensor_keys.reward)
-            yield _next(self.tensor_keys.terminated)
-            yield _next(self.tensor_keys.done)
+            yield next_key(self.tensor_keys.reward)
+            yield next_key(self.tensor_keys.terminated)
+            yield next_key(self.tensor_keys.done)
 
     # Targets ------------------------------------------------------------------------
 
@@ -167,8 +168,8 @@ class OMIGATerms(MultiAgentLoss):
 
     @torch.no_grad()
     def _target(self, inputs: TensorDictBase, batch: torch.Size, mask: Tensor | None) -> Tensor:
-        reward = self._team_entry(inputs, _next(self.tensor_keys.reward), batch)
-        terminated = self._team_entry(inputs, _next(self.tensor_keys.terminated), batch)
+        reward = self._team_entry(inputs, next_key(self.tensor_keys.reward), batch)
+        terminated = self._team_entry(inputs, next_key(self.tensor_keys.terminated), batch)
         following = inputs.get("next")
         delayed = self.official
         value = self._run("value_network", following, target=delayed)
@@ -177,7 +178,7 @@ class OMIGATerms(MultiAgentLoss):
         next_value = kernels.mix_linearly(local, weight, bias)
         if self.value_type == ValueEstimators.TD0:
             return kernels.one_step_target(reward, next_value, terminated, self.gamma)
-        done = self._team_entry(inputs, _next(self.tensor_keys.done), batch)
+        done = self._team_entry(inputs, next_key(self.tensor_keys.done), batch)
         if mask is not None:  # a sequence ends where its padding begins
             done = done | ~torch.cat([mask[..., 1:], mask[..., -1:]], -1)
         return kernels.lambda_target(reward, next_value, terminated, done, self.gamma, self.lmbda)
@@ -280,7 +281,3 @@ class OMIGATerms(MultiAgentLoss):
             target = self.target_sample_size
             self.alpha.copy_(kernels.updated_alpha(local.alpha, sample_size, target=target))
         return out | diagnose(local, sample_size, cap, overflow)
-
-
-def _next(key: NestedKey) -> NestedKey:
-    return ("next", key) if isinstance(key, str) else ("next", *key)
