@@ -65,8 +65,10 @@ format: $(VENV)/dev.stamp ## repair what ruff can repair
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: $(VENV)/dev.stamp ## time a full update against the same maths in plain torch
+bench: $(VENV)/dev.stamp ## time updates, sampling, conversion and environments against plain code
 	$(RUN_ENV) $(PY) recipes/benchmark.py
+	$(RUN_ENV) $(PY) recipes/benchmark_data.py
+	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
 
 clean: ## remove builds and caches
 	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-PACKAGES = ("omiga-torchrl", "torch", "torchrl", "tensordict", "vmas", "numpy")
+PACKAGES = (
+    "omiga-torchrl", "torch", "torchrl", "tensordict", "numpy",
+    "vmas", "mujoco", "gymnasium", "gymnasium-robotics", "jaxmarl",
+)  # fmt: skip
 
 
 @contextmanager

@@ -36,6 +36,7 @@ MIXER_WEIGHT: Final = (GROUP, "mixer_weight")
 
 MIXER_BIAS: Final = "mixer_bias"
 STATE: Final = "state"
+RAW_STATE: Final = "raw_state"
 GLOBAL_QVALUE: Final = "global_qvalue"
 GLOBAL_VALUE: Final = "global_value"
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ from torchrl.data import (
     ReplayBuffer,
     TensorDictReplayBuffer,
 )
+from torchrl.data.replay_buffers import SliceSampler
 
 from omiga_torchrl.algorithms import Algorithm, make_omiga
 from omiga_torchrl.data import IndexSelectStorage
@@ -236,25 +238,36 @@ def full_update(*, steps: int = 20, blocks: int = 15, batch_size: int = 128) -> 
     return compare("full OMIGA update", run_ours, run_plain, steps=steps, blocks=blocks)
 
 
-def sampling(batch_size: int, *, rows: int = 50_000, steps: int = 100, blocks: int = 11) -> Comparison:
+def sampling(
+    batch_size: int, *, slice_len: int | None = None, rows: int = 50_000, steps: int = 100, blocks: int = 11
+) -> Comparison:
     """Sampling through the dataset's storage against TorchRL's stock memory-mapped buffer.
 
     Args:
         batch_size: transitions per sample.
-        rows: transitions stored.
+        slice_len: steps of the slices of episodes to sample, with TorchRL's ``SliceSampler``
+            for both; ``None`` samples transitions.
+        rows: transitions stored, in episodes of 1000.
         steps: samples per block.
         blocks: timed pairs of blocks.
     """
     data = HALFCHEETAH.fake_batch(rows)
+    data["episode"] = torch.arange(rows) // 1000
+
+    def options() -> dict[str, Any]:
+        if slice_len is None:
+            return {"batch_size": batch_size}
+        sampler = SliceSampler(traj_key="episode", slice_len=slice_len, cache_values=True)
+        return {"batch_size": batch_size, "sampler": sampler}
+
     with tempfile.TemporaryDirectory() as folder:
-        stock = TensorDictReplayBuffer(
-            storage=LazyMemmapStorage(rows, scratch_dir=f"{folder}/stock"), batch_size=batch_size
-        )
+        storage = LazyMemmapStorage(rows, scratch_dir=f"{folder}/stock")
+        stock = TensorDictReplayBuffer(storage=storage, **options())
         stock.extend(data)
         ours = TensorDictReplayBuffer(
             storage=IndexSelectStorage(data.memmap(f"{folder}/ours")),
             writer=ImmutableDatasetWriter(),
-            batch_size=batch_size,
+            **options(),
         )
 
         def sample(buffer: ReplayBuffer) -> Callable[[], None]:
@@ -264,7 +277,8 @@ def sampling(batch_size: int, *, rows: int = 50_000, steps: int = 100, blocks: i
 
             return run
 
-        name = f"sample of {batch_size} transitions"
+        kind = "transitions" if slice_len is None else f"transitions in slices of {slice_len}"
+        name = f"sample of {batch_size} {kind}"
         return compare(name, sample(ours), sample(stock), steps=steps, blocks=blocks)
 
 
@@ -275,6 +289,8 @@ def main() -> None:
     sys.stdout.write(f"{full_update()}\n{trainer_overhead()}\n")
     for batch_size in (128, 256, 1024):
         sys.stdout.write(f"{sampling(batch_size)}\n")
+    for batch_size in (120, 260, 1020):
+        sys.stdout.write(f"{sampling(batch_size, slice_len=20)}\n")
 
 
 if __name__ == "__main__":

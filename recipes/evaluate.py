@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from omiga_torchrl.algorithms.saving import load_policy
-from omiga_torchrl.data import load_behaviour, read_behaviour
+from omiga_torchrl.data import Normalisation, load_behaviour, read_behaviour
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import EvaluationResult, evaluate
@@ -30,6 +30,7 @@ class EvaluateConfig:
     Attributes:
         policy: ``policy.pt`` of a run, the run's folder, or a behaviour checkpoint.
         task: task to play; null is the one that the policy was trained for.
+        task_kwargs: arguments of the task; they override those it was trained with.
         episodes: complete episodes.
         num_envs: environments stepped together.
         seed: seed of the evaluation's random stream.
@@ -39,6 +40,7 @@ class EvaluateConfig:
 
     policy: str = MISSING
     task: str | None = None
+    task_kwargs: dict[str, Any] = field(default_factory=dict)
     episodes: int = 300
     num_envs: int = 100
     seed: int = 1_000_000
@@ -49,8 +51,8 @@ class EvaluateConfig:
 ConfigStore.instance().store("evaluate_schema", EvaluateConfig)
 
 
-def open_policy(path: Path) -> tuple[Any, TeamSpec, str, dict[str, Any]]:
-    """The policy in ``path``, the sizes it was made for, its task and the task's arguments."""
+def open_policy(path: Path) -> tuple[Any, TeamSpec, dict[str, Any]]:
+    """The policy in ``path``, the sizes it was made for, and what is known about it."""
     if path.is_dir():
         path = path / "policy.pt"
     if not path.exists():
@@ -59,22 +61,24 @@ def open_policy(path: Path) -> tuple[Any, TeamSpec, str, dict[str, Any]]:
         policy, content = load_policy(path)
     except DataError:
         info, _ = read_behaviour(path)
-        return load_behaviour(path), TeamSpec(**info.spec), info.task, info.task_kwargs
-    metadata = content["metadata"]
-    return policy, TeamSpec(**content["spec"]), metadata["task"], metadata["task_kwargs"]
+        return load_behaviour(path), TeamSpec(**info.spec), vars(info)
+    return policy, TeamSpec(**content["spec"]), content["metadata"]
 
 
 def run(config: EvaluateConfig) -> EvaluationResult:
     """Evaluate as ``config`` says and print the result."""
-    policy, spec, trained_task, task_kwargs = open_policy(Path(config.policy))
-    task = config.task or trained_task
-    env = make_env(task, num_envs=config.num_envs, seed=config.seed, **task_kwargs)
+    policy, spec, facts = open_policy(Path(config.policy))
+    task = config.task or facts["task"]
+    options = {**facts["task_kwargs"], **config.task_kwargs}
+    env = make_env(task, num_envs=config.num_envs, seed=config.seed, **options)
     found = TeamSpec.from_env(env)
     if found != spec:
         raise DataError(
-            f"evaluate: the policy of {config.policy} is for {trained_task} ({spec}); {task} has {found}. "
+            f"evaluate: the policy of {config.policy} is for {facts['task']} ({spec}); {task} has {found}. "
             "Choose the task it was trained for."
         )
+    if facts.get("normalisation"):
+        env = Normalisation(**facts["normalisation"]).apply_to(env)
     result = evaluate(
         policy, env, episodes=config.episodes, seed=config.seed, deterministic=config.deterministic
     )

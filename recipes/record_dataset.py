@@ -14,7 +14,15 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from omiga_torchrl.data import DatasetCard, bundled_behaviours, read_behaviour, record_tier, train_behaviour
+from omiga_torchrl.data import (
+    DatasetCard,
+    bundled_behaviours,
+    read_behaviour,
+    read_card,
+    record_tier,
+    train_behaviour,
+)
+from omiga_torchrl.errors import unknown_name
 
 _LOG = logging.getLogger("record_dataset")
 
@@ -25,16 +33,22 @@ class RecordDataset:
 
     Attributes:
         task: task to record on, e.g. ``vmas/navigation``.
-        tier: expert, medium, medium-replay or mixed.
+        tier: random, medium, expert, medium-replay, medium-expert or mixed.
         transitions: joint transitions wanted; episodes are whole.
-        out: folder of the dataset; default ``runs/datasets/<task>/<tier>``.
+        out: folder of the dataset; default ``runs/datasets/<task>/<tier>``. A recording that
+            was stopped goes on when it is launched again with the same fields.
+        existing: if the dataset is there already: ``error``, ``keep`` or ``overwrite``.
         train_behaviour: train policies first; otherwise ``checkpoints`` are used.
         checkpoints: folder of checkpoints; default is the ones bundled with the package, or
             when training ``runs/behaviour/<task>``.
         total_frames: environment steps of the training.
         checkpoint_every: batches between checkpoints.
         eval_episodes: episodes behind each measured return.
-        num_envs: environments stepped together while recording.
+        num_envs: environments stepped together by each worker while recording.
+        launcher: ``local``, ``process`` (several processes) or ``ray`` (a Ray cluster).
+        workers: processes or Ray actors.
+        shard_transitions: transitions between two writes to the disk.
+        progress: show a progress bar.
         seed: seed of training and recording.
         task_kwargs: arguments of the task, e.g. ``+task_kwargs.n_agents=4``.
         ppo: fields of ``omiga_torchrl.data.PPOSettings``, e.g. ``+ppo.lr=1e-3``.
@@ -44,12 +58,17 @@ class RecordDataset:
     tier: str = "mixed"
     transitions: int = 30_000
     out: str | None = None
+    existing: str = "error"
     train_behaviour: bool = False
     checkpoints: str | None = None
     total_frames: int = 500_000
     checkpoint_every: int = 1
     eval_episodes: int = 128
     num_envs: int = 100
+    launcher: str = "local"
+    workers: int = 1
+    shard_transitions: int = 50_000
+    progress: bool = True
     seed: int = 0
     task_kwargs: dict[str, Any] = field(default_factory=dict)
     ppo: dict[str, Any] = field(default_factory=dict)
@@ -67,13 +86,16 @@ def run(options: RecordDataset) -> DatasetCard:
     Returns:
         The card of the dataset.
     """
+    out = Path(options.out or Path("runs/datasets") / options.task / options.tier)
+    if keeps_existing(out, options.existing):
+        _LOG.info("%s is there already and is kept", out.resolve())
+        return read_card(out)
     checkpoints = find_checkpoints(options)
     for path in checkpoints:
         info = read_behaviour(path)[0]
         _LOG.info(
             "%s: return %.2f sampled, %.2f mode", path, info.stochastic_return, info.deterministic_return
         )
-    out = Path(options.out or Path("runs/datasets") / options.task / options.tier)
     card = record_tier(
         options.task,
         cast(Any, options.tier),
@@ -81,8 +103,12 @@ def run(options: RecordDataset) -> DatasetCard:
         folder=out,
         transitions=options.transitions,
         num_envs=options.num_envs,
-        seed=options.seed,
         task_kwargs=options.task_kwargs,
+        seed=options.seed,
+        launcher=options.launcher,
+        workers=options.workers,
+        shard_transitions=options.shard_transitions,
+        progress=options.progress,
     )
     _LOG.info(
         "wrote %s: %d transitions, %d episodes, behaviour return %.2f +- %.2f, random %.2f",
@@ -96,8 +122,28 @@ def run(options: RecordDataset) -> DatasetCard:
     return card
 
 
+def keeps_existing(out: Path, existing: str) -> bool:
+    """Whether the dataset in `out` stays as it is.
+
+    Raises:
+        ValueError: it is there and must not be, or `existing` is unknown.
+    """
+    if existing not in ("error", "keep", "overwrite"):
+        raise unknown_name("record_dataset", "value of existing", existing, ("error", "keep", "overwrite"))
+    if not (out / "card.json").is_file() or existing == "overwrite":
+        return False
+    if existing == "error":
+        raise ValueError(
+            f"record_dataset: {out} holds a dataset; expected a new folder. "
+            "Pass existing=keep or existing=overwrite, or another out=."
+        )
+    return True
+
+
 def find_checkpoints(options: RecordDataset) -> list[Path]:
-    """The behaviour policies to play: freshly trained, given, or bundled."""
+    """The behaviour policies to play: freshly trained, given, or bundled; none for random actions."""
+    if options.tier == "random":
+        return []
     if options.train_behaviour:
         return train_behaviour(
             options.task,
@@ -106,6 +152,7 @@ def find_checkpoints(options: RecordDataset) -> list[Path]:
             checkpoint_every=options.checkpoint_every,
             eval_episodes=options.eval_episodes,
             seed=options.seed,
+            progress=options.progress,
             task_kwargs=options.task_kwargs,
             **options.ppo,
         )

@@ -6,6 +6,7 @@ The launch command and examples are in ``configs/train.yaml``.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from torchrl.envs import EnvBase
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import LRSchedulerHook
 
@@ -80,14 +82,32 @@ class EvaluationConfig:
 
 
 @dataclass
+class ReadConfig:
+    """How the files of a dataset are read: see ``omiga_torchrl.data.ReadOptions``; null is the default."""
+
+    layout: str | None = None
+    actions: str | None = None
+    timeout_is_terminal: bool | None = None
+    max_steps: int | None = None
+    team_reward: str | None = None
+    incomplete: str | None = None
+
+
+@dataclass
 class TrainConfig:
     """Fields of the recipe.
 
     Attributes:
         algorithm: group ``algorithm``.
-        task: task to evaluate in, e.g. ``vmas/navigation``.
-        dataset: tier of a bundled dataset of the task, e.g. ``mixed``, or a dataset's folder.
+        task: task to evaluate in, e.g. ``vmas/navigation``; null trains without evaluating.
+        task_kwargs: arguments of the task, e.g. ``+task_kwargs.layout=omiga``; they override those
+            on the dataset's card.
+        dataset: tier of a bundled dataset of the task, e.g. ``mixed``; a published dataset, e.g.
+            ``omiga:hopper-3x1/medium``; or a dataset's file or folder in any layout.
+        read: how the dataset's files are read.
         reward_scale: rewards are divided by it in the data: ``std``, a number, or null.
+        normalise_observations: standardise observations and state, in the data and in evaluation.
+        allow_duplicates: accept episodes that are copies of others.
         seed: seed of networks, batches and order.
         out: folder of all runs; each run makes its own in it.
         existing: if the run is there already: ``error``, ``resume`` or ``overwrite``.
@@ -98,9 +118,13 @@ class TrainConfig:
     """
 
     algorithm: Any = MISSING
-    task: str = "vmas/navigation"
+    task: str | None = "vmas/navigation"
+    task_kwargs: dict[str, Any] = field(default_factory=dict)
     dataset: str = "mixed"
+    read: ReadConfig = field(default_factory=ReadConfig)
     reward_scale: Any = "std"
+    normalise_observations: bool = False
+    allow_duplicates: bool = False
     seed: int = 0
     out: str = "runs/train"
     existing: str = "error"
@@ -118,16 +142,29 @@ _STORE.store("omiga_schema", OMIGAConfig, group="algorithm")
 
 def open_dataset(config: TrainConfig) -> OfflineDataset:
     """The dataset that ``config`` names, checked against itself."""
-    bundled = not Path(config.dataset).exists()
-    name = f"{config.task}/{config.dataset}" if bundled else config.dataset
+    elsewhere = config.task is None or ":" in config.dataset or Path(config.dataset).exists()
     dataset = OfflineDataset(
-        name,
+        config.dataset if elsewhere else f"{config.task}/{config.dataset}",
         batch_size=config.trainer.batch_size,
         root=config.data_root,
         reward_scale=config.reward_scale,
+        normalise_observations=config.normalise_observations,
+        progress=config.trainer.progress_bar,
+        **{name: value for name, value in vars(config.read).items() if value is not None},
     )
-    check_dataset(dataset)
+    check_dataset(dataset, allow_duplicates=config.allow_duplicates)
     return dataset
+
+
+def open_env(config: TrainConfig, dataset: OfflineDataset) -> EnvBase | None:
+    """The environment for evaluations, checked against the dataset."""
+    if config.task is None:
+        return None
+    options = {**dataset.card.task_kwargs, **config.task_kwargs}
+    protocol = config.evaluation
+    env = make_env(config.task, num_envs=protocol.episodes, seed=protocol.seed, **options)
+    check_dataset_fits(dataset, env)
+    return dataset.normalisation.apply_to(env) if dataset.normalisation else env
 
 
 def open_logger(config: TrainConfig, run: RunWriter) -> Logger | None:
@@ -168,10 +205,15 @@ def describe(config: TrainConfig, dataset: OfflineDataset) -> RunInfo:
     parts = {part: vars(getattr(config, part)) for part in ("algorithm", "trainer", "evaluation")}
     return RunInfo(
         algorithm=config.algorithm.name,
-        task=config.task,
+        task=config.task or card.task or "no task",
         dataset=card.tier,
         seed=config.seed,
-        hyperparameters={"reward_scale": config.reward_scale, **parts},
+        hyperparameters={
+            "reward_scale": config.reward_scale,
+            "normalise_observations": config.normalise_observations,
+            "read": vars(config.read),
+            **parts,
+        },
         behaviour_return=card.behaviour_return["mean"],
         best_checkpoint_return=card.best_checkpoint_return,
         random_return=card.random_return,
@@ -186,41 +228,53 @@ def train(config: TrainConfig) -> float:
         config: the recipe's fields.
 
     Returns:
-        The mean return of the final evaluation.
+        The mean return of the final evaluation; NaN without a task.
     """
     protocol = Protocol(**vars(config.evaluation))
     dataset = open_dataset(config)
-    card = dataset.card
-    env = make_env(config.task, num_envs=protocol.episodes, seed=protocol.seed, **card.task_kwargs)
-    check_dataset_fits(dataset, env)
+    env = open_env(config, dataset)
     arguments = {key: value for key, value in vars(config.algorithm).items() if key != "name"}
     torch.manual_seed(config.seed)  # decides the initial weights
     parts = make_algorithm(config.algorithm.name, dataset.spec, **arguments)
     # Nothing is written before everything fits together.
     run = RunWriter(config.out, describe(config, dataset), existing=cast(Any, config.existing))
     trainer = make_trainer(config, parts, dataset, run)
-    hook = EvaluationHook(
-        lambda: evaluate(parts.policy, env, episodes=protocol.episodes, seed=protocol.seed),
-        protocol.interval,
-        on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
-    )
-    hook.register(trainer)
+    if env is not None:
+        hook = EvaluationHook(
+            lambda: evaluate(parts.policy, env, episodes=protocol.episodes, seed=protocol.seed),
+            protocol.interval,
+            on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
+        )
+        hook.register(trainer)
     last = latest_checkpoint(run.path / "checkpoints") if config.existing == "resume" else None
     if last is not None:
         trainer.load_from_file(last)
     trainer.train()
-    final = evaluate(parts.policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
-    run.evaluation(trainer.step_count, "final", **final.to_record())
     save_policy(
         run.path / "policy.pt",
         parts.policy,
         algorithm=config.algorithm.name,
         spec=dataset.spec,
         arguments=arguments,
-        metadata={"task": config.task, "task_kwargs": card.task_kwargs, "dataset": card.name},
+        metadata=facts_of_policy(config, dataset),
     )
-    _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, card.behaviour_return["mean"])
+    if env is None:
+        return math.nan
+    final = evaluate(parts.policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
+    run.evaluation(trainer.step_count, "final", **final.to_record())
+    behaviour = dataset.card.behaviour_return["mean"]
+    _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, behaviour)
     return final.mean_return
+
+
+def facts_of_policy(config: TrainConfig, dataset: OfflineDataset) -> dict[str, Any]:
+    """What evaluate.py needs to know besides the network."""
+    return {
+        "task": config.task or dataset.card.task,
+        "task_kwargs": {**dataset.card.task_kwargs, **config.task_kwargs},
+        "dataset": dataset.card.name,
+        "normalisation": dataset.normalisation.to_dict() if dataset.normalisation else None,
+    }
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")

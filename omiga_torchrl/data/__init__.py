@@ -2,48 +2,91 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from torchrl.data.datasets.utils import register_dataset
 
-from omiga_torchrl.data.behaviour import PPOSettings, train_behaviour
-from omiga_torchrl.data.bundled import bundled_behaviours, bundled_datasets, cache_root, find_dataset
-from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard, read_card
-from omiga_torchrl.data.checkpoints import (
+from omiga_torchrl.data.behaviour.checkpoints import (
     BehaviourCheckpoint,
     load_behaviour,
     measure_behaviour,
     read_behaviour,
     save_behaviour,
 )
+from omiga_torchrl.data.behaviour.joint_policy import as_team_policy
+from omiga_torchrl.data.behaviour.ppo import PPOSettings
+from omiga_torchrl.data.behaviour.training import train_behaviour
+from omiga_torchrl.data.blocks import episode_blocks, episodes_to_tensordict
+from omiga_torchrl.data.bundled import bundled_behaviours, bundled_datasets, cache_root, find_dataset
+from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard, read_card
 from omiga_torchrl.data.checks import check_dataset, check_dataset_fits
-from omiga_torchrl.data.dataset import OfflineDataset, episodes_to_tensordict
+from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.recorder import record_episodes
+from omiga_torchrl.data.layouts import LAYOUTS, Layout, Reading, ReadOptions, find_layout
+from omiga_torchrl.data.normalisation import Normalisation
+from omiga_torchrl.data.published.download import download
+from omiga_torchrl.data.published.registry import (
+    PublishedDataset,
+    normalised_score,
+    published_dataset,
+    published_datasets,
+)
+from omiga_torchrl.data.recording.dataset_recorder import RecordingSettings, record_dataset
+from omiga_torchrl.data.recording.recorder import record_episodes
+from omiga_torchrl.data.recording.tiers import Tier, record_tier, select_checkpoints
+from omiga_torchrl.data.recording.writing import write_recording
+from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics, dataset_statistics
 from omiga_torchrl.data.storage import IndexSelectStorage
-from omiga_torchrl.data.tiers import Tier, record_tier, select_checkpoints, write_recording
+
+
+def _open_published(family: str, name: str, **options: Any) -> OfflineDataset:
+    return OfflineDataset(f"{family}:{name}", **options)
+
 
 # `torchrl.data.datasets.load_dataset("omiga_torchrl:vmas/navigation/mixed", batch_size=256)`
 register_dataset("omiga_torchrl", OfflineDataset, replace=True)
+# and `load_dataset("omiga:hopper-3x1/medium", root=...)`; TorchRL has its own "d4rl" and "minari".
+for _family in sorted({name.partition(":")[0] for name in published_datasets()} - {"d4rl", "minari"}):
+    register_dataset(_family, partial(_open_published, _family), replace=True)
 
 __all__ = [
+    "LAYOUTS",
     "BehaviourCheckpoint",
     "BehaviourEntry",
     "DatasetCard",
+    "DatasetStatistics",
     "Episodes",
     "IndexSelectStorage",
+    "Layout",
+    "Normalisation",
     "OfflineDataset",
     "PPOSettings",
+    "PublishedDataset",
+    "ReadOptions",
+    "Reading",
+    "RecordingSettings",
     "Tier",
+    "as_team_policy",
     "bundled_behaviours",
     "bundled_datasets",
     "cache_root",
     "check_dataset",
     "check_dataset_fits",
+    "dataset_statistics",
+    "download",
+    "episode_blocks",
     "episodes_to_tensordict",
     "find_dataset",
+    "find_layout",
     "load_behaviour",
     "measure_behaviour",
+    "normalised_score",
+    "published_dataset",
+    "published_datasets",
     "read_behaviour",
     "read_card",
+    "record_dataset",
     "record_episodes",
     "record_tier",
     "save_behaviour",

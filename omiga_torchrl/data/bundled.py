@@ -25,6 +25,9 @@ def bundled_datasets() -> list[str]:
 def bundled_behaviours(task: str) -> list[Path]:
     """The behaviour checkpoints of a task that come with the package, least trained first.
 
+    A team that shares a robot is played by policies of the robot's joint task: those of
+    ``"mujoco/hopper"`` are also those of ``"mujoco/hopper-3x1"``.
+
     Args:
         task: e.g. ``"vmas/navigation"``.
 
@@ -37,6 +40,8 @@ def bundled_behaviours(task: str) -> list[Path]:
     """
     root = _ASSETS / "behaviour"
     found = sorted((root / task).glob("*.pt"))
+    if not found and task.startswith("mujoco/"):
+        found = sorted((root / task.partition("-")[0]).glob("*.pt"))
     if not found:
         tasks = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.pt")}
         raise unknown_name("bundled_behaviours", "task", task, tasks)

@@ -50,17 +50,28 @@ class DatasetCard:
         transitions: joint transitions T.
         episodes: episodes E; all of them are whole.
         sizes: sizes of the team, as :meth:`TeamSpec.to_dict` gives them.
-        data_sha256: checksum of the data file.
+        data_sha256: checksum of the data file; empty where it was not taken.
         reward_std: standard deviation of the stored rewards, which are raw.
+        reward_mean: mean of the stored rewards.
         behaviour_return: ``{"mean", "std"}`` of the episode returns in the data.
         best_checkpoint_return: deterministic return of the best behaviour policy.
         random_return: mean return of uniformly random actions.
         behaviour: the policies that made the data.
         task_kwargs: arguments of the task.
         seeds: random seeds by what they seeded.
+        recording: how it was recorded, as far as the data depend on it.
         timeout_is_terminal: whether running out of time is stored as ``terminated``.
         team_reward: how the agents' rewards became the team's.
-        action_convention: meaning of the actions.
+        action_convention: meaning of the actions; ``"raw"``, ``"clip"`` or ``"scale"`` for
+            published data, see :class:`omiga_torchrl.data.ReadOptions`.
+        observation_preprocessing: what was done to the simulator's observations.
+        layout: layout of the files it was read from.
+        source: where it is published.
+        expert_return: the return that counts as 1 in normalised scores, if one is published.
+        observation_mean: mean of every observation feature, over agents and steps `[O]`.
+        observation_std: its standard deviation `[O]`.
+        state_mean: mean of every feature of a stored state `[S]`.
+        state_std: its standard deviation `[S]`.
         library_versions: packages that made the data.
         format: version of this layout.
 
@@ -74,17 +85,27 @@ class DatasetCard:
     transitions: int
     episodes: int
     sizes: dict[str, Any]
-    data_sha256: str
     reward_std: float
     behaviour_return: dict[str, float]
+    data_sha256: str = ""
+    reward_mean: float = 0.0
     best_checkpoint_return: float | None = None
     random_return: float | None = None
     behaviour: list[BehaviourEntry] = field(default_factory=list)
     task_kwargs: dict[str, Any] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)
+    recording: dict[str, Any] = field(default_factory=dict)
     timeout_is_terminal: bool = False
     team_reward: str = "mean"
     action_convention: str = "as sent to the environment, one row per agent"
+    observation_preprocessing: str = ""
+    layout: str = "recording"
+    source: str = ""
+    expert_return: float | None = None
+    observation_mean: list[float] = field(default_factory=list)
+    observation_std: list[float] = field(default_factory=list)
+    state_mean: list[float] = field(default_factory=list)
+    state_std: list[float] = field(default_factory=list)
     library_versions: dict[str, str] = field(default_factory=dict)
     format: int = CARD_FORMAT
 
@@ -95,8 +116,8 @@ class DatasetCard:
             found.append(f"format is {self.format}, expected {CARD_FORMAT}")
         if not 1 <= self.episodes <= self.transitions:
             found.append(f"{self.episodes} episodes in {self.transitions} transitions")
-        if len(self.data_sha256) != 64:
-            found.append(f"data_sha256 is {self.data_sha256!r}, expected 64 hexadecimal digits")
+        if len(self.data_sha256) not in (0, 64):
+            found.append(f"data_sha256 is {self.data_sha256!r}, expected 64 hexadecimal digits, or none")
         if not (math.isfinite(self.reward_std) and self.reward_std >= 0):
             found.append(f"reward_std is {self.reward_std}, expected a finite number >= 0")
         if set(self.behaviour_return) != {"mean", "std"}:

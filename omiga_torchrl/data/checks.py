@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from tensordict import NestedKey, TensorDictBase
@@ -11,22 +13,33 @@ from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.dataset import OfflineDataset
+from omiga_torchrl.data.observation_checks import find_observation_differences
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
 
 # Single precision of a bound such as 0.6 may lie a rounding error outside it.
 _TOLERANCE = 1e-5
+# Rows that are looked at together.
+_BLOCK = 100_000
 
 
-def check_dataset(dataset: OfflineDataset | TensorDictBase, spec: TeamSpec | None = None) -> None:
+def check_dataset(
+    dataset: OfflineDataset | TensorDictBase,
+    spec: TeamSpec | None = None,
+    *,
+    allow_duplicates: bool = False,
+) -> None:
     """Raise one error that lists everything wrong with the data.
 
     Looked at: missing entries, sizes, NaN and infinity, actions outside their bounds or
-    against their mask, a reward that is not the team's, and the ends of episodes.
+    against their mask, a reward that is not the team's, the ends of episodes, and episodes
+    that are exact copies of others. The data are read block by block.
 
     Args:
         dataset: the dataset, or its transitions in order `[T]`.
         spec: sizes to hold it to; default is the dataset's own.
+        allow_duplicates: accept copies, as deterministic policies in a task that always
+            starts the same make them.
 
     Raises:
         DataError: at least one finding.
@@ -34,15 +47,21 @@ def check_dataset(dataset: OfflineDataset | TensorDictBase, spec: TeamSpec | Non
     Examples:
         >>> check_dataset(OfflineDataset("vmas/navigation/mixed"))
     """
+    bounded = True
     if isinstance(dataset, TensorDictBase):
         data, name = dataset, "data"
         spec = spec or TeamSpec.from_batch(data)
     else:
         data, name = dataset.data, dataset.card.name
         spec = spec or dataset.spec
-    wrong = list(_find_sizes(data, spec))
+        bounded = dataset.card.action_convention != "raw"
+    found = list(_find_sizes(data, spec))
     # Values are only looked at where the sizes are right.
-    found = wrong or [*_find_not_finite(data), *_find_actions(data, spec), *_find_ends(data)]
+    if not found:
+        found += _in_blocks(data, _find_not_finite)
+        found += _in_blocks(data, lambda part: _find_actions(part, spec, bounded))
+        found += _find_ends(data)
+        found += [] if allow_duplicates else _find_copies(data)
     if isinstance(dataset, OfflineDataset) and len(data) != dataset.card.transitions:
         found.append(f"{len(data)} transitions, the card says {dataset.card.transitions}")
     if found:
@@ -52,13 +71,17 @@ def check_dataset(dataset: OfflineDataset | TensorDictBase, spec: TeamSpec | Non
 def check_dataset_fits(dataset: OfflineDataset, env: EnvBase) -> None:
     """Raise one error that lists everything in which the dataset and the environment differ.
 
+    Beyond sizes, two things are compared that tell a wrong preprocessing of observations: the
+    first observations of the recorded episodes with those of fresh resets, and, where the
+    simulator can be put into a recorded state, what recorded actions lead to.
+
     Args:
         dataset: the dataset.
-        env: an environment of :func:`omiga_torchrl.envs.make_env`.
+        env: an environment of :func:`omiga_torchrl.envs.make_env`. It is reset.
 
     Raises:
         DataError: at least one difference: number of agents, sizes, bounds of the actions,
-            or the task itself.
+            the task itself, or the observations.
 
     Examples:
         >>> from omiga_torchrl.envs import make_env
@@ -71,12 +94,14 @@ def check_dataset_fits(dataset: OfflineDataset, env: EnvBase) -> None:
         if recorded[name] != given[name]
     ]
     task = getattr(env, "task_name", dataset.card.task)
-    if task != dataset.card.task:
+    if dataset.card.task and task != dataset.card.task:
         found.insert(0, f"the data were recorded on {dataset.card.task!r} and the environment is {task!r}")
+    found = found or find_observation_differences(dataset, env)
     if found:
+        task = dataset.card.task or task
         raise DataError(
             f"check_dataset_fits: {dataset.card.name}: {'; '.join(found)}. Make the environment with "
-            f"make_env({dataset.card.task!r}, **{dataset.card.task_kwargs})."
+            f"make_env({task!r}, **{dataset.card.task_kwargs}), or with another layout of observations."
         )
 
 
@@ -101,6 +126,19 @@ def _find_sizes(data: TensorDictBase, spec: TeamSpec) -> Iterator[str]:
             yield f"{key!r} has shape {('T', *value.shape[1:])}, expected {('T', *shape)}{hint}"
 
 
+def _in_blocks(data: TensorDictBase, find: Callable[[TensorDictBase], Iterable[str]]) -> list[str]:
+    """What ``find`` finds in the first block in which it finds anything."""
+    for first in range(0, len(data), _BLOCK):
+        found = [f"{one}{_offset(first)}" for one in find(data[first : first + _BLOCK])]
+        if found:
+            return found
+    return []
+
+
+def _offset(first: int) -> str:
+    return f" (counted from row {first})" if first else ""
+
+
 def _find_not_finite(data: TensorDictBase) -> Iterator[str]:
     for key, value in data.items(True, True):
         if value.is_floating_point():
@@ -109,16 +147,20 @@ def _find_not_finite(data: TensorDictBase) -> Iterator[str]:
                 yield f"{key!r} is NaN or infinite in {_rows(bad)}"
 
 
-def _find_actions(data: TensorDictBase, spec: TeamSpec) -> Iterator[str]:
+def _find_actions(data: TensorDictBase, spec: TeamSpec, bounded: bool) -> Iterator[str]:
     action = data.get(keys.ACTION)
     low, high = (0.0, spec.action_size - 1.0) if spec.discrete else (spec.action_low, spec.action_high)
+    if not (bounded or spec.discrete):
+        low, high = -math.inf, math.inf
     # NaN is reported as such, not as out of bounds.
     outside = (action < low - _TOLERANCE) | (action > high + _TOLERANCE)
     bad = outside.reshape(len(action), -1).any(-1)
     if bad.any():
         yield f"{keys.ACTION!r} is outside [{low:g}, {high:g}] in {_rows(bad)}"
     elif spec.masked:
-        legal = data.get(keys.ACTION_MASK).gather(-1, action.long().unsqueeze(-1)).squeeze(-1)
+        mask = data.get(keys.ACTION_MASK)
+        # An agent without any legal action is dead, and its action means nothing.
+        legal = mask.gather(-1, action.long().unsqueeze(-1)).squeeze(-1) | ~mask.any(-1)
         bad = ~legal.all(-1)
         if bad.any():
             yield f"{keys.ACTION!r} is illegal under the mask in {_rows(bad)}"
@@ -139,6 +181,27 @@ def _find_ends(data: TensorDictBase) -> Iterator[str]:
         yield f"an episode stops without done in {_rows(last & ~done)}"
     if (done & ~last).any():
         yield f"('next', 'done') is true before the end of its episode in {_rows(done & ~last)}"
+
+
+def _find_copies(data: TensorDictBase) -> list[str]:
+    """Episodes that repeat an earlier one action by action."""
+    episode = data.get(keys.EPISODE, None)
+    if episode is None:
+        return []
+    starts = torch.cat([torch.zeros(1, dtype=torch.long), (episode.diff() != 0).nonzero().flatten() + 1])
+    stops = [*starts[1:].tolist(), len(data)]
+    action, seen, copies = data[keys.ACTION], dict[bytes, int](), []
+    for number, (first, last) in enumerate(zip(starts.tolist(), stops, strict=True)):
+        # One action says little; of a longer episode the bytes of all are its fingerprint.
+        digest = hashlib.blake2b(action[first:last].numpy().tobytes(), digest_size=16).digest()
+        if last - first > 1 and seen.setdefault(digest, number) != number:
+            copies.append((number, seen[digest]))
+    if not copies:
+        return []
+    return [
+        f"{len(copies)} of {len(stops)} episodes repeat the actions of another one (first: {copies[0][0]} "
+        f"repeats {copies[0][1]}); is a file in it twice? If that is meant, pass allow_duplicates=True"
+    ]
 
 
 def _rows(bad: Tensor) -> str:

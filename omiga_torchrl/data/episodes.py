@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,11 @@ import numpy.typing as npt
 from omiga_torchrl.errors import DataError
 
 Array = npt.NDArray[Any]
+
+# Bytes of one block: large enough that Python costs nothing, small against any machine's memory.
+BLOCK_BYTES: Final = 32 * 2**20
+
+_ROWS = ("observation", "action_mask", "state")
 
 
 @dataclass
@@ -100,16 +105,17 @@ class Episodes:
             return np.zeros(0)
         return np.add.reduceat(self.reward.astype(np.float64), self.starts())
 
+    def part(self, first: int, last: int) -> Episodes:
+        """The episodes ``first`` to ``last``, the latter excluded; views, not copies."""
+        offsets = np.concatenate([[0], np.cumsum(self.length)])
+        steps = slice(int(offsets[first]), int(offsets[last]))
+        rows = slice(steps.start + first, steps.stop + last)
+        cut = {name: value[rows if name in _ROWS else steps] for name, value in self.arrays().items()}
+        return Episodes(**{**cut, "length": self.length[first:last]})
+
     def first(self, episodes: int) -> Episodes:
         """The first `episodes` episodes."""
-        length = self.length[:episodes]
-        steps = int(length.sum())
-        rows = steps + len(length)
-        cut = {
-            name: value[: rows if name in ("observation", "action_mask", "state") else steps]
-            for name, value in self.arrays().items()
-        }
-        return Episodes(**{**cut, "length": length})
+        return self.part(0, min(episodes, len(self)))
 
     def save(self, path: str | Path) -> None:
         """Write a compressed ``.npz`` file; floats in single precision."""
@@ -142,3 +148,27 @@ class Episodes:
         """All episodes of `parts`, in order."""
         names = parts[0].arrays()
         return cls(**{name: np.concatenate([part.arrays()[name] for part in parts]) for name in names})
+
+
+def block_spans(lengths: Array, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, int]]:
+    """Split episodes into runs ``[first, last)`` of about :data:`BLOCK_BYTES` each.
+
+    Args:
+        lengths: steps of every episode `[E]`.
+        row_bytes: bytes of one step.
+        block_bytes: bytes of a run; a longer episode is a run of its own.
+
+    Examples:
+        >>> list(block_spans(np.array([10, 10, 10]), row_bytes=2**20))
+        [(0, 3)]
+        >>> list(block_spans(np.array([40, 10, 10]), row_bytes=2**20))
+        [(0, 1), (1, 3)]
+    """
+    first, size = 0, 0
+    for index, length in enumerate(lengths.tolist()):
+        if size and size + length * row_bytes > block_bytes:
+            yield first, index
+            first, size = index, 0
+        size += length * row_bytes
+    if first < len(lengths):
+        yield first, len(lengths)

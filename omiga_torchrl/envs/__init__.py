@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from omiga_torchrl.envs.actions import ACTION_SCALE, ActionConvention, ExecutedAction, convert_actions
+from omiga_torchrl.envs.mujoco import make_mujoco_env
+from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
+from omiga_torchrl.envs.mujoco_tasks import mujoco_tasks
 from omiga_torchrl.envs.registry import EnvFactory, available_tasks, make_env, register_env, unregister_env
 from omiga_torchrl.envs.transforms import ConcatState, TeamReward
 from omiga_torchrl.envs.vmas import VMAS_TASKS, VmasTask, make_vmas_env, vmas_tasks
 
 register_env("vmas", make_vmas_env, tasks=vmas_tasks, replace=True)
+register_env("mujoco", make_mujoco_env, tasks=mujoco_tasks, replace=True)
 
 __all__ = [
+    "ACTION_SCALE",
     "VMAS_TASKS",
+    "ActionConvention",
     "ConcatState",
     "EnvFactory",
+    "ExecutedAction",
+    "MujocoTeamEnv",
     "TeamReward",
     "VmasTask",
     "available_tasks",
+    "convert_actions",
     "make_env",
+    "make_mujoco_env",
     "make_vmas_env",
+    "mujoco_tasks",
     "register_env",
     "unregister_env",
     "vmas_tasks",

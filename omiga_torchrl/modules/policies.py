@@ -92,11 +92,13 @@ class GaussianHead(nn.Module):
     float32 precision beyond 9, so the first clamp changes no action.
 
     Args:
-        network: ``[*B, N, O] -> [*B, N, 2 A]``.
+        network: ``[*B, N, O] -> [*B, N, 2 A]``; ``[*B, N, A]`` with ``free_log_std``.
 
     Keyword Args:
         mean_limit: bound of the mean before tanh.
         log_std_range: bounds of the log standard deviation before tanh.
+        free_log_std: learn one log standard deviation per feature, ``A`` in all, that does not
+            depend on the observation and is the same for all agents; ``None``: the network's.
     """
 
     def __init__(
@@ -105,15 +107,21 @@ class GaussianHead(nn.Module):
         *,
         mean_limit: float = 9.0,
         log_std_range: tuple[float, float] = (-5.0, 2.0),
+        free_log_std: int | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self.log_std = None if free_log_std is None else nn.Parameter(torch.zeros(free_log_std))
         self.mean_limit = mean_limit
         self.log_std_range = log_std_range
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each ``[*B, N, A]``."""
-        mean, log_std = self.network(*inputs).chunk(2, -1)
+        mean = self.network(*inputs)
+        if self.log_std is None:
+            mean, log_std = mean.chunk(2, -1)
+        else:
+            log_std = self.log_std.expand_as(mean)
         return mean.clamp(-self.mean_limit, self.mean_limit), log_std.clamp(*self.log_std_range).exp()
 
 
@@ -148,6 +156,7 @@ def tanh_gaussian_actor(
     action: NestedKey = keys.ACTION,
     mean_limit: float = 9.0,
     log_std_range: tuple[float, float] = (-5.0, 2.0),
+    state_dependent_std: bool = True,
     return_log_prob: bool = False,
     **network: Any,
 ) -> ProbabilisticTensorDictSequential:
@@ -163,6 +172,8 @@ def tanh_gaussian_actor(
         action: key written; its siblings ``loc`` and ``scale`` are written too.
         mean_limit: see :class:`GaussianHead`.
         log_std_range: see :class:`GaussianHead`.
+        state_dependent_std: whether the network gives the standard deviation, or it is a
+            parameter of its own.
         return_log_prob: also write ``action_log_prob [*B, N]``.
         **network: passed to :class:`AgentMLP`.
 
@@ -172,8 +183,14 @@ def tanh_gaussian_actor(
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3, 2])
     """
-    body = AgentMLP(spec.observation_size, 2 * spec.action_size, spec.n_agents, **network)
-    head = GaussianHead(body, mean_limit=mean_limit, log_std_range=log_std_range)
+    size = spec.action_size
+    outputs = 2 * size if state_dependent_std else size
+    head = GaussianHead(
+        AgentMLP(spec.observation_size, outputs, spec.n_agents, **network),
+        mean_limit=mean_limit,
+        log_std_range=log_std_range,
+        free_log_std=None if state_dependent_std else size,
+    )
     loc, scale = _sibling(action, "loc"), _sibling(action, "scale")
     return _policy(
         TensorDictModule(head, in_keys=[observation], out_keys=[loc, scale]),

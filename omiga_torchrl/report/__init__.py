@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from omiga_torchrl.report.dataset_figure import plot_dataset
+from omiga_torchrl.report.dataset_report import format_statistics, write_dataset_report
 from omiga_torchrl.report.plots import plot_learning_curves
 from omiga_torchrl.report.records import Evaluation, Run, RunInfo, load_runs
 from omiga_torchrl.report.run_writer import RunWriter
@@ -19,12 +21,15 @@ __all__ = [
     "Run",
     "RunInfo",
     "RunWriter",
+    "format_statistics",
     "format_table",
     "interquartile_mean",
     "load_runs",
     "mean_confidence_interval",
+    "plot_dataset",
     "plot_learning_curves",
     "stratified_bootstrap",
     "table_rows",
+    "write_dataset_report",
     "write_report",
 ]

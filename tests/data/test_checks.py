@@ -35,8 +35,10 @@ def test_not_finite(data, key, value):
 
 def test_not_finite_in_a_written_dataset(write, episodes):
     episodes.observation[2] = float("nan")
-    with pytest.raises(DataError, match=r"toy/one: .*'observation'\) is NaN"):
-        check_dataset(write(episodes))
+    with pytest.raises(
+        DataError, match=r"toy/one: 'observation' is NaN or infinite in 1 rows, first near row"
+    ):
+        write(episodes)
 
 
 def test_action_outside_its_bounds(data):

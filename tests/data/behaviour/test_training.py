@@ -17,6 +17,7 @@ from omiga_torchrl.data import (
     load_behaviour,
     measure_behaviour,
     read_behaviour,
+    read_card,
     record_episodes,
     record_tier,
     save_behaviour,
@@ -26,8 +27,7 @@ from omiga_torchrl.data import (
 )
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
-
-from .conftest import make_card
+from tests.data.conftest import make_card
 
 TINY = {"num_envs": 4, "steps": 10, "epochs": 1, "hidden": (8,), "eval_episodes": 2, "progress": False}
 
@@ -121,7 +121,14 @@ def test_exploration_type_decides_what_is_played(trained):
 
 @pytest.mark.parametrize(
     ("tier", "chosen"),
-    [("expert", [2]), ("medium", [1]), ("medium-replay", [0, 1]), ("mixed", [0, 1, 2])],
+    [
+        ("random", []),
+        ("expert", [2]),
+        ("medium", [1]),
+        ("medium-replay", [0, 1]),
+        ("medium-expert", [1, 2]),
+        ("mixed", [0, 1, 2]),
+    ],
 )
 def test_tiers(trained, tier, chosen):
     paths = select_checkpoints(tier, trained, random_return=-0.5)
@@ -138,17 +145,27 @@ def test_unknown_tier_and_no_checkpoints(trained):
 def test_recorded_tier_is_a_sound_dataset(trained, tmp_path):
     options = {"task_kwargs": {"max_steps": 5}, "num_envs": 4, "transitions": 31}
     card = record_tier("vmas/navigation", "mixed", trained, folder=tmp_path / "out", **options)
-    # Seven episodes of five steps are needed; every one of three policies gives as many.
+    # Eleven steps of each policy, in whole episodes of five.
     assert [entry.episodes for entry in card.behaviour] == [3, 3, 3] and card.transitions == 45
+    assert [entry.file for entry in card.behaviour] == [path.name for path in trained]
     dataset = OfflineDataset(tmp_path / "out", batch_size=4)
     check_dataset(dataset)
     check_dataset_fits(dataset, make_env("vmas/navigation", max_steps=5))
-    assert dataset.card == card and card.best_checkpoint_return == 3.0
+    assert read_card(tmp_path / "out") == card and card.best_checkpoint_return == 3.0
     again = record_tier("vmas/navigation", "mixed", trained, folder=tmp_path / "again", **options)
-    first, second = (Episodes.load(tmp_path / name / "data.npz") for name in ("out", "again"))
-    assert again.behaviour_return == card.behaviour_return
-    np.testing.assert_array_equal(first.action, second.action)
-    assert not list(tmp_path.glob("partial-*"))
+    assert again.data_sha256 == card.data_sha256
+    assert {path.name for path in tmp_path.iterdir()} <= {"out", "again", "cache"}
+
+
+def test_tier_of_random_actions(tmp_path):
+    options = {"task_kwargs": {"max_steps": 5}, "num_envs": 4, "transitions": 31, "seed": 2}
+    card = record_tier("vmas/navigation", "random", [], folder=tmp_path / "out", **options)
+    entry = card.behaviour[0]
+    assert (entry.file, entry.episodes, card.transitions) == ("uniform", 7, 35)
+    assert entry.stochastic_return == card.random_return and card.best_checkpoint_return is None
+    assert card.seeds == {"recording": 2}
+    action = Episodes.load(tmp_path / "out" / "data.npz").action
+    assert action.min() < -0.9 and action.max() > 0.9 and abs(action.mean()) < 0.15
 
 
 def test_checkpoints_of_another_team(trained, tmp_path):

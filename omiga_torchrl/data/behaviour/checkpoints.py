@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 from tensordict.nn import ProbabilisticTensorDictSequential
-from torch import Tensor, nn
+from torch import Tensor
 from torchrl.envs.utils import ExplorationType
 
-from omiga_torchrl.data.recorder import record_episodes
+from omiga_torchrl.data.behaviour.ppo import behaviour_actor
+from omiga_torchrl.data.recording.recorder import record_episodes
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
-from omiga_torchrl.modules import make_actor
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 
@@ -57,11 +57,6 @@ class BehaviourCheckpoint:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def behaviour_actor(spec: TeamSpec, hidden: list[int]) -> ProbabilisticTensorDictSequential:
-    """The network of behaviour policies: one MLP with tanh, shared by all agents."""
-    return make_actor(spec, hidden=hidden, activation=nn.Tanh, return_log_prob=True)
-
-
 def save_behaviour(
     path: str | Path, policy: ProbabilisticTensorDictSequential, info: BehaviourCheckpoint
 ) -> Path:
@@ -69,7 +64,7 @@ def save_behaviour(
 
     Args:
         path: the ``.pt`` file.
-        policy: made by :func:`behaviour_actor`.
+        policy: made by ``omiga_torchrl.data.behaviour.ppo.behaviour_actor``.
         info: what is known about it.
     """
     path = Path(path)
@@ -114,7 +109,9 @@ def load_behaviour(path: str | Path) -> ProbabilisticTensorDictSequential:
         ('agents', 'action_log_prob')
     """
     info, weights = read_behaviour(path)
-    policy = behaviour_actor(TeamSpec(**info.spec), list(info.hidden))
+    # Absent from files that were written before there was a choice, and from discrete policies.
+    options = {k: v for k, v in info.settings.items() if k == "state_dependent_std" and not v}
+    policy = behaviour_actor(TeamSpec(**info.spec), list(info.hidden), **options)
     policy.load_state_dict(weights)
     return policy.eval().requires_grad_(False)
 

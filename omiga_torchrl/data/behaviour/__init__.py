@@ -1,0 +1,1 @@
+"""Behaviour policies: training, checkpoints, and playing them as a team."""

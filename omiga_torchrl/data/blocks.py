@@ -1,0 +1,127 @@
+"""Whole episodes as transitions in TorchRL's TED layout, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from tensordict import TensorDict, TensorDictBase
+
+from omiga_torchrl import keys
+from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes, block_spans
+
+
+def episodes_to_tensordict(episodes: Episodes) -> TensorDictBase:
+    """Transitions `[T]` in the project's keys; the next row never crosses an episode's end.
+
+    Args:
+        episodes: the episodes.
+
+    Examples:
+        >>> one = Episodes(
+        ...     observation=np.array([[[0.0]], [[1.0]], [[2.0]]]),
+        ...     action=np.zeros((2, 1, 1)),
+        ...     reward=np.array([1.0, 2.0]),
+        ...     terminated=np.array([False, True]),
+        ...     truncated=np.array([False, False]),
+        ...     length=np.array([2]),
+        ... )
+        >>> data = episodes_to_tensordict(one)
+        >>> data["next", "agents", "observation"].flatten(), data["episode"]
+        (tensor([1., 2.]), tensor([0, 0]))
+    """
+    steps = episodes.steps
+    episode = np.repeat(np.arange(len(episodes)), episodes.length)
+    # Every earlier episode has one observation row more than it has steps.
+    row = np.arange(steps) + episode
+    state = episodes.observation.reshape(len(episodes.observation), -1)
+    rows = {"observation": episodes.observation, "action_mask": episodes.action_mask}
+    before = {name: _tensor(value[row]) for name, value in rows.items() if value is not None}
+    after = {name: _tensor(value[row + 1]) for name, value in rows.items() if value is not None}
+    state = state if episodes.state is None else episodes.state
+    n_agents = episodes.observation.shape[1]
+    terminated, truncated = (_tensor(x)[:, None] for x in (episodes.terminated, episodes.truncated))
+    following = {
+        keys.GROUP: TensorDict(after, [steps, n_agents]),
+        keys.STATE: _tensor(state[row + 1]),
+        keys.REWARD: _tensor(episodes.reward)[:, None],
+        keys.DONE: terminated | truncated,
+        keys.TERMINATED: terminated,
+        keys.TRUNCATED: truncated,
+    }
+    return TensorDict(
+        {
+            keys.GROUP: TensorDict({**before, "action": _tensor(episodes.action)}, [steps, n_agents]),
+            keys.STATE: _tensor(state[row]),
+            keys.EPISODE: torch.from_numpy(episode),
+            "next": TensorDict(following, [steps]),
+        },
+        [steps],
+    )
+
+
+def _tensor(values: np.ndarray[Any, Any]) -> torch.Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def episode_blocks(data: TensorDictBase, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Episodes]:
+    """The transitions `[T]` as whole episodes again, block by block.
+
+    Args:
+        data: transitions in order, with ``"episode"``.
+        block_bytes: about the size of one block.
+
+    Examples:
+        >>> from omiga_torchrl.data import OfflineDataset
+        >>> dataset = OfflineDataset("vmas/navigation/mixed")
+        >>> sum(len(block) for block in episode_blocks(dataset.data)) == dataset.card.episodes
+        True
+    """
+    length = np.diff(_episode_starts(data))
+    offsets = np.concatenate([[0], np.cumsum(length)])
+    one = data[:1]
+    size = sum(value.numel() * value.element_size() for value in one.values(True, True))
+    for first, last in block_spans(length, size, block_bytes):
+        yield _to_episodes(data[int(offsets[first]) : int(offsets[last])], length[first:last])
+
+
+def _episode_starts(data: TensorDictBase) -> Array:
+    episode = np.asarray(data[keys.EPISODE])
+    return np.concatenate([[0], np.flatnonzero(np.diff(episode)) + 1, [len(episode)]])
+
+
+def _to_episodes(part: TensorDictBase, length: Array) -> Episodes:
+    last = torch.from_numpy(np.cumsum(length) - 1)
+    # Where each episode's final row goes once every earlier one has got its own.
+    final = last + torch.arange(1, len(length) + 1)
+    inner = torch.ones(len(part) + len(length), dtype=torch.bool)
+    inner[final] = False
+
+    def rows(key: Any) -> Array | None:
+        now = part.get(key, None)
+        if now is None:
+            return None
+        out = torch.empty((len(inner), *now.shape[1:]), dtype=now.dtype)
+        out[inner] = now
+        out[final] = part[keys.next_key(key)].index_select(0, last)
+        return out.numpy()
+
+    steps = {
+        name: part["next", name].squeeze(-1).numpy()
+        for name in (keys.REWARD, keys.TERMINATED, keys.TRUNCATED)
+    }
+    observation, state = rows(keys.OBSERVATION), rows(keys.STATE)
+    assert observation is not None
+    if state is not None and np.array_equal(state, observation.reshape(len(observation), -1)):
+        state = None
+    return Episodes(
+        observation=observation,
+        action=part[keys.ACTION].numpy(),
+        **steps,
+        length=length,
+        action_mask=rows(keys.ACTION_MASK),
+        state=state,
+    )

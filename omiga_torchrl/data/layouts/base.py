@@ -1,0 +1,252 @@
+"""What all layouts share: the options of a reader, what it returns, and its small tools."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes, block_spans
+from omiga_torchrl.errors import DataError
+
+__all__ = [
+    "BLOCK_BYTES",
+    "ActionConvention",
+    "Layout",
+    "ReadOptions",
+    "Reading",
+    "block_spans",
+    "count_within",
+    "relabel_ends",
+    "require",
+    "require_rows",
+    "split_ends",
+    "to_floats",
+    "to_team_reward",
+]
+
+ActionConvention = Literal["raw", "clip", "scale"]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a file does not say about itself, or what the user wants otherwise.
+
+    Attributes:
+        actions: what happens to stored actions: ``"raw"`` nothing, ``"clip"`` they are clipped
+            to [-1, 1], ``"scale"`` they are divided by 4 (and the environment has to multiply
+            them by 4). ``None``: nothing, but actions outside [-1, 1] are an error.
+        timeout_is_terminal: whether running out of time is stored as ``terminated``;
+            ``None``: as the file has it. ``False`` needs ``max_steps`` where the file does
+            not tell time-outs apart.
+        max_steps: length of an episode that ran out of time.
+        team_reward: how one reward per agent becomes the team's: ``"mean"`` or ``"sum"``;
+            ``None``: they have to be equal.
+        incomplete: a last episode without an end is an ``"error"`` or is ``"truncated"`` there.
+    """
+
+    actions: ActionConvention | None = None
+    timeout_is_terminal: bool | None = None
+    max_steps: int | None = None
+    team_reward: Literal["mean", "sum"] | None = None
+    incomplete: Literal["error", "truncated"] = "error"
+
+    def __post_init__(self) -> None:
+        allowed = {
+            "actions": (None, "raw", "clip", "scale"),
+            "team_reward": (None, "mean", "sum"),
+            "incomplete": ("error", "truncated"),
+        }
+        for name, choices in allowed.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"ReadOptions: {name} is {getattr(self, name)!r}; expected one of {choices}."
+                )
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"ReadOptions: max_steps is {self.max_steps}; expected at least 1.")
+
+
+@dataclass
+class Reading:
+    """An open dataset: its episodes, block by block, and what is known beforehand.
+
+    Attributes:
+        blocks: whole episodes in order, about :data:`BLOCK_BYTES` at a time. Discrete actions
+            are integers, continuous ones floats.
+        steps: transitions in all, for the progress bar; ``None`` if that is not known.
+        n_actions: number of discrete actions K; needed where actions are integers without a mask.
+        actions: the convention that holds if the user asks for none.
+    """
+
+    blocks: Iterable[Episodes]
+    steps: int | None = None
+    n_actions: int | None = None
+    actions: ActionConvention | None = None
+
+
+class Layout(ABC):
+    """One way in which datasets are laid out in files.
+
+    Attributes:
+        name: how users choose it.
+        summary: one line: who writes it and what it looks like.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def matches(self, path: Path) -> bool:
+        """Whether the file or folder looks like this layout; cheap, and never raises."""
+
+    @abstractmethod
+    def read(self, path: Path, options: ReadOptions) -> Reading:
+        """Open it for streaming; the source is never written to.
+
+        Raises:
+            DataError: it is damaged, or not of this layout.
+        """
+
+    @property
+    def writable(self) -> bool:
+        """Whether :meth:`write` works."""
+        return type(self).write is not Layout.write
+
+    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
+        """Write episodes in this layout, whole or not at all.
+
+        Args:
+            path: the file or folder; it must not be there yet.
+            blocks: whole episodes, as :meth:`omiga_torchrl.data.OfflineDataset.blocks` gives them.
+            n_actions: number of discrete actions K, for data without masks.
+
+        Raises:
+            FileExistsError: there is something at ``path``.
+            DataError: the layout has no place for these data, or cannot be written.
+        """
+        raise DataError(f"OfflineDataset: the layout {self.name!r} can be read, not written.")
+
+
+def to_floats(values: Array) -> Array:
+    """Floats as they are, whole numbers in single precision.
+
+    Examples:
+        >>> to_floats(np.array([1, 2])).dtype, to_floats(np.array([1.0])).dtype
+        (dtype('float32'), dtype('float64'))
+    """
+    return values if values.dtype.kind == "f" else values.astype(np.float32)
+
+
+def to_team_reward(rewards: Array, options: ReadOptions, where: str) -> Array:
+    """The team's reward `[T]` of rewards `[T]`, `[T, 1]` or `[T, N]`.
+
+    Args:
+        rewards: one per step, or one per step and agent.
+        options: says how agents' rewards are put together.
+        where: the file, for the message.
+
+    Raises:
+        DataError: the agents' rewards differ, and ``options.team_reward`` does not say how
+            they become one.
+
+    Examples:
+        >>> to_team_reward(np.array([[1.0, 3.0]]), ReadOptions(team_reward="mean"), "file")
+        array([2.])
+    """
+    rewards = rewards.reshape(len(rewards), math.prod(rewards.shape[1:]))
+    if options.team_reward is not None:
+        return getattr(rewards, options.team_reward)(1)
+    differ = (rewards != rewards[:, :1]).any(1)
+    if differ.any():
+        raise DataError(
+            f"{where}: the agents' rewards differ in {int(differ.sum())} rows, first in row "
+            f"{int(differ.argmax())}: {rewards[differ][0].tolist()}; expected one reward of the team. "
+            "Pass team_reward='mean' or 'sum'."
+        )
+    return rewards[:, 0]
+
+
+def split_ends(ended: Array, lengths: Array, options: ReadOptions) -> tuple[Array, Array]:
+    """``terminated`` and ``truncated`` `[T]` for files that only mark that an episode ended.
+
+    With ``timeout_is_terminal=False`` an episode of exactly ``max_steps`` steps was truncated.
+
+    Args:
+        ended: true at the last step of every episode `[T]`.
+        lengths: steps of every episode `[E]`.
+        options: ``timeout_is_terminal`` and ``max_steps``.
+
+    Raises:
+        ValueError: ``timeout_is_terminal=False`` without ``max_steps``.
+
+    Examples:
+        >>> ended, options = np.array([True, False, True]), ReadOptions(None, False, max_steps=2)
+        >>> [x.tolist() for x in split_ends(ended, np.array([1, 2]), options)]
+        [[True, False, False], [False, False, True]]
+    """
+    truncated = np.zeros_like(ended)
+    if options.timeout_is_terminal is False:
+        if options.max_steps is None:
+            raise ValueError(
+                "OfflineDataset: timeout_is_terminal=False, but this layout does not tell time-outs "
+                "apart; pass max_steps=, the length of an episode that ran out of time."
+            )
+        truncated[np.cumsum(lengths)[lengths == options.max_steps] - 1] = True
+    return ended & ~truncated, truncated
+
+
+def count_within(lengths: Array) -> Array:
+    """0, 1, ... within every episode.
+
+    Examples:
+        >>> count_within(np.array([2, 3]))
+        array([0, 1, 0, 1, 2])
+    """
+    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def relabel_ends(
+    terminated: Array, truncated: Array, lengths: Array, options: ReadOptions
+) -> tuple[Array, Array]:
+    """``terminated`` and ``truncated`` `[T]` of files that tell time-outs apart, as the user wants them.
+
+    With ``timeout_is_terminal=True`` time-outs become terminations; with ``False`` and
+    ``max_steps`` every episode of exactly that many steps ran out of time.
+
+    Args:
+        terminated: as the file has it `[T]`.
+        truncated: as the file has it `[T]`.
+        lengths: steps of every episode `[E]`.
+        options: ``timeout_is_terminal`` and ``max_steps``.
+
+    Examples:
+        >>> ends = np.array([False, True]), np.array([True, False])
+        >>> [x.tolist() for x in relabel_ends(*ends, np.array([1, 1]), ReadOptions())]
+        [[False, True], [True, False]]
+        >>> [x.tolist() for x in relabel_ends(*ends, np.array([1, 1]), ReadOptions(timeout_is_terminal=True))]
+        [[True, True], [False, False]]
+    """
+    if options.timeout_is_terminal:
+        return terminated | truncated, np.zeros_like(truncated)
+    if options.timeout_is_terminal is False and options.max_steps is not None:
+        late = np.zeros_like(terminated)
+        late[np.cumsum(lengths)[lengths == options.max_steps] - 1] = True
+        return terminated & ~late, truncated | late
+    return terminated, truncated
+
+
+def require(found: list[str], where: str, fix: str = "Is the file complete? Fetch it again.") -> None:
+    """Raise one :class:`DataError` for everything in ``found``, if there is anything."""
+    if found:
+        raise DataError(f"{where}: {'; '.join(found)}. {fix}")
+
+
+def require_rows(arrays: dict[str, Any], rows: int, where: str) -> None:
+    """Raise unless every array has ``rows`` rows; all that differ in one message."""
+    found = [f"{name!r} has {len(a)} rows, expected {rows}" for name, a in arrays.items() if len(a) != rows]
+    require(found, where)

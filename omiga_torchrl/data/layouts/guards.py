@@ -1,0 +1,72 @@
+"""What readers and writers of files from elsewhere share: one kind of error, whole folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omiga_torchrl.errors import DataError
+
+_CAUSE_LENGTH = 120
+
+
+@contextmanager
+def as_data_error(where: str | Path, fix: str = "Is it complete? Fetch it again.") -> Iterator[None]:
+    """Turn whatever a damaged file makes another library raise into a :class:`DataError`.
+
+    Args:
+        where: the file, for the message.
+        fix: what to do about it.
+
+    Examples:
+        >>> with as_data_error("file.npy"):
+        ...     raise KeyError("descr")
+        Traceback (most recent call last):
+        ...
+        omiga_torchrl.errors.DataError: OfflineDataset: file.npy cannot be read: KeyError: 'descr'. Is it...
+    """
+    try:
+        yield
+    except (DataError, ImportError):
+        raise
+    except Exception as error:  # libraries document none of what damaged files make them raise
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:_CAUSE_LENGTH].rstrip(".: ")
+        raise DataError(f"OfflineDataset: {where} cannot be read: {cause}. {fix}") from error
+
+
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A folder that appears under its name only once it is complete.
+
+    A crash or an error inside the block leaves nothing. Missing parents are made.
+
+    Args:
+        path: the folder to write; must not exist.
+
+    Raises:
+        FileExistsError: it does.
+
+    Examples:
+        >>> path = Path(tempfile.mkdtemp()) / "new"
+        >>> with new_folder(path) as folder:
+        ...     _ = (folder / "a.txt").write_text("whole")
+        >>> [file.name for file in path.iterdir()]
+        ['a.txt']
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} exists; expected a new folder. Remove it or choose another name.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder: renaming is atomic only within a file system.
+    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield partial
+        partial.chmod(0o755)  # mkdtemp's own mode hides the folder from everybody else
+        os.replace(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

@@ -1,0 +1,237 @@
+"""Minari's single-agent datasets: a folder with an HDF5 file that has one group per episode."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl.data.layouts.base import (
+    BLOCK_BYTES,
+    Layout,
+    Reading,
+    ReadOptions,
+    relabel_ends,
+    require,
+    to_floats,
+)
+from omiga_torchrl.data.layouts.guards import as_data_error
+from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.steps import whole_actions
+from omiga_torchrl.errors import DataError
+
+_DATA: Final = "data/main_data.hdf5"
+_METADATA: Final = "data/metadata.json"
+_FLAGS: Final = ("terminations", "truncations")
+
+# Shape of one step, or of one observation, by field.
+_Shapes = dict[str, tuple[int, ...]]
+
+
+class MinariLayout(Layout):
+    """A folder with ``data/main_data.hdf5`` and ``data/metadata.json``, read as a team of one.
+
+    Observations that are dictionaries become one vector: their entries in the order of their
+    sorted keys, nested ones too. Images, actions that are neither floats nor one number counted
+    from 0, and Minari's other format, arrow, are refused.
+    """
+
+    name: ClassVar[str] = "minari"
+    summary: ClassVar[str] = f"folder of Minari with {_DATA} and {_METADATA}"
+
+    def matches(self, path: Path) -> bool:
+        """Whether the folder has Minari's files."""
+        try:
+            return is_hdf5(path / _DATA) or _read_metadata(path).get("data_format") == "arrow"
+        except DataError:
+            return False
+
+    def read(self, path: Path, options: ReadOptions) -> Reading:
+        """Check the description and the first episode, then stream; the others are checked as they come.
+
+        Raises:
+            DataError: not in HDF5, fields that are missing or do not fit, or an episode without an end.
+        """
+        metadata = _read_metadata(path)
+        n_actions = _check_spaces(metadata, path)
+        with open_hdf5(path / _DATA) as file:
+            names = _episode_names(file, metadata, path)
+            shapes = _shapes(file, names[0], path)
+            _open_episode(file, names[0], shapes, path)
+        steps, size = metadata.get("total_steps"), (path / _DATA).stat().st_size
+        # A number that cannot be: no step takes less than a byte.
+        known = steps if isinstance(steps, int) and 0 < steps < size else None
+        return Reading(_blocks(path, names, shapes, n_actions, options), steps=known, n_actions=n_actions)
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    try:
+        return _parse((path / _METADATA).read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"OfflineDataset: {path}: cannot read {_METADATA}: {error}. Is it the folder of a Minari "
+            "dataset, and complete?"
+        ) from error
+
+
+def _parse(text: Any) -> dict[str, Any]:
+    """A JSON object; Minari keeps spaces as text within its JSON."""
+    value = json.loads(text) if isinstance(text, str) else text
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _check_spaces(metadata: dict[str, Any], path: Path) -> int | None:
+    """The number of discrete actions, if actions are such and the description has it."""
+    form, found = metadata.get("data_format", "hdf5"), []
+    if form != "hdf5":
+        raise DataError(
+            f"OfflineDataset: {path}: its data_format is {form!r}, expected 'hdf5'. Load it with minari and "
+            "create it again with data_format='hdf5'."
+        )
+    try:
+        action = _parse(metadata.get("action_space", {}))
+        observation = _parse(metadata.get("observation_space", {}))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"OfflineDataset: {path}: cannot read the spaces in {_METADATA}: {error}.") from error
+    if action.get("type", "Box") not in ("Box", "Discrete"):
+        found.append(f"actions are of the space {action['type']!r}, expected Box or Discrete")
+    if action.get("start", 0) != 0:
+        found.append(f"actions are counted from {action['start']!r}, expected from 0")
+    if metadata.get("jpeg_encoding") and _has_images(observation):
+        found.append("observations hold compressed images, expected vectors")
+    require(found, f"OfflineDataset: {path}", "Such datasets cannot be read.")
+    count = action.get("n")
+    return count if action.get("type") == "Discrete" and isinstance(count, int) and count > 0 else None
+
+
+def _has_images(space: Any) -> bool:
+    if not isinstance(space, dict):
+        return False
+    inner = space.get("subspaces")
+    parts = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else []
+    if any(map(_has_images, parts)):
+        return True
+    return space.get("dtype") == "uint8" and np.size(space.get("shape", [])) == 3
+
+
+def _episode_names(file: Any, metadata: dict[str, Any], path: Path) -> list[str]:
+    with as_data_error(path / _DATA):
+        numbers = sorted(int(name[8:]) for name in file if re.fullmatch(r"episode_\d{1,18}", name))
+    expected = metadata.get("total_episodes", len(numbers))
+    if not numbers or len(numbers) != expected:
+        raise DataError(
+            f"OfflineDataset: {path}: {_DATA} holds {len(numbers)} episodes, {_METADATA} says {expected}. "
+            "Is it complete? Fetch it again."
+        )
+    return [f"episode_{number}" for number in numbers]
+
+
+def _shapes(file: Any, name: str, path: Path) -> _Shapes:
+    """The fields of an episode, with the entries of its observations in order."""
+
+    def leaves(at: str) -> Iterator[str]:
+        if hasattr(file[at], "keys"):
+            for key in sorted(file[at]):
+                yield from leaves(f"{at}/{key}")
+        else:
+            yield at[len(name) + 1 :]
+
+    with as_data_error(path / _DATA):
+        # Without observations their absence is found where all fields are opened.
+        names = list(leaves(f"{name}/observations")) if f"{name}/observations" in file else ["observations"]
+    fields, _ = find_fields(file, [f"{name}/{leaf}" for leaf in (*names, "actions")], path)
+    shapes = {leaf: fields[f"{name}/{leaf}"].shape[1:] for leaf in names if f"{name}/{leaf}" in fields}
+    action = fields.get(f"{name}/actions")
+    return {leaf: shapes.get(leaf, ()) for leaf in names} | {
+        "actions": action.shape[1:] if action else (),
+        "rewards": (),
+        **dict.fromkeys(_FLAGS, ()),
+    }
+
+
+def _open_episode(file: Any, name: str, shapes: _Shapes, path: Path) -> dict[str, Field]:
+    """All fields of an episode; raises one error for everything that does not fit."""
+    fields, found = find_fields(file, [f"{name}/{leaf}" for leaf in shapes], path)
+    fields = {full[len(name) + 1 :]: field for full, field in fields.items()}
+    rewards = fields["rewards"].shape if "rewards" in fields else ()
+    for leaf, field in fields.items():
+        rows = (rewards[0] + leaf.startswith("observations"),) if rewards else field.shape[:1]
+        if not field.shape or field.shape != (*rows, *shapes[leaf]) or 0 in shapes[leaf]:
+            found.append(f"'{name}/{leaf}' has shape {field.shape}, expected {(*rows, *shapes[leaf])}")
+    action = fields.get("actions")
+    if (
+        action is not None
+        and action.dtype.kind != "f"
+        and (action.dtype.kind not in "iu" or shapes["actions"])
+    ):
+        found.append(
+            f"'{name}/actions' has type {action.dtype} and shape {action.shape}, expected floats, or one "
+            "whole number per step"
+        )
+    require(found, f"OfflineDataset: {path / _DATA}")
+    return fields
+
+
+def _blocks(
+    path: Path, names: list[str], shapes: _Shapes, n_actions: int | None, options: ReadOptions
+) -> Iterator[Episodes]:
+    waiting: list[Episodes] = []
+    size = 0
+    with open_hdf5(path / _DATA) as file:
+        for name in names:
+            fields = _open_episode(file, name, shapes, path)
+            if not len(fields["rewards"]):
+                continue
+            episode = _read_episode(fields, f"OfflineDataset: {path}: {name}", n_actions, options)
+            if waiting and episode.action.dtype != waiting[0].action.dtype:
+                raise DataError(
+                    f"OfflineDataset: {path}: {name}: 'actions' are {episode.action.dtype}, "
+                    f"{waiting[0].action.dtype} before. Are all episodes of one task?"
+                )
+            waiting.append(episode)
+            size += sum(values.nbytes for values in episode.arrays().values())
+            if size >= BLOCK_BYTES:
+                yield Episodes.concatenate(waiting)
+                waiting, size = [], 0
+    if waiting:
+        yield Episodes.concatenate(waiting)
+
+
+def _read_episode(
+    fields: dict[str, Field], where: str, n_actions: int | None, options: ReadOptions
+) -> Episodes:
+    observations = [field[:] for leaf, field in fields.items() if leaf.startswith("observations")]
+    steps = len(fields["rewards"])
+    flat = [to_floats(part.reshape(steps + 1, -1)) for part in observations]
+    terminated, truncated = (fields[name][:] != 0 for name in _FLAGS)
+    if not (terminated | truncated)[-1]:
+        if options.incomplete == "error":
+            raise DataError(
+                f"{where} has no end: neither 'terminations' nor 'truncations' are true in its last step. "
+                "incomplete='truncated' closes it there."
+            )
+        truncated[-1] = True
+    length = np.array([steps])
+    terminated, truncated = relabel_ends(terminated, truncated & ~terminated, length, options)
+    return Episodes(
+        observation=np.concatenate(flat, 1)[:, None],
+        action=_actions(fields["actions"][:], where, n_actions),
+        reward=to_floats(fields["rewards"][:]),
+        terminated=terminated,
+        truncated=truncated,
+        length=length,
+    )
+
+
+def _actions(actions: Array, where: str, n_actions: int | None) -> Array:
+    """Floats `[T, 1, A]` or integers `[T, 1]`."""
+    if actions.dtype.kind == "f":
+        return actions.reshape(len(actions), 1, -1)
+    return whole_actions(actions[:, None], n_actions, where)

@@ -1,0 +1,209 @@
+"""OMAR's data: a folder of ``.npy`` files, one per agent and field, one row per transition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+
+from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes
+from omiga_torchrl.data.layouts.base import (
+    Layout,
+    Reading,
+    ReadOptions,
+    block_spans,
+    relabel_ends,
+    require,
+    to_team_reward,
+)
+from omiga_torchrl.data.layouts.npy import NpyFile, to_single
+from omiga_torchrl.errors import DataError
+
+_FIELDS: Final = ("obs", "acs", "rews", "next_obs", "dones")
+_STATES: Final = ("states", "next_states")
+
+
+@dataclass
+class _Team:
+    """The files of one seed: per field one per agent of the team."""
+
+    folder: Path
+    files: dict[str, list[NpyFile]]
+
+    @property
+    def where(self) -> str:
+        return f"OfflineDataset: {self.folder}"
+
+    @property
+    def rows(self) -> int:
+        return len(self.files["obs"][0])
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one transition in the files."""
+        return sum(file.row_bytes for files in self.files.values() for file in files)
+
+    def read(self, name: str, first: int, last: int) -> Array:
+        """Rows of all agents `[rows, N, F]`, or `[rows, N]`; in single precision."""
+        return np.stack([to_single(file[first:last]) for file in self.files[name]], 1)
+
+
+class OmarLayout(Layout):
+    """The particle and HalfCheetah data of OMAR (Pan et al., 2022): the folder of one seed.
+
+    Boundaries of episodes are not stored: an episode ends where all agents are done, and where
+    an agent's next observation is not the observation of the next row. The latter, and the end
+    of the file, are time-outs; the observation after them is known.
+
+    The state is that of the agents' files if they agree, otherwise theirs in a row.
+
+    The team are agent 0 and those after it of the same sizes. Agents of other sizes behind them
+    are the prey of tag and world: their policy is part of the environment.
+    """
+
+    name: ClassVar[str] = "omar"
+    summary: ClassVar[str] = "OMAR's folder seed_{k}_data with obs_0.npy, acs_0.npy, ..."
+
+    def matches(self, path: Path) -> bool:
+        """Whether there are the files of agent 0, or folders of seeds that have them."""
+        try:
+            return _is_seed(path) or bool(_seeds(path))
+        except OSError:
+            return False
+
+    def read(self, path: Path, options: ReadOptions) -> Reading:
+        """Check all files, find the episodes, then stream them.
+
+        Args:
+            path: the folder of a seed, or one with a single such folder.
+            options: how it is read; where agents' rewards differ (spread) ``team_reward``.
+
+        Raises:
+            DataError: missing files, wrong types or sizes; or there are several seeds.
+        """
+        team = _open(_one_seed(path))
+        done, length = _find_episodes(team)
+        truncated = np.zeros_like(done)
+        truncated[np.cumsum(length) - 1] = True
+        ends = relabel_ends(done, truncated & ~done, length, options)
+        return Reading(_blocks(team, length, *ends, options), steps=team.rows)
+
+
+def _is_seed(path: Path) -> bool:
+    return all((path / f"{name}_0.npy").is_file() for name in ("obs", "acs", "next_obs"))
+
+
+def _seeds(path: Path) -> list[Path]:
+    return sorted(folder for folder in path.glob("seed_*_data") if _is_seed(folder)) if path.is_dir() else []
+
+
+def _one_seed(path: Path) -> Path:
+    if (path / "obs_0.npy").is_file():
+        return path
+    seeds = _seeds(path)
+    if len(seeds) != 1:
+        raise DataError(
+            f"OfflineDataset: {path} holds OMAR's data of {len(seeds)} seeds "
+            f"({', '.join(folder.name for folder in seeds)}); expected one: each is a dataset of its own. "
+            f"Pass {seeds[0] if seeds else 'a folder with obs_0.npy, acs_0.npy, ...'}."
+        )
+    return seeds[0]
+
+
+def _open(folder: Path) -> _Team:
+    """All files of the team, checked against each other."""
+    n_agents = next(i for i in count() if not (folder / f"obs_{i}.npy").is_file())
+    fields = _FIELDS + _STATES if (folder / "states_0.npy").is_file() else _FIELDS
+    names = [f"{name}_{i}.npy" for i in range(n_agents) for name in fields]
+    where = f"OfflineDataset: {folder}"
+    require([f"{name} is missing" for name in names if not (folder / name).is_file()], where)
+    agents = [{name: NpyFile.open(folder / f"{name}_{i}.npy") for name in fields} for i in range(n_agents)]
+    sizes = [(agent["obs"].shape[1:], agent["acs"].shape[1:]) for agent in agents]
+    same = [size == sizes[0] for size in sizes]
+    team = agents[: (same + [False]).index(False)]
+    if sum(same) > len(team):
+        raise DataError(
+            f"{where}: agents have observations and actions of sizes {sizes}; expected one size for the "
+            "team, which comes before its opponents. Pad them to the largest."
+        )
+    require([problem for i, agent in enumerate(team) for problem in _problems(i, agent, agents[0])], where)
+    files = {name: [agent[name] for agent in team] for name in fields}
+    if fields != _FIELDS and _all_equal(files["states"], _chunk(files)):
+        files |= {name: files[name][:1] for name in _STATES}
+    return _Team(folder, files)
+
+
+def _chunk(files: dict[str, list[NpyFile]]) -> int:
+    """Rows to read at a time."""
+    return max(BLOCK_BYTES // sum(file.row_bytes for per_agent in files.values() for file in per_agent), 1)
+
+
+def _all_equal(files: list[NpyFile], chunk: int) -> bool:
+    spans = [slice(i, i + chunk) for i in range(0, len(files[0]), chunk)]
+    return all(np.array_equal(files[0][span], file[span]) for span in spans for file in files[1:])
+
+
+def _problems(index: int, agent: dict[str, NpyFile], first: dict[str, NpyFile]) -> Iterator[str]:
+    rows = len(first["obs"])
+    if not rows:
+        yield f"obs_{index}.npy is empty"
+    for name, file in agent.items():
+        flat = name in ("rews", "dones")
+        expected = (rows,) if flat else (rows, *first[name.removeprefix("next_")].shape[1:])
+        shape = file.shape[:1] if flat and file.shape[1:] == (1,) else file.shape
+        if shape != expected or len(expected) != 2 - flat:
+            yield f"{name}_{index}.npy has shape {file.shape}, expected {expected if flat else (rows, 'F')}"
+
+
+def _find_episodes(team: _Team) -> tuple[Array, Array]:
+    """Where all agents are done `[T]`, and the length of every episode `[E]`."""
+    flags = team.read("dones", 0, team.rows).reshape(team.rows, -1)
+    if not np.isin(flags, (0, 1)).all():
+        bad = flags[~np.isin(flags, (0, 1))][0]
+        raise DataError(f"{team.where}: dones hold {bad}; expected zeros and ones. Are they OMAR's?")
+    done: Array = (flags == 1).all(1)
+    ended = done.copy()
+    ended[-1] = True
+    step = _chunk(team.files)
+    for first in range(0, team.rows - 1, step):
+        last = min(first + step, team.rows - 1)
+        for now, after in zip(team.files["obs"], team.files["next_obs"], strict=True):
+            ended[first:last] |= (after[first:last] != now[first + 1 : last + 1]).any(1)
+    return done, np.diff(np.flatnonzero(ended), prepend=-1)
+
+
+def _blocks(
+    team: _Team, length: Array, terminated: Array, truncated: Array, options: ReadOptions
+) -> Iterator[Episodes]:
+    offset = np.concatenate([[0], np.cumsum(length)])
+    for first, last in block_spans(length, team.row_bytes):
+        start, stop = int(offset[first]), int(offset[last])
+        part = length[first:last]
+        state = _rows(team, "states", start, stop, part) if "states" in team.files else None
+        rewards = team.read("rews", start, stop).reshape(stop - start, -1)
+        yield Episodes(
+            observation=_rows(team, "obs", start, stop, part),
+            action=team.read("acs", start, stop),
+            reward=to_team_reward(rewards, options, f"{team.where}, rows {start} to {stop - 1}"),
+            terminated=terminated[start:stop],
+            truncated=truncated[start:stop],
+            length=part,
+            state=None if state is None else state.reshape(len(state), -1),
+        )
+
+
+def _rows(team: _Team, name: str, start: int, stop: int, length: Array) -> Array:
+    """The rows of a block, with the next row behind the last one of every episode."""
+    final = np.cumsum(length + 1) - 1
+    inner = np.ones(stop - start + len(length), bool)
+    inner[final] = False
+    first = team.files[name][0]
+    out = np.empty((len(inner), len(team.files[name]), *first.shape[1:]), np.float32)
+    out[inner] = team.read(name, start, stop)
+    for agent, file in enumerate(team.files[f"next_{name}"]):
+        out[final, agent] = to_single(file[start:stop][np.cumsum(length) - 1])
+    return out

@@ -1,0 +1,158 @@
+"""The StarCraft data of OMIGA and MADT: a folder with one file of ``torch.save`` per episode."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from torch import Tensor
+
+from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes
+from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, split_ends, to_team_reward
+from omiga_torchrl.data.layouts.guards import as_data_error
+from omiga_torchrl.data.layouts.npy import to_single
+from omiga_torchrl.data.layouts.pickled import PickledArray, is_torch_file, load_pickled
+from omiga_torchrl.data.layouts.steps import steps_to_episodes, whole_actions
+from omiga_torchrl.errors import DataError
+
+_FIELDS: Final = ("state", "observation", "action", "reward", "done", "action mask")
+_SINGLE: Final = ("action", "reward", "done")
+# Far above any episode of StarCraft.
+_MOST_VALUES: Final = 2**25
+
+
+class OmigaSmacLayout(Layout):
+    """Episodes as OMIGA and MADT load them: ``episode[agent][step] = [g, o, a, r, d, ava]``.
+
+    The team's state is the states ``g`` of all agents in a row. An episode ended where all agents
+    are done (``d``); dead agents are done before. What was seen after the last step is not stored:
+    see :func:`~omiga_torchrl.data.layouts.steps.steps_to_episodes`. Time-outs are not told apart.
+
+    Files are read in the order of their names. None of the code that they may hold is run.
+    """
+
+    name: ClassVar[str] = "omiga-smac"
+    summary: ClassVar[str] = "OMIGA's and MADT's StarCraft data: folder with a torch.save file per episode"
+
+    def matches(self, path: Path) -> bool:
+        """Whether the first file of the folder is one of ``torch.save``."""
+        try:
+            return path.is_dir() and any(is_torch_file(file) for file in _files(path)[:1])
+        except OSError:
+            return False
+
+    def read(self, path: Path, options: ReadOptions) -> Reading:
+        """Check the first episode, then stream all of them.
+
+        Args:
+            path: the folder.
+            options: how it is read.
+
+        Raises:
+            DataError: no files, or files that are damaged, hold code, or differ in their sizes.
+            ValueError: ``timeout_is_terminal=False`` without ``max_steps``.
+        """
+        files = _files(path)
+        if not files:
+            raise DataError(f"OfflineDataset: {path} holds no files; expected one per episode.")
+        first, sizes = _read_episode(files[0], options)
+        return Reading(_blocks(files, first, sizes, options), n_actions=sizes["action mask"])
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+
+
+def _blocks(
+    files: list[Path], first: Episodes, sizes: dict[str, int], options: ReadOptions
+) -> Iterator[Episodes]:
+    parts, size = [first], _bytes(first)
+    for file in files[1:]:
+        if size >= BLOCK_BYTES:
+            yield from _joined(parts)
+            parts, size = [], 0
+        episode, found = _read_episode(file, options)
+        if found != sizes:
+            raise DataError(
+                f"OfflineDataset: {file} has sizes {found}, {files[0].name} has {sizes}. "
+                "Is it of another map?"
+            )
+        parts.append(episode)
+        size += _bytes(episode)
+    yield from _joined(parts)
+
+
+def _bytes(episodes: Episodes) -> int:
+    return sum(values.nbytes for values in episodes.arrays().values())
+
+
+def _joined(parts: list[Episodes]) -> Iterator[Episodes]:
+    """The episodes that have steps, if any, in one block."""
+    whole = [part for part in parts if len(part)]
+    if whole:
+        yield Episodes.concatenate(whole)
+
+
+def _read_episode(file: Path, options: ReadOptions) -> tuple[Episodes, dict[str, int]]:
+    """The episode of a file, and the number of agents and of features per agent and field."""
+    where = f"OfflineDataset: {file}"
+    with as_data_error(file):
+        fields = _to_arrays(load_pickled(file), where)
+    done = (fields["done"][..., 0] != 0).all(1)
+    steps = len(done)
+    if done[:-1].any():
+        raise DataError(f"{where}: all agents are done in step {done.argmax()}, but it has {steps} steps.")
+    if not done[-1] and options.incomplete == "error":
+        raise DataError(
+            f"{where}: not all agents are done in its last step, {steps - 1}. Pass incomplete='truncated' to "
+            "end it there as a time-out."
+        )
+    length = np.array([steps])
+    terminated, _ = split_ends(done, length, options)
+    mask = fields["action mask"] != 0
+    episode = steps_to_episodes(
+        to_single(fields["observation"]),
+        whole_actions(fields["action"][..., 0], mask.shape[-1], where),
+        to_team_reward(to_single(fields["reward"][..., 0]), options, where),
+        terminated,
+        length,
+        action_mask=mask,
+        state=to_single(fields["state"]).reshape(steps, -1),
+    )
+    return episode, {"agents": mask.shape[1]} | {name: a.shape[-1] for name, a in fields.items()}
+
+
+def _to_arrays(episode: Any, where: str) -> dict[str, Array]:
+    """One array `[T, N, F]` per field."""
+    if not isinstance(episode, list) or not episode or not all(isinstance(a, list) for a in episode):
+        raise DataError(f"{where} holds no list of agents; expected episode[agent][step].")
+    lengths = sorted({len(agent) for agent in episode})
+    if len(lengths) > 1 or not lengths[0]:
+        raise DataError(f"{where}: agents have {lengths} steps; expected one length of at least 1.")
+    steps = [step for agent in episode for step in agent]
+    if not all(isinstance(step, list | tuple) and len(step) == len(_FIELDS) for step in steps):
+        raise DataError(f"{where}: expected steps [g, o, a, r, d, ava] of {len(_FIELDS)} entries.")
+    fields = {}
+    for index, name in enumerate(_FIELDS):
+        with as_data_error(f"{where.partition(': ')[2]}: {name}"):
+            first = _vector(steps[0][index])
+            if first.size * len(steps) > _MOST_VALUES:
+                raise ValueError(f"{first.size} values in each of {len(steps)} steps")
+            if name in _SINGLE and first.size != 1:
+                raise ValueError(f"{first.size} values per agent and step, expected 1")
+            values = np.stack([_vector(step[index]) for step in steps])
+            fields[name] = values.reshape(len(episode), lengths[0], -1).swapaxes(0, 1)
+    return fields
+
+
+def _vector(value: Any) -> Array:
+    """The numbers of one field of one step `[F]`."""
+    if isinstance(value, list | tuple):
+        # Unlike numpy's, this one takes numbers only: nested lists may be of any size.
+        return np.frombuffer(array("d", value))
+    if isinstance(value, PickledArray):
+        return value.array.reshape(-1)
+    return value.numpy().reshape(-1) if isinstance(value, Tensor) else np.array([float(value)])

@@ -1,0 +1,192 @@
+"""Padded episodes as PyMARL's episode batches keep them: one array `[E, T1, ...]` per field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl.data.layouts.base import (
+    BLOCK_BYTES,
+    Reading,
+    ReadOptions,
+    block_spans,
+    count_within,
+    relabel_ends,
+    require,
+    to_floats,
+    to_team_reward,
+)
+from omiga_torchrl.data.layouts.steps import whole_actions
+from omiga_torchrl.errors import DataError
+
+PADDED_FIELDS: Final = ("actions", "avail_actions", "filled", "obs", "reward", "state", "terminated")
+
+
+class Readable(Protocol):
+    """An array in memory or in a file; slices of it are arrays in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its values."""
+        ...
+
+    def __getitem__(self, index: slice, /) -> Array:
+        """Episodes ``index`` of it."""
+        ...
+
+
+def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions) -> Reading:
+    """Check the fields of padded episodes, then stream them.
+
+    Args:
+        arrays: at least :data:`PADDED_FIELDS`, see :func:`padded_to_episodes`. Only ``"filled"``
+            and ``"terminated"`` are read whole.
+        where: the file or folder, for messages.
+        options: how it is read.
+
+    Raises:
+        DataError: missing fields, wrong types or sizes; all of them in one message.
+    """
+    missing = [name for name in PADDED_FIELDS if name not in arrays]
+    require([f"{missing} are missing, found {sorted(arrays)}"] if missing else [], where)
+    used = {name: arrays[name] for name in PADDED_FIELDS}
+    require(list(_find_sizes(used)), where, "Are these the fields of PyMARL's episode batches?")
+    filled, terminated = (_flags(used[name][:], name, where) for name in ("filled", "terminated"))
+    episodes, rows = filled.shape
+    length = _lengths(filled, terminated, where)
+    per_episode = sum(rows * int(np.prod(a.shape[2:])) * a.dtype.itemsize for a in used.values())
+
+    def blocks() -> Iterator[Episodes]:
+        # Padding is read too, so every episode counts with all its rows.
+        for first, last in block_spans(np.ones(episodes, np.int64), per_episode, BLOCK_BYTES):
+            part = {name: a[first:last] for name, a in used.items()}
+            block = padded_to_episodes(part, f"{where}, episodes {first} to {last - 1}", options)
+            if len(block):
+                yield block
+
+    return Reading(blocks(), steps=int(length.sum()), n_actions=used["avail_actions"].shape[-1])
+
+
+def padded_to_episodes(
+    arrays: Mapping[str, Array], where: str = "padded episodes", options: ReadOptions | None = None
+) -> Episodes:
+    """Padded episodes as whole episodes without padding.
+
+    An episode that terminated in row t has t + 1 steps. One that did not ran out of time, and
+    the last row that is filled holds what the team saw then. Episodes without a step are padding.
+
+    Args:
+        arrays: of E episodes padded to T1 rows: ``actions`` (whole numbers `[E, T1, N, 1]`),
+            ``avail_actions`` `[E, T1, N, K]`, ``filled`` and ``terminated`` `[E, T1, 1]`, ``obs``
+            `[E, T1, N, O]`, ``reward`` `[E, T1, 1]` or one per agent, ``state`` `[E, T1, S]`.
+        where: the file, for messages.
+        options: how they are read; default is as they are.
+
+    Raises:
+        DataError: flags that are not 0 or 1, gaps between filled rows, or actions that are no
+            whole numbers in [0, K).
+
+    Examples:
+        >>> arrays = {
+        ...     "actions": np.array([[[[1]], [[0]], [[0]]]]),
+        ...     "avail_actions": np.ones((1, 3, 1, 2)),
+        ...     "filled": np.array([[[1], [1], [0]]]),
+        ...     "obs": np.array([[[[5.0]], [[6.0]], [[0.0]]]]),
+        ...     "reward": np.array([[[7.0], [0.0], [0.0]]]),
+        ...     "state": np.array([[[8.0], [9.0], [0.0]]]),
+        ...     "terminated": np.zeros((1, 3, 1)),
+        ... }
+        >>> episodes = padded_to_episodes(arrays)
+        >>> episodes.length, episodes.reward, episodes.observation.ravel(), episodes.truncated
+        (array([1]), array([7.]), array([5., 6.]), array([ True]))
+    """
+    options = options or ReadOptions()
+    filled, ended = (_flags(arrays[name], name, where) for name in ("filled", "terminated"))
+    length = _lengths(filled, ended, where)
+    whole = np.flatnonzero(length)
+    row, step = _rows(filled, length, whole)
+    length = length[whole]
+    flat = {name: a.reshape(-1, *a.shape[2:]) for name, a in arrays.items() if name in PADDED_FIELDS}
+    mask = flat["avail_actions"][row] != 0
+    terminated = ended.reshape(-1)[step]
+    truncated = np.zeros_like(terminated)
+    truncated[np.cumsum(length) - 1] = True
+    terminated, truncated = relabel_ends(terminated, truncated & ~terminated, length, options)
+    return Episodes(
+        observation=to_floats(flat["obs"][row]),
+        action=whole_actions(flat["actions"][step].reshape(len(step), mask.shape[1]), mask.shape[-1], where),
+        reward=to_floats(to_team_reward(flat["reward"][step], options, where)),
+        terminated=terminated,
+        truncated=truncated,
+        length=length,
+        action_mask=mask,
+        state=to_floats(flat["state"][row]),
+    )
+
+
+def _rows(filled: Array, length: Array, whole: Array) -> tuple[Array, Array]:
+    """Flat indices of all observation rows and of all steps of the episodes ``whole``."""
+    rows = filled.shape[1]
+    final = length[whole]
+    # A last observation that was not kept is replaced by the one before; it is never used.
+    kept = (final < rows) & filled[whole, np.minimum(final, rows - 1)]
+    row = np.repeat(whole * rows, final + 1) + count_within(final + 1)
+    last = np.cumsum(final + 1) - 1
+    step = np.delete(row, last)
+    row[last] -= ~kept
+    return row, step
+
+
+def _lengths(filled: Array, terminated: Array, where: str) -> Array:
+    """Steps of every episode `[E]`; 0 for padding."""
+    rows = filled.sum(1)
+    gaps = np.flatnonzero((filled[:, 1:] & ~filled[:, :-1]).any(1))
+    # Whatever is behind the first end, or not filled, is padding.
+    terminated = terminated & filled
+    ended = terminated.any(1)
+    if len(gaps):
+        raise DataError(
+            f"{where}: 'filled' has gaps in {len(gaps)} episodes, first in episode {gaps[0]}; expected ones "
+            "followed by zeros. Is it PyMARL's field?"
+        )
+    return np.where(ended, terminated.argmax(1) + 1, np.maximum(rows - 1, 0))
+
+
+def _flags(values: Array, name: str, where: str) -> Array:
+    """Booleans `[E, T1]` of zeros and ones."""
+    flags = values.reshape(values.shape[:2]) != 0
+    if (flags != values.reshape(flags.shape)).any():
+        bad = values[values != values.astype(bool)][0]
+        raise DataError(f"{where}: {name!r} holds {bad}; expected zeros and ones. Is it PyMARL's field?")
+    return flags
+
+
+def _find_sizes(arrays: Mapping[str, Readable]) -> Iterator[str]:
+    ndim = {"obs": (4,), "avail_actions": (4,), "state": (3,), "actions": (3, 4)}
+    lead = arrays["obs"].shape[:2]
+    agents = arrays["obs"].shape[2:3]
+    ends: dict[str, tuple[tuple[int, ...], ...]] = {
+        **dict.fromkeys(("filled", "terminated"), ((), (1,))),
+        "actions": (agents, (*agents, 1)),
+        "reward": ((), (1,), agents),
+    }
+    for name, a in arrays.items():
+        shape = tuple(a.shape)
+        if a.dtype.kind not in "biuf":
+            yield f"{name!r} has type {a.dtype}, expected numbers"
+        if len(shape) not in ndim.get(name, (2, 3)):
+            yield f"{name!r} has shape {shape}, expected {max(ndim.get(name, (2, 3)))} dimensions"
+        elif 0 in shape:
+            yield f"{name!r} has shape {shape}, which holds nothing"
+        elif shape[:2] != lead or (name == "avail_actions" and shape[2:3] != agents):
+            yield f"{name!r} has shape {shape}, 'obs' has {tuple(arrays['obs'].shape)}"
+        elif name in ends and shape[2:] not in ends[name]:
+            yield f"{name!r} has shape {shape}, expected {(*lead, *ends[name][-1])}"

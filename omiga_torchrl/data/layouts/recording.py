@@ -1,0 +1,53 @@
+"""Our own recordings: a folder with ``card.json`` and ``data.npz``."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from omiga_torchrl.data.behaviour.checkpoints import file_sha256
+from omiga_torchrl.data.cards import CARD_FILE, DATA_FILE, read_card
+from omiga_torchrl.data.episodes import Episodes
+from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_spans
+from omiga_torchrl.errors import DataError
+
+
+class RecordingLayout(Layout):
+    """A folder written by :func:`omiga_torchrl.data.write_recording`."""
+
+    name: ClassVar[str] = "recording"
+    summary: ClassVar[str] = f"folder with {CARD_FILE} and {DATA_FILE}, written by record_dataset.py"
+
+    def matches(self, path: Path) -> bool:
+        """Whether there is a card."""
+        return (path / CARD_FILE).is_file()
+
+    def read(self, path: Path, options: ReadOptions) -> Reading:
+        """Check the file against its card, then read it.
+
+        Raises:
+            DataError: the checksum is not the card's, or the file is damaged.
+        """
+        card = read_card(path)
+        found = file_sha256(path / DATA_FILE)
+        if found != card.data_sha256:
+            raise DataError(
+                f"OfflineDataset: {path / DATA_FILE} has sha256 {found[:16]}..., its card says "
+                f"{card.data_sha256[:16]}...; the file is damaged or was replaced. Fetch or record it again."
+            )
+        return Reading(
+            self._blocks(path / DATA_FILE),
+            steps=card.transitions,
+            n_actions=card.spec.action_size if card.spec.discrete else None,
+        )
+
+    def _blocks(self, file: Path) -> Iterator[Episodes]:
+        try:
+            episodes = Episodes.load(file)
+        except (zipfile.BadZipFile, OSError, ValueError) as error:
+            raise DataError(f"OfflineDataset: cannot read {file}: {error}. Record it again.") from error
+        row_bytes = sum(a.nbytes for a in episodes.arrays().values()) // max(episodes.steps, 1)
+        for first, last in block_spans(episodes.length, row_bytes):
+            yield episodes.part(first, last)

@@ -1,0 +1,110 @@
+"""Files with one row per step that do not keep what the team saw after the last one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl.errors import DataError
+
+
+def count_steps(terminated: Array, length: Array) -> int:
+    """The steps that :func:`steps_to_episodes` keeps.
+
+    Args:
+        terminated: true where the task ended `[T]`.
+        length: rows of every episode `[E]`.
+
+    Examples:
+        >>> count_steps(np.array([False, True, False, False]), np.array([2, 2]))
+        3
+    """
+    return int(length.sum()) - int((~terminated[np.cumsum(length) - 1]).sum())
+
+
+def steps_to_episodes(
+    observation: Array,
+    action: Array,
+    reward: Array,
+    terminated: Array,
+    length: Array,
+    *,
+    action_mask: Array | None = None,
+    state: Array | None = None,
+) -> Episodes:
+    """Rows of whole episodes as :class:`~omiga_torchrl.data.Episodes`.
+
+    The observation after the last step is unknown. Where the task ended it is never used, and
+    the last row's own stands in for it. Otherwise the last row only serves as the observation
+    after the step before it, where the episode counts as truncated; episodes of a single row
+    that did not terminate are dropped.
+
+    Args:
+        observation: `[T, N, O]`.
+        action: `[T, N, A]` or `[T, N]`.
+        reward: `[T]`.
+        terminated: true where the task ended `[T]`; only last rows count.
+        length: rows of every episode `[E]`.
+        action_mask: `[T, N, K]`.
+        state: `[T, S]`.
+
+    Examples:
+        >>> rows = np.arange(4.0)
+        >>> episodes = steps_to_episodes(
+        ...     rows.reshape(4, 1, 1), rows.reshape(4, 1, 1), rows, rows == 1, np.array([2, 2])
+        ... )
+        >>> episodes.observation.ravel(), episodes.reward, episodes.truncated
+        (array([0., 1., 1., 2., 3.]), array([0., 1., 2.]), array([False, False,  True]))
+    """
+    last = np.cumsum(length) - 1
+    ended = terminated[last]
+    is_step = np.ones(len(reward), bool)
+    is_step[last[~ended]] = False
+    times = np.ones(len(reward), np.int64)
+    times[last[ended]] = 2
+    times[last[~ended & (length == 1)]] = 0
+    kept = length - ~ended
+    whole, kept = kept > 0, kept[kept > 0]
+    ends = np.zeros((2, int(kept.sum())), bool)
+    ends[0, np.cumsum(kept) - 1] = ended[whole]
+    ends[1, np.cumsum(kept) - 1] = ~ended[whole]
+    row = np.repeat(np.arange(len(reward)), times)
+    return Episodes(
+        observation=observation[row],
+        action=action[is_step],
+        reward=reward[is_step],
+        terminated=ends[0],
+        truncated=ends[1],
+        length=kept,
+        action_mask=None if action_mask is None else action_mask[row],
+        state=None if state is None else state[row],
+    )
+
+
+def whole_actions(actions: Array, n_actions: int | None, where: str) -> Array:
+    """Discrete actions as integers, after a look at their range.
+
+    Args:
+        actions: whole numbers `[T, N]`, of any type.
+        n_actions: number of actions K, if it is known.
+        where: the file, for the message.
+
+    Raises:
+        DataError: some are no whole numbers in [0, K).
+
+    Examples:
+        >>> whole_actions(np.array([[1.0, 0.0]]), 2, "file")
+        array([[1, 0]])
+    """
+    with np.errstate(invalid="ignore"):  # NaN is found below
+        found = actions.astype(np.int64)
+    wrong = ((found != actions) | (found < 0)).any(1)
+    if n_actions is not None:
+        wrong |= (found >= n_actions).any(1)
+    if wrong.any():
+        last = "K - 1" if n_actions is None else n_actions - 1
+        raise DataError(
+            f"{where}: actions are {actions[wrong][0].tolist()} in {int(wrong.sum())} steps, first in step "
+            f"{int(wrong.argmax())}; expected whole numbers from 0 to {last}. Are they discrete?"
+        )
+    return found

@@ -1,0 +1,271 @@
+"""OG-MARL's Flashbax Vaults, read and written without JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl.data.layouts.base import (
+    Layout,
+    Reading,
+    ReadOptions,
+    block_spans,
+    relabel_ends,
+    require,
+    split_ends,
+    to_floats,
+    to_team_reward,
+)
+from omiga_torchrl.data.layouts.guards import new_folder
+from omiga_torchrl.data.layouts.npy import to_single
+from omiga_torchrl.data.layouts.steps import count_steps, steps_to_episodes, whole_actions
+from omiga_torchrl.data.layouts.vault_files import METADATA_FILE, STORE_FILE, VaultFiles, write_vault
+from omiga_torchrl.errors import DataError
+
+_REQUIRED: Final = ("observations", "actions", "rewards", "terminals")
+_OPTIONAL: Final = ("truncations", "infos.state", "infos.legals")
+
+# The entry of metadata.json that is ours.
+_OWN: Final = "omiga_torchrl"
+_FLAG_ROWS: Final = 2**20
+
+
+class VaultLayout(Layout):
+    """A Flashbax Vault as OG-MARL publishes them: the folder ``{scenario}.vlt/{uid}``.
+
+    One row is a step; what was seen after the last step of an episode is not stored. Where the
+    task ended it is not needed. Where time ran out, and where the vault stops within an episode
+    (``incomplete="truncated"``), the last row only serves as the observation after the step before.
+
+    An episode ended where all agents have ended; it terminated where all agents' ``terminals``
+    are set. Rows behind the vault's write index are no data.
+    """
+
+    name: ClassVar[str] = "vault"
+    summary: ClassVar[str] = "OG-MARL's Flashbax Vault: folder {scenario}.vlt/{uid} with metadata.json"
+
+    def matches(self, path: Path) -> bool:
+        """Whether there is a vault, or a folder of vaults."""
+        try:
+            return _is_vault(path) or bool(_uids(path))
+        except OSError:
+            return False
+
+    def read(self, path: Path, options: ReadOptions) -> Reading:
+        """Check all arrays, find the episodes, then stream them.
+
+        Args:
+            path: the folder of a uid, or a ``.vlt`` folder with a single one.
+            options: how it is read.
+
+        Raises:
+            ImportError: tensorstore is not installed.
+            DataError: it is damaged, arrays are missing or of wrong sizes, or there are several uids.
+            ValueError: ``timeout_is_terminal=False`` without ``max_steps``, and the vault marks no
+                time-out.
+        """
+        folder = _one_uid(path)
+        where = f"OfflineDataset: {folder}"
+        files = VaultFiles.open(folder, _REQUIRED, _OPTIONAL)
+        require(list(_problems(files)), where, "Expected the arrays of OG-MARL's vaults.")
+        terminated, truncated = _flags(files)
+        ended = terminated | truncated
+        if not ended[-1]:
+            _may_stop(ended, options, where)
+            ended[-1] = True
+        length = np.diff(np.flatnonzero(ended), prepend=-1)
+        if truncated.any():
+            terminated, _ = relabel_ends(terminated, truncated, length, options)
+        else:
+            terminated, _ = split_ends(terminated, length, options)
+        legals = files.arrays.get("infos.legals")
+        return Reading(
+            _blocks(files, terminated, length, options, where),
+            steps=count_steps(terminated, length),
+            n_actions=legals.shape[-1] if legals is not None and _discrete(files) else None,
+        )
+
+    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
+        """Write episodes as a vault that Flashbax and OG-MARL read.
+
+        Reading it gives the same episodes, with floats in single precision, but for what a vault
+        has no room for: the observation after a termination becomes the one before it, and an end
+        that is both a termination and a time-out is a termination.
+
+        .. note:: An episode that ran out of time gets one row more, with its last observation, the
+            first legal action (or zeros), no reward, and the mark of its end. Its return is the
+            same. OG-MARL's systems take it for a step.
+
+        Args:
+            path: the folder of the uid, such as ``vaults/mine/vmas/wheel.vlt/mixed``.
+            blocks: whole episodes, e.g. of :func:`omiga_torchrl.data.blocks.episode_blocks`.
+            n_actions: not used: where there is no mask, none is written.
+
+        Raises:
+            FileExistsError: there is something at ``path``.
+            ImportError: tensorstore is not installed.
+            DataError: there is no transition, or the sizes change from block to block.
+
+        Examples:
+            >>> import tempfile
+            >>> ends = np.array([False, True])
+            >>> episode = Episodes(
+            ...     np.zeros((3, 2, 4)), np.zeros((2, 2, 1)), np.ones(2), ends, ~ends & False, np.array([2])
+            ... )
+            >>> path = Path(tempfile.mkdtemp()) / "toy.vlt"
+            >>> layout = VaultLayout()
+            >>> layout.write(path, [episode])
+            >>> layout.read(path, ReadOptions()).steps
+            2
+        """
+        # OG-MARL's systems need a state. That it is only a copy is noted, to read it back as none.
+        own = {"state": "observations"}
+
+        def parts() -> Iterator[dict[str, Array]]:
+            for block in blocks:
+                if block.state is not None:
+                    own["state"] = "stored"
+                yield _to_rows(block)
+
+        with new_folder(path) as folder:  # the note goes last, when all blocks have passed
+            write_vault(folder, parts(), {_OWN: own})
+
+
+def _is_vault(path: Path) -> bool:
+    return (path / METADATA_FILE).is_file() and (path / STORE_FILE).is_file()
+
+
+def _uids(path: Path) -> list[Path]:
+    return sorted(folder for folder in path.iterdir() if _is_vault(folder)) if path.is_dir() else []
+
+
+def _one_uid(path: Path) -> Path:
+    if _is_vault(path):
+        return path
+    uids = _uids(path)
+    if len(uids) != 1:
+        raise DataError(
+            f"OfflineDataset: {path} holds {len(uids)} vaults ({', '.join(folder.name for folder in uids)}); "
+            f"expected one. Pass {uids[0] if uids else f'a folder with {METADATA_FILE} and {STORE_FILE}'}."
+        )
+    return uids[0]
+
+
+def _discrete(files: VaultFiles) -> bool:
+    return files.arrays["actions"].dtype.kind != "f"
+
+
+def _problems(files: VaultFiles) -> Iterator[str]:
+    """Arrays that do not fit to the observations."""
+    observation = files.arrays["observations"].shape
+    if len(observation) != 3:
+        yield f"'observations' has shape {observation}, expected (T, agents, features)"
+        return
+    agents = observation[1]
+    dims = {"rewards": (2,), "terminals": (2,), "truncations": (2,), "infos.legals": (3,)}
+    for name, array in files.arrays.items():
+        if name == "infos.state":  # of the team or of every agent
+            continue
+        if len(array.shape) not in dims.get(name, (2, 3)) or array.shape[1] != agents:
+            yield f"{name!r} has shape {array.shape}, 'observations' has {observation}"
+    actions = files.arrays["actions"].shape
+    if _discrete(files) and actions[2:] not in ((), (1,)):
+        yield f"'actions' are whole numbers of shape {actions}, expected {observation[:2]}"
+
+
+def _flags(files: VaultFiles) -> tuple[Array, Array]:
+    """Where the task ended, and where time ran out `[T]`; never both."""
+    terminals, truncations = files.arrays["terminals"], files.arrays.get("truncations")
+    terminated, truncated = np.zeros((2, len(terminals)), bool)
+    for first in range(0, len(terminals), _FLAG_ROWS):
+        span = slice(first, first + _FLAG_ROWS)
+        by_agent = terminals[span] != 0
+        terminated[span] = by_agent.all(1)
+        if truncations is not None:
+            truncated[span] = (by_agent | (truncations[span] != 0)).all(1) & ~terminated[span]
+    return terminated, truncated
+
+
+def _may_stop(ended: Array, options: ReadOptions, where: str) -> None:
+    """Raise if the last episode has to have an end."""
+    if options.incomplete == "error":
+        start = int(np.flatnonzero(ended)[-1]) + 1 if ended.any() else 0
+        raise DataError(
+            f"{where}: the last episode, rows {start} to {len(ended) - 1}, has no end. Pass "
+            "incomplete='truncated' to end it there as a time-out."
+        )
+
+
+def _blocks(
+    files: VaultFiles, terminated: Array, length: Array, options: ReadOptions, where: str
+) -> Iterator[Episodes]:
+    arrays = dict(files.arrays)
+    own = files.metadata.get(_OWN)
+    if isinstance(own, dict) and own.get("state") == "observations":
+        arrays.pop("infos.state", None)
+    offset = np.concatenate([[0], np.cumsum(length)])
+    for first, last in block_spans(length, sum(array.row_bytes for array in arrays.values())):
+        start, stop = int(offset[first]), int(offset[last])
+        rows = {name: array[start:stop] for name, array in arrays.items()}
+        at = f"{where}, rows {start} to {stop - 1}"
+        legals = rows.get("infos.legals") if _discrete(files) else None
+        state = rows.get("infos.state")
+        block = steps_to_episodes(
+            to_floats(rows["observations"]),
+            _actions(rows["actions"], legals, at),
+            to_team_reward(to_floats(rows["rewards"]), options, at),
+            terminated[start:stop],
+            length[first:last],
+            action_mask=None if legals is None else legals != 0,
+            state=None if state is None else to_floats(state).reshape(len(state), -1),
+        )
+        if len(block):
+            yield block
+
+
+def _actions(actions: Array, legals: Array | None, where: str) -> Array:
+    if actions.dtype.kind == "f":
+        return actions.reshape(*actions.shape[:2], -1)
+    return whole_actions(
+        actions.reshape(actions.shape[:2]), None if legals is None else legals.shape[-1], where
+    )
+
+
+def _to_rows(block: Episodes) -> dict[str, Array]:
+    """The rows of a vault: one per step, and one more where an episode ran out of time."""
+    final = np.cumsum(block.length + 1) - 1
+    ends = np.cumsum(block.length) - 1
+    is_step = np.ones(len(block.observation), bool)
+    is_step[final] = False
+    kept = is_step.copy()
+    kept[final] = ~block.terminated[ends]
+    step = is_step[kept]
+    n_agents = block.observation.shape[1]
+
+    def steps(values: Array, dtype: Any) -> Array:
+        out = np.zeros((len(step), *values.shape[1:]), dtype)
+        out[step] = values
+        return out
+
+    def per_agent(values: Array) -> Array:
+        return np.repeat(values[:, None], n_agents, 1)
+
+    discrete = block.action.dtype.kind != "f"
+    action = steps(block.action, np.int32 if discrete else np.float32)
+    state = block.observation.reshape(len(kept), -1) if block.state is None else block.state
+    rows = {
+        "observations": to_single(block.observation[kept]),
+        "actions": action,
+        "rewards": per_agent(steps(block.reward, np.float32)),
+        "terminals": per_agent(steps(block.terminated, bool)),
+        "truncations": per_agent(~step),
+        "infos.state": to_single(state[kept]),
+    }
+    if block.action_mask is not None:
+        rows["infos.legals"] = block.action_mask[kept]
+        action[~step] = rows["infos.legals"][~step].argmax(-1)
+    return rows

@@ -1,0 +1,87 @@
+"""Are the recorded observations those that the environment gives?"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+from tensordict import TensorDictBase
+from torch import Tensor
+from torchrl.envs import EnvBase
+
+from omiga_torchrl import keys
+from omiga_torchrl.data.dataset import OfflineDataset
+from omiga_torchrl.random_state import isolated_random
+
+# Fresh resets to compare with, and recorded episodes.
+_RESETS: Final = 128
+_EPISODES: Final = 512
+# The two-sample Kolmogorov-Smirnov statistic that equal distributions exceed once in a million
+# times is sqrt(-ln(1e-6 / 2) / 2) = 2.69 times sqrt((n + m) / (n m)).
+_CRITICAL: Final = 2.69
+# Distributions that lie closer than this count as the same, relative to the size of the feature and
+# of all features: some simulators draw where episodes start once for every environment made, so
+# that recordings differ a little.
+_OF_FEATURE: Final = 0.05
+_OF_ALL: Final = 0.02
+
+
+def find_observation_differences(dataset: OfflineDataset, env: EnvBase) -> list[str]:
+    """In what the recorded observations differ from those of the environment.
+
+    Compares the distributions of first observations, feature by feature, with the two-sample
+    Kolmogorov-Smirnov test at a level of one in a million.
+
+    Args:
+        dataset: the dataset; its sizes are those of the environment.
+        env: the environment; it is reset.
+    """
+    data, normalisation = dataset.data, dataset.normalisation
+    if normalisation is not None:
+        env = normalisation.apply_to(env)
+    recorded = _first_observations(data)
+    fresh = _fresh_observations(env)
+    found = _compare(recorded, fresh)
+    if not found:
+        return []
+    agent, feature = found[0]
+    ours, theirs = recorded[:, agent, feature], fresh[:, agent, feature]
+    return [
+        f"first observations differ from fresh resets in {len(found)} of {recorded[0].numel()} features: "
+        f"agent {agent}, feature {feature} is {ours.mean():.3g} +- {ours.std():.2g} in the data and "
+        f"{theirs.mean():.3g} +- {theirs.std():.2g} in the environment"
+    ]
+
+
+def _first_observations(data: TensorDictBase) -> Tensor:
+    episode = data[keys.EPISODE]
+    starts = torch.cat([torch.zeros(1, dtype=torch.long), (episode.diff() != 0).nonzero().flatten() + 1])
+    chosen = starts[torch.linspace(0, len(starts) - 1, min(_EPISODES, len(starts))).long()]
+    return data[keys.OBSERVATION].as_subclass(Tensor)[chosen].double()
+
+
+def _fresh_observations(env: EnvBase) -> Tensor:
+    resets: list[Tensor] = []
+    with isolated_random(0):
+        while sum(map(len, resets)) < _RESETS:
+            one: Any = env.reset()[keys.OBSERVATION]
+            resets.append(one.reshape(-1, *one.shape[-2:]).double().cpu())
+    return torch.cat(resets)
+
+
+def _compare(recorded: Tensor, fresh: Tensor) -> list[list[int]]:
+    """The features `[agent, feature]` whose distributions cannot be the same."""
+    size = torch.cat([recorded, fresh]).abs().amax(0).flatten()
+    near = torch.maximum(_OF_FEATURE * size, _OF_ALL * size.max()).unsqueeze(-1)
+    ours, theirs = (one.flatten(1).T.sort(1).values for one in (recorded, fresh))
+    statistic = torch.maximum(_excess(ours + near, theirs), _excess(theirs + near, ours))
+    n, m = len(recorded), len(fresh)
+    apart = statistic > _CRITICAL * ((n + m) / (n * m)) ** 0.5
+    return apart.reshape(recorded.shape[1:]).nonzero().tolist()
+
+
+def _excess(left: Tensor, right: Tensor) -> Tensor:
+    """By how much more of `left` than of `right`, sorted samples `[F, n]`, lies below some value `[F]`."""
+    values = torch.cat([left, right], 1).contiguous()
+    below = [torch.searchsorted(one.contiguous(), values, right=True) / one.shape[1] for one in (left, right)]
+    return (below[0] - below[1]).amax(1)

@@ -1,0 +1,1 @@
+"""Recording datasets: policies played by collectors, cut into episodes, kept in shards."""

@@ -1,0 +1,217 @@
+"""Memory-mapped TensorDicts in TorchRL's TED layout: written by appending, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from tensordict import MemoryMappedTensor, TensorDict, TensorDictBase
+
+from omiga_torchrl import keys
+from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl.errors import DataError
+
+_Path = tuple[str, ...]
+
+# Larger pieces, such as the rows of a long episode, are not copied on the way to the file.
+_BUFFER_BYTES = 2**17
+
+
+@dataclass
+class TedWriter:
+    """Appends whole episodes to the files of a memory-mapped TensorDict in TorchRL's TED layout.
+
+    Files are written, not mapped: what is written does not count as this process's memory,
+    and a full disk is an error instead of a crash.
+
+    Attributes:
+        folder: an empty folder.
+        rows: transitions written so far.
+        episodes: episodes written so far.
+    """
+
+    folder: Path
+    rows: int = 0
+    episodes: int = 0
+    _files: dict[_Path, IO[bytes]] = field(default_factory=dict)
+    _kinds: dict[_Path, tuple[np.dtype[Any], tuple[int, ...]]] = field(default_factory=dict)
+
+    def append(self, block: Episodes) -> None:
+        """Write all transitions of ``block``."""
+        ends = np.cumsum(block.length + 1)
+        for name in ("observation", "state", "action_mask"):
+            rows = getattr(block, name)
+            if rows is None:
+                continue
+            key: _Path = (name,) if name == keys.STATE else (keys.GROUP, name)
+            rows = _storable(rows)
+            # Slices of the block, one per episode: nothing is copied on the way to the file.
+            for first, last in zip((ends - block.length - 1).tolist(), ends.tolist(), strict=True):
+                self._write(key, rows[first : last - 1])
+                self._write(("next", *key), rows[first + 1 : last])
+        done = block.terminated | block.truncated
+        steps: dict[_Path, Array] = {
+            (keys.GROUP, "action"): block.action,
+            (keys.EPISODE,): np.repeat(np.arange(self.episodes, self.episodes + len(block)), block.length),
+            ("next", keys.REWARD): block.reward[:, None],
+            ("next", keys.DONE): done[:, None],
+            ("next", keys.TERMINATED): block.terminated[:, None],
+            ("next", keys.TRUNCATED): block.truncated[:, None],
+        }
+        for path, values in steps.items():
+            self._write(path, _storable(values))
+        self.rows += block.steps
+        self.episodes += len(block)
+
+    def write(self, key: _Path, values: Array) -> None:
+        """Append rows to one entry only; its rows have to add up to those of the others."""
+        self._write(key, _storable(values))
+
+    def adopt(self, key: _Path, source: Path, like: torch.Tensor) -> None:
+        """Make the entry ``key`` of the file ``source``, which is shared, not copied, where possible."""
+        path = self._path(key)
+        try:
+            os.link(source, path)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(source, path)
+        self._files[key] = open(path, "ab")  # noqa: SIM115
+        self._kinds[key] = like[:0].numpy().dtype, tuple(like.shape[1:])
+
+    def _path(self, key: _Path) -> Path:
+        path = self.folder.joinpath(*key[:-1], f"{key[-1]}.memmap")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _write(self, key: _Path, values: Array) -> None:
+        if key not in self._files:
+            self._files[key] = open(self._path(key), "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115
+            self._kinds[key] = values.dtype, values.shape[1:]
+        if (values.dtype, values.shape[1:]) != self._kinds[key]:
+            raise DataError(
+                f"OfflineDataset: {'/'.join(key)!r} changes from {self._kinds[key]} to "
+                f"{(values.dtype, values.shape[1:])} within the data. Is one of the files of another task?"
+            )
+        self._files[key].write(values.data)
+
+    def close(self) -> None:
+        """Write the TensorDict's own description; the folder can be loaded from then on."""
+        nested: dict[str, Any] = {}
+        for key, file in self._files.items():
+            file.close()
+            dtype, shape = self._kinds[key]
+            leaf = MemoryMappedTensor.from_filename(
+                file.name,
+                dtype=torch.from_numpy(np.empty(0, dtype)).dtype,
+                shape=torch.Size((self.rows, *shape)),
+            )
+            inner = nested
+            for part in key[:-1]:
+                inner = inner.setdefault(part, {})
+            inner[key[-1]] = leaf
+        n_agents = nested[keys.GROUP]["observation"].shape[1]
+        _nest(nested, (self.rows,), n_agents).memmap_(str(self.folder))
+
+    def abandon(self) -> None:
+        """Close the files without describing them."""
+        for file in self._files.values():
+            try:
+                file.close()
+            except OSError:  # the buffer cannot be flushed to a full disk either
+                continue
+
+
+def _nest(nested: dict[str, Any], batch: tuple[int, ...], n_agents: int) -> TensorDictBase:
+    content = {
+        name: value
+        if not isinstance(value, dict)
+        else _nest(value, (*batch, n_agents) if name == keys.GROUP else batch, n_agents)
+        for name, value in nested.items()
+    }
+    return TensorDict(content, list(batch))
+
+
+def _storable(values: Array) -> Array:
+    """In the precision that is stored, contiguous."""
+    dtype = values.dtype
+    if dtype.kind == "f":
+        dtype = np.dtype(np.float32)
+    elif dtype.kind in "iu":
+        dtype = np.dtype(np.int64)
+    return np.ascontiguousarray(values, dtype)
+
+
+def write_whole(folder: Path, write: Callable[[TedWriter], None], *, expected_bytes: int = 0) -> None:
+    """Call ``write(TedWriter)`` on a folder that appears under its name only when it is complete.
+
+    Only one process at a time writes; another one waits and then finds the folder. What an
+    interrupted process left behind is removed first.
+
+    Args:
+        folder: where the result goes; if it is there, nothing is done.
+        write: fills the writer.
+        expected_bytes: refuse at once if the disk has less room than this.
+
+    Raises:
+        OSError: the disk is full; nothing is left behind.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f"{folder.name}.partial")
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if folder.exists():
+            return
+        shutil.rmtree(partial, ignore_errors=True)
+        free = shutil.disk_usage(folder.parent).free
+        if free < expected_bytes:
+            raise _full(folder, expected_bytes, free)
+        partial.mkdir()
+        writer = TedWriter(partial)
+        try:
+            write(writer)
+            writer.close()
+            os.replace(partial, folder)
+        except BaseException as error:
+            writer.abandon()
+            shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise _full(folder, expected_bytes, free) from error
+            raise
+
+
+def _full(folder: Path, needed: int, free: int) -> OSError:
+    return OSError(
+        errno.ENOSPC,
+        f"OfflineDataset: not enough room in {folder.parent} for the converted data (about "
+        f"{needed / 2**20:.0f} MiB, {free / 2**20:.0f} MiB free). Nothing was kept. Pass root= on "
+        "another disk, or set OMIGA_TORCHRL_HOME.",
+    )
+
+
+def row_bytes(block: Episodes) -> int:
+    """Bytes on disk of one transition of ``block``."""
+    per_row = sum(
+        2 * _storable(a[:1]).nbytes
+        for a in (block.observation, block.state, block.action_mask)
+        if a is not None
+    )
+    return per_row + _storable(block.action[:1]).nbytes + 8 + 4 + 3
+
+
+def load_ted(folder: Path) -> TensorDictBase:
+    """The transitions in ``folder``, memory-mapped `[T]`; not yet locked.
+
+    Where no state is stored, it is the observations of all agents in a row: a view of the
+    same memory.
+    """
+    data = TensorDict.load_memmap(folder).unlock_()
+    for part in (data, data["next"]):
+        if part.get(keys.STATE, None) is None:
+            part.set(keys.STATE, part[keys.OBSERVATION].flatten(1))
+    return data

@@ -1,0 +1,271 @@
+"""`MujocoTeamEnv`: many joint simulators behind one batched TorchRL environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
+from torchrl.data import Bounded, Categorical, Composite, Unbounded
+from torchrl.envs import EnvBase
+
+from omiga_torchrl import keys
+from omiga_torchrl.envs.mujoco_layouts import Layout
+from omiga_torchrl.envs.mujoco_simulator import Buffers
+from omiga_torchrl.errors import DataError, require_shape
+
+Array = npt.NDArray[Any]
+
+
+class JointAction:
+    """Puts the agents' actions together to the action of the joint simulator.
+
+    Args:
+        slots: for every agent the joint action that each of its features is.
+        low: lower bounds of the joint action `[M]`.
+        high: upper bounds `[M]`; the agents' range, [-1, 1], is mapped linearly to the
+            simulator's. Actions outside [-1, 1] land outside the bounds.
+
+    Examples:
+        >>> joint = JointAction([[1], [0, 2]], low=np.full(3, -2.0), high=np.full(3, 2.0))
+        >>> out = np.zeros((1, 3), np.float32)
+        >>> joint.write(np.array([[[0.5, 9.0], [1.0, -1.0]]], np.float32), out)  # 9 is padding
+        >>> out
+        array([[ 2.,  1., -2.]], dtype=float32)
+    """
+
+    def __init__(self, slots: Sequence[Sequence[int]], low: Array, high: Array) -> None:
+        self.sizes = tuple(map(len, slots))
+        self.size = max(self.sizes)
+        self.slots = [list(places) for places in slots]
+        self._source = np.empty(sum(self.sizes), np.intp)
+        for agent, places in enumerate(slots):
+            self._source[list(places)] = agent * self.size + np.arange(len(places))
+        self._half = ((high - low) / 2).astype(np.float32)
+        self._middle = ((high + low) / 2).astype(np.float32)
+        self._same_range = bool((low == -1).all() and (high == 1).all())
+
+    @property
+    def owner(self) -> Array:
+        """The agent that each joint action belongs to `[M]`."""
+        owner: Array = self._source // self.size
+        return owner
+
+    def write(self, action: Array, out: Array) -> None:
+        """Writes the joint actions.
+
+        Args:
+            action: the agents' actions `[B, N, A]`, single precision.
+            out: joint actions `[B, M]`, overwritten.
+        """
+        # The mode matters for speed only: with "raise", numpy copies the result once more.
+        np.take(action.reshape(len(action), -1), self._source, axis=1, out=out, mode="clip")
+        if not self._same_range:
+            out *= self._half
+            out += self._middle
+
+
+class SimulatorGroup(Protocol):
+    """Simulators with common arrays: in this process or in workers."""
+
+    buffers: Buffers
+
+    def step(self) -> None:
+        """One step of the environments in ``buffers.chosen``."""
+        ...
+
+    def reset(self) -> None:
+        """Resets the environments in ``buffers.chosen``."""
+        ...
+
+    def close(self) -> None:
+        """Frees what they hold."""
+        ...
+
+
+class MujocoTeamEnv(EnvBase):
+    """Joint simulators, stepped together, as a team task; made by :func:`make_mujoco_env`.
+
+    An environment whose episode is over stands still until it is reset: it keeps its
+    observation and ends, and its rewards are 0. It is not simulated, so that playing a batch
+    of episodes to their ends costs the steps of these episodes and no more. A step with an
+    entry ``"_step"`` (TorchRL's partial steps) moves only the environments named there.
+
+    Agents with fewer features than others are padded: observations with zeros, while
+    padded features of actions are ignored. Which features are real are facts of the
+    task, not of a step: ``observation_mask`` `[N, O]` and ``action_feature_mask`` `[N, A]`.
+
+    Args:
+        simulators: the simulators.
+        layout: makes observations and states from their vectors.
+        joint_action: makes joint actions from the agents'.
+        max_steps: episode length in steps; longer episodes are truncated.
+        seed: seed of all simulators' random streams; one stream each.
+        raw_state: also give the simulator's own observation, whatever the layout makes of it,
+            as ``"raw_state"`` `[num_envs, D]`.
+        device: where tensors go; MuJoCo itself runs on the CPU.
+
+    Raises:
+        DataError: a NaN or infinite action.
+        ValueError: actions of another size.
+    """
+
+    def __init__(
+        self,
+        simulators: SimulatorGroup,
+        layout: Layout,
+        joint_action: JointAction,
+        *,
+        max_steps: int,
+        seed: int | None = None,
+        raw_state: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        num_envs = len(simulators.buffers.reward)
+        super().__init__(device=torch.device(device), batch_size=torch.Size([num_envs]))
+        self.max_steps = max_steps
+        self._raw_size = layout.width if raw_state else 0
+        self._on_cpu = self.device.type == "cpu"
+        self._team = torch.Size([num_envs, len(layout.sizes)])
+        self._simulators, self._layout, self._joint_action = simulators, layout, joint_action
+        self._steps = np.zeros(num_envs, np.int64)
+        # Returns of long episodes lose digits when summed in single precision.
+        self._returns = np.zeros(num_envs)
+        self._over = np.zeros(num_envs, np.bool_)
+        self.group_map = {keys.GROUP: [f"agent_{agent}" for agent in range(len(layout.sizes))]}
+        self.observation_mask = _mask(layout.sizes)
+        self.action_feature_mask = _mask(joint_action.sizes)
+        self._make_specs(num_envs)
+        self._set_seed(seed)
+
+    def _make_specs(self, num_envs: int) -> None:
+        device = self.device
+        n_agents, n_features = self.observation_mask.shape
+        each, batch = (num_envs, 1), (num_envs,)
+        team = (num_envs, n_agents)
+
+        def group(**entries: Any) -> Composite:
+            return Composite(entries, shape=team, device=device)
+
+        self.observation_spec = Composite(
+            {
+                keys.GROUP: group(observation=Unbounded((*team, n_features), device=device)),
+                keys.STATE: Unbounded((num_envs, self._layout.state_size), device=device),
+                keys.EPISODE_RETURN: Unbounded(each, device=device),
+                "step_count": Unbounded(each, dtype=torch.int64, device=device),
+            },
+            shape=batch,
+            device=device,
+        )
+        if self._raw_size:
+            self.observation_spec[keys.RAW_STATE] = Unbounded((num_envs, self._raw_size), device=device)
+        action = Bounded(-1.0, 1.0, (*team, self._joint_action.size), device=device, dtype=torch.float32)
+        self.action_spec = Composite({keys.GROUP: group(action=action)}, shape=batch, device=device)
+        self.reward_spec = Composite(
+            {keys.REWARD: Unbounded(each, device=device)}, shape=batch, device=device
+        )
+        self.done_spec = Composite(
+            {
+                key: Categorical(2, each, dtype=torch.bool, device=device)
+                for key in (keys.DONE, keys.TERMINATED, keys.TRUNCATED)
+            },
+            shape=batch,
+            device=device,
+        )
+
+    @property
+    def joint_slots(self) -> list[list[int]]:
+        """For every agent the joint action that each of its features is."""
+        return self._joint_action.slots
+
+    def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
+        buffers = self._simulators.buffers
+        self._write_actions(tensordict.get(keys.ACTION))
+        np.logical_not(self._over, out=buffers.chosen)
+        named = tensordict.get("_step", None)
+        if named is not None:
+            buffers.chosen &= named.reshape(-1).cpu().numpy()
+        buffers.reward.fill(0.0)
+        self._simulators.step()
+        # Not `self._steps += ...`: assigning an attribute of a module is slow.
+        np.add(self._steps, buffers.chosen, out=self._steps)
+        np.add(self._returns, buffers.reward, out=self._returns)
+        return self._results(reward=True)
+
+    def _step_proc_data(self, next_tensordict_out: TensorDictBase) -> TensorDictBase:
+        # TorchRL completes done entries and reshapes rewards here: ours are complete.
+        return next_tensordict_out
+
+    def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
+        named = None if tensordict is None else tensordict.get("_reset", None)
+        chosen = self._simulators.buffers.chosen
+        chosen[:] = True if named is None else named.reshape(-1).cpu().numpy()
+        self._simulators.reset()
+        self._steps[chosen] = 0
+        self._returns[chosen] = 0.0
+        return self._results()
+
+    def _set_seed(self, seed: int | None) -> None:
+        """Restarts all streams at the next reset; the first streams do not depend on their number."""
+        seeds = self._simulators.buffers.seed
+        seeds[:] = -1 if seed is None else np.random.SeedSequence(seed).generate_state(len(seeds))
+
+    def close(self, *, raise_if_closed: bool = True) -> None:
+        """Closes the simulators."""
+        super().close(raise_if_closed=raise_if_closed)
+        self._simulators.close()
+
+    def _write_actions(self, action: Tensor) -> None:
+        joint, team = self._joint_action, self.action_feature_mask.shape
+        expected = (*self.batch_size, *team)
+        require_shape("MujocoTeamEnv", keys.ACTION, action, expected, "[num_envs, agents, features]")
+        out = self._simulators.buffers.action
+        joint.write(action.detach().to("cpu", torch.float32).numpy(), out)
+        finite = np.isfinite(out)
+        if not finite.all():
+            agent = int(joint.owner[~finite.all(0)].min())
+            bad = int((~finite[:, joint.owner == agent].all(1)).sum())
+            raise DataError(
+                f"MujocoTeamEnv: {keys.ACTION} of agent {agent} is NaN or infinite in {bad} of "
+                f"{len(out)} environments. Training probably diverged: lower the learning rate or "
+                f"clip gradients."
+            )
+
+    def _results(self, reward: bool = False) -> TensorDictBase:
+        """What the agents see now, in new tensors."""
+        buffers = self._simulators.buffers
+        observation, state = self._layout(buffers.row)
+        truncated = buffers.truncated | (self._steps >= self.max_steps)
+        np.logical_or(buffers.terminated, truncated, out=self._over)
+        found = {
+            keys.GROUP: self._together({"observation": torch.from_numpy(observation)}, self._team),
+            keys.STATE: torch.from_numpy(state),
+            keys.EPISODE_RETURN: _column(self._returns.astype(np.float32)),
+            "step_count": _column(self._steps.copy()),
+            keys.DONE: _column(self._over.copy()),
+            keys.TERMINATED: _column(buffers.terminated.copy()),
+            keys.TRUNCATED: _column(truncated),
+        }
+        if self._raw_size:
+            found[keys.RAW_STATE] = torch.from_numpy(buffers.row[:, : self._raw_size].astype(np.float32))
+        if reward:
+            found[keys.REWARD] = _column(buffers.reward.astype(np.float32))
+        results = self._together(found, self.batch_size)
+        return results if self._on_cpu else results.to(self.device)
+
+    def _together(self, entries: dict[str, Any], batch_size: torch.Size) -> TensorDict:
+        # Without the checks of `TensorDict(...)`, as TorchRL's own batched simulators do it.
+        device = self.device if self._on_cpu else None
+        return TensorDict._new_unsafe(entries, batch_size, device)
+
+
+def _column(values: Array) -> Tensor:
+    return torch.from_numpy(values[:, None])
+
+
+def _mask(sizes: Sequence[int]) -> Tensor:
+    return torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]

@@ -1,0 +1,280 @@
+"""Speed of the MuJoCo environments against Gymnasium and TorchRL's own route, in one process.
+
+Run: ``python recipes/benchmark_envs.py``. Needs the extra ``mujoco``. Prints one line per ratio.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from tensordict import TensorDictBase
+from torchrl.envs import EnvBase
+
+from omiga_torchrl import keys
+from omiga_torchrl.envs import make_env
+from omiga_torchrl.evaluation import evaluate
+
+
+@dataclass(frozen=True)
+class Robot:
+    """One task on the three routes.
+
+    Attributes:
+        task: the library's task.
+        env_id: the joint environment in Gymnasium.
+        scenario: scenario and partition of gymnasium-robotics.
+        of_gymnasium: share of Gymnasium's speed that the library has to reach.
+        of_wrapper: multiple of the wrapper's speed that it has to reach.
+        options: arguments of the joint environment.
+    """
+
+    task: str
+    env_id: str
+    scenario: tuple[str, str]
+    of_gymnasium: float
+    of_wrapper: float
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+CHEETAH = Robot("mujoco/halfcheetah-6x1", "HalfCheetah-v5", ("HalfCheetah", "6x1"), 0.5, 8)
+HOPPER = Robot("mujoco/hopper-3x1", "Hopper-v5", ("Hopper", "3x1"), 0.5, 8)
+ANT = Robot("mujoco/ant-2x4", "Ant-v4", ("Ant", "2x4"), 0.75, 5, (("use_contact_forces", True),))
+ROBOTS = (CHEETAH, HOPPER, ANT)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two times or speeds, and the bar that it has to meet.
+
+    Attributes:
+        name: what was compared.
+        value: median of the ratios over the blocks.
+        bar: the limit.
+        at_least: whether the bar is a lower limit.
+        speeds: environment steps per second of both sides, best block of each.
+    """
+
+    name: str
+    value: float
+    bar: float
+    at_least: bool
+    speeds: tuple[float, float]
+
+    @property
+    def met(self) -> bool:
+        """Whether the bar is met."""
+        return self.value >= self.bar if self.at_least else self.value <= self.bar
+
+    def __str__(self) -> str:
+        sign, (ours, theirs) = ">=" if self.at_least else "<=", self.speeds
+        return (
+            f"{self.name}: {ours:,.0f} to {theirs:,.0f} steps/s, ratio {self.value:.2f} "
+            f"(bar {sign} {self.bar:g}: {'met' if self.met else 'MISSED'})"
+        )
+
+
+def speed_ratio(
+    name: str, ours: Callable[[], int], theirs: Callable[[], int], bar: float, *, blocks: int
+) -> Ratio:
+    """Times both alternately, so that both meet the same machine; ratio of their speeds.
+
+    Args:
+        name: for the result.
+        ours: runs a block and says how many environment steps it was.
+        theirs: the same on the other route.
+        bar: lower limit of the ratio.
+        blocks: pairs of blocks; one more pair warms up.
+    """
+    speeds = []
+    for block in range(blocks + 1):
+        pair = {}
+        for run in (ours, theirs) if block % 2 else (theirs, ours):
+            start = time.process_time()
+            steps = run()
+            pair[run] = steps / (time.process_time() - start)
+        speeds.append((pair[ours], pair[theirs]))
+    best = max(mine for mine, _ in speeds[1:]), max(other for _, other in speeds[1:])
+    return Ratio(name, median(mine / other for mine, other in speeds[1:]), bar, True, best)
+
+
+def against_gymnasium(robot: Robot, *, num_envs: int = 32, steps: int = 50, blocks: int = 9) -> Ratio:
+    """The batched environment against the joint environment of ``gymnasium.make``.
+
+    Args:
+        robot: the task.
+        num_envs: environments per batch.
+        steps: batched steps per block.
+        blocks: timed pairs of blocks.
+    """
+    return speed_ratio(
+        f"{robot.task}, batch of {num_envs}, against the joint gymnasium environment",
+        _step_block(make_env(robot.task, num_envs=num_envs, seed=0), steps),
+        _gymnasium_block(robot, steps * num_envs),
+        robot.of_gymnasium,
+        blocks=blocks,
+    )
+
+
+def against_wrapper(robot: Robot, *, num_envs: int = 32, steps: int = 50, blocks: int = 5) -> Ratio:
+    """The batched environment against TorchRL's ``PettingZooWrapper`` of gymnasium-robotics.
+
+    Both play rollouts of random actions.
+
+    Args:
+        robot: the task.
+        num_envs: environments per batch; the wrapper has one.
+        steps: batched steps per block.
+        blocks: timed pairs of blocks.
+    """
+    return speed_ratio(
+        f"{robot.task}, batch of {num_envs}, against PettingZooWrapper",
+        _rollout_block(make_env(robot.task, num_envs=num_envs, seed=0), steps),
+        _rollout_block(_wrapped(robot), 4 * steps),
+        robot.of_wrapper,
+        blocks=blocks,
+    )
+
+
+def evaluation_cost(robot: Robot, *, episodes: int = 32, max_steps: int = 1000, blocks: int = 3) -> Ratio:
+    """Time of :func:`evaluate` over the time that Gymnasium takes for the same episodes.
+
+    Gymnasium steps as many environments in turn as the evaluation does. The policy costs nothing
+    (it does not move), so that the rest is the evaluation's.
+
+    Args:
+        robot: the task.
+        episodes: episodes, all in one batch.
+        max_steps: longest episode.
+        blocks: timed pairs of blocks.
+    """
+    import gymnasium
+
+    env = make_env(robot.task, num_envs=episodes, max_steps=max_steps)
+    options = {"max_episode_steps": max_steps, **dict(robot.options)}
+    joint = [gymnasium.make(robot.env_id, **options) for _ in range(episodes)]
+    still = env.full_action_spec[keys.ACTION].zero()
+    nothing = np.zeros(joint[0].action_space.shape or (), np.float32)
+
+    def act(data: TensorDictBase) -> TensorDictBase:
+        return data.set(keys.ACTION, still)
+
+    def run_evaluation() -> int:
+        return int(evaluate(act, env, episodes=episodes, seed=0).lengths.sum())
+
+    def run_gymnasium() -> int:
+        steps, running = 0, joint
+        for seed, one in enumerate(joint):
+            one.reset(seed=seed)
+        while running:
+            steps += len(running)
+            results = [one.step(nothing) for one in running]
+            running = [one for one, (_, _, *over, _) in zip(running, results, strict=True) if not any(over)]
+        return steps
+
+    name = f"{robot.task}, time of evaluating {episodes} episodes over the simulator's own"
+    speed = speed_ratio(name, run_evaluation, run_gymnasium, 1.0, blocks=blocks)
+    return Ratio(name, 1 / speed.value, 1.3, False, speed.speeds)
+
+
+def _rollout_block(env: EnvBase, steps: int) -> Callable[[], int]:
+    def run() -> int:
+        env.rollout(steps, break_when_any_done=False)
+        return steps * env.batch_size.numel()
+
+    return run
+
+
+def _step_block(env: EnvBase, steps: int) -> Callable[[], int]:
+    """Steps and resets with actions that were drawn before, as for Gymnasium."""
+    spec = env.full_action_spec[keys.ACTION]
+    actions = [spec.rand() for _ in range(64)]
+    data = env.reset()
+
+    def run() -> int:
+        nonlocal data
+        for step in range(steps):
+            data.set(keys.ACTION, actions[step % len(actions)])
+            data = env.maybe_reset(env.step_mdp(env.step(data)))
+        return steps * env.batch_size.numel()
+
+    return run
+
+
+def _gymnasium_block(robot: Robot, steps: int) -> Callable[[], int]:
+    import gymnasium
+
+    env = gymnasium.make(robot.env_id, **dict(robot.options))
+    actions = (
+        np.random.default_rng(0).uniform(-1, 1, (64, *(env.action_space.shape or ()))).astype(np.float32)
+    )
+    env.reset(seed=0)
+
+    def run() -> int:
+        for step in range(steps):
+            _, _, terminated, truncated, _ = env.step(actions[step % len(actions)])
+            if terminated or truncated:
+                env.reset()
+        return steps
+
+    return run
+
+
+def _wrapped(robot: Robot) -> EnvBase:
+    """TorchRL's wrapper with the least that makes it run: equal sizes, single precision, no infos."""
+    from gymnasium.spaces import Box
+    from gymnasium_robotics import mamujoco_v1
+    from torchrl.envs.libs.pettingzoo import PettingZooWrapper
+
+    class Shim(mamujoco_v1.parallel_env):
+        """Pads observations; the wrapper cannot stack unequal ones or infos that come and go."""
+
+        def __init__(self) -> None:
+            super().__init__(*robot.scenario, agent_obsk=1)
+            self.size = max(space.shape[0] for space in self.observation_spaces.values())
+            self.padded = Box(-np.inf, np.inf, (self.size,), np.float32)
+
+        def observation_space(self, agent: str) -> Any:
+            return self.padded
+
+        def state(self) -> Any:
+            return super().state().astype(np.float32)
+
+        def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            observations, _ = super().reset(seed, options)
+            return self._pad(observations), {agent: {} for agent in observations}
+
+        def step(self, actions: dict[str, Any]) -> Any:
+            observations, *rest, infos = super().step(actions)
+            return (self._pad(observations), *rest, {agent: {} for agent in infos})
+
+        def _pad(self, observations: dict[str, Any]) -> dict[str, Any]:
+            return {
+                agent: np.pad(values, (0, self.size - len(values))).astype(np.float32)
+                for agent, values in observations.items()
+            }
+
+    return PettingZooWrapper(Shim(), return_state=True)
+
+
+def main() -> None:
+    """Prints all ratios."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    # Old versions of environments and of PettingZoo are asked for on purpose.
+    warnings.simplefilter("ignore")
+    for robot in ROBOTS:
+        for measure in (against_gymnasium, against_wrapper, evaluation_cost):
+            sys.stdout.write(f"{measure(robot)}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The files of a vault: what its descriptions promise is there, or it is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from omiga_torchrl.data.layouts import ReadOptions
+from omiga_torchrl.data.layouts.vault import VaultLayout
+from omiga_torchrl.data.layouts.vault_files import write_vault
+from omiga_torchrl.errors import DataError
+from tests.data.conftest import make_episodes
+from tests.data.layouts.helpers_hdf5 import mutate
+from tests.data.layouts.helpers_vault import FIXTURE, make_experience, write_slowly
+
+ts = pytest.importorskip("tensorstore")
+LAYOUT = VaultLayout()
+TRUNCATED = ReadOptions(incomplete="truncated")
+
+
+def test_rows_that_were_never_written(tmp_path):
+    experience = make_experience("..t.t")
+    for index, message in (
+        (0, "the write index is 0"),
+        (2**31 - 1, "the write index is 2147483647, 'observations' has room for 10000 rows"),
+        (9_000, "'observations' has not all of the 9000 rows .* 'infos.legals' has not all"),
+    ):
+        path = write_slowly(tmp_path / str(index), experience, index=index)
+        with pytest.raises(DataError, match=message):
+            LAYOUT.read(path, ReadOptions())
+
+
+def test_chunks_that_would_fill_the_memory(tmp_path):
+    experience = make_experience("..t")
+    path = write_slowly(tmp_path / "a", experience, room=10**13)
+    # One array in its place, of one chunk of 120 GB: only its description is written.
+    spec = {"driver": "zarr", "kvstore": {"driver": "ocdbt", "base": f"file://{path}/", "path": "rewards./"}}
+    spec["metadata"] = {"chunks": [1, 10**10, 3]}
+    ts.open(spec, create=True, delete_existing=True, shape=(1, 10**13, 3), dtype="float32").result()
+    with pytest.raises(DataError, match="'rewards' has chunks of 114441 MiB"):
+        LAYOUT.read(path, ReadOptions())
+
+
+def test_metadata_that_is_none(tmp_path):
+    path = write_slowly(tmp_path / "a", make_experience("..t"))
+    file = path / "metadata.json"
+    good = json.loads(file.read_text())
+    for content, message in (
+        ("", "cannot be read: JSONDecodeError"),
+        ("[]", "cannot be read: TypeError"),
+        ("{}", "cannot be read: KeyError: 'version'"),
+        (json.dumps({**good, "version": 2.0}), "of vault version 2.0; expected 1.2"),
+        (json.dumps({**good, "structure_shape": 3}), "cannot be read: AttributeError"),
+        ("[" * 10**5, "cannot be read: RecursionError"),
+        (" " * 2**21, "has 2097152 bytes"),
+    ):
+        file.write_text(content)
+        assert LAYOUT.matches(path)
+        with pytest.raises(DataError, match=message):
+            LAYOUT.read(path, ReadOptions())
+
+
+def test_damaged_files_are_refused_or_sound(tmp_path):
+    path, rng, refused = tmp_path / "a", np.random.default_rng(0), 0
+    shutil.copytree(FIXTURE / "Good", path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    for _ in range(100):
+        file = files[rng.integers(len(files))]
+        whole = file.read_bytes()
+        if rng.integers(10):
+            file.write_bytes(mutate(whole, rng))
+        else:
+            file.unlink()
+        LAYOUT.matches(path)
+        try:
+            for block in LAYOUT.read(path, TRUNCATED).blocks:
+                assert len(block.observation) == block.steps + len(block)
+        except DataError:
+            refused += 1
+        file.write_bytes(whole)
+    assert 20 < refused < 100
+
+
+def test_without_tensorstore_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorstore", None)
+    assert LAYOUT.matches(FIXTURE)
+    for use in (
+        lambda: LAYOUT.read(FIXTURE, ReadOptions()),
+        lambda: LAYOUT.write(tmp_path / "a", [make_episodes()]),
+        lambda: write_vault(tmp_path, [], {}),
+    ):
+        with pytest.raises(ImportError, match=r"omiga-torchrl\[data\]"):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_vault_of_several(tmp_path):
+    with pytest.raises(DataError, match="holds 0 vaults"):
+        LAYOUT.read(tmp_path, ReadOptions())
+    for uid in ("Good", "Medium"):
+        write_slowly(tmp_path / uid, make_experience("..t"))
+    assert LAYOUT.matches(tmp_path)
+    with pytest.raises(DataError, match=r"holds 2 vaults \(Good, Medium\); expected one. Pass .*Good"):
+        LAYOUT.read(tmp_path, ReadOptions())

@@ -1,0 +1,59 @@
+"""Normalised observations: once in the data, the same in the environment."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from omiga_torchrl.data import Normalisation, OfflineDataset, check_dataset_fits
+from omiga_torchrl.envs import make_env
+
+from .conftest import make_card, make_episodes
+
+
+@pytest.mark.parametrize("stored_state", [False, True])
+def test_mean_zero_and_deviation_one(write, stored_state):
+    episodes = make_episodes((40, 60), stored_state=stored_state)
+    episodes.observation[..., 2] = 0.7  # never changes: centred, not divided
+    raw = write(episodes)
+    data = OfflineDataset(raw.source.path, normalise_observations=True).data
+    ours, theirs = data["agents", "observation"], raw.data["agents", "observation"]
+    card = raw.card
+    std = np.where(np.array(card.observation_std) > 1e-6, card.observation_std, 1.0)
+    expected = (theirs.numpy() - np.array(card.observation_mean)) / std
+    np.testing.assert_allclose(ours.numpy(), expected, atol=1e-5)
+    assert float(ours[..., 2].abs().max()) < 1e-6
+    following = (raw.data["next", "agents", "observation"].numpy() - np.array(card.observation_mean)) / std
+    np.testing.assert_allclose(data["next", "agents", "observation"].numpy(), following, atol=1e-5)
+    if stored_state:
+        whole = (raw.data["state"].numpy() - np.array(card.state_mean)) / np.array(card.state_std)
+        np.testing.assert_allclose(data["state"].numpy(), whole, atol=1e-5)
+    else:
+        assert torch.equal(data["state"], ours.flatten(1))
+    # everything else is the same
+    for key in (("agents", "action"), ("next", "reward"), ("next", "done"), "episode"):
+        assert torch.equal(data[key], raw.data[key])
+
+
+def test_environment_and_data_agree():
+    dataset = OfflineDataset("vmas/navigation/mixed", normalise_observations=True)
+    env = make_env("vmas/navigation", num_envs=8, seed=0)
+    check_dataset_fits(dataset, env)
+    plain = env.rollout(5)
+    env = dataset.normalisation.apply_to(make_env("vmas/navigation", num_envs=8, seed=0))
+    scaled = env.rollout(5)
+    for key, mean, std in (
+        (("agents", "observation"), "observation_mean", "observation_std"),
+        ("state", "state_mean", "state_std"),
+    ):
+        first = (plain[key][:, 0] - torch.tensor(getattr(dataset.normalisation, mean))) / torch.tensor(
+            getattr(dataset.normalisation, std)
+        )
+        torch.testing.assert_close(scaled[key][:, 0], first, atol=1e-4, rtol=1e-4)
+    assert env.task_name == "vmas/navigation"
+
+
+def test_plain_values_round_trip(write, episodes):
+    dataset = write(episodes, card=make_card(episodes), normalise_observations=True)
+    assert Normalisation(**dataset.normalisation.to_dict()) == dataset.normalisation

@@ -1,0 +1,57 @@
+"""Wrong preprocessing of observations is found before training."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from omiga_torchrl.data import Episodes, OfflineDataset, check_dataset_fits, find_dataset, read_card
+from omiga_torchrl.envs import make_env
+from omiga_torchrl.errors import DataError
+
+
+@pytest.fixture
+def recorded():
+    return Episodes.load(find_dataset("vmas/navigation/mixed") / "data.npz").first(120)
+
+
+@pytest.fixture
+def env():
+    return make_env("vmas/navigation", num_envs=32)
+
+
+def opened(write, episodes):
+    card = dataclasses.replace(read_card(find_dataset("vmas/navigation/mixed")), name="toy")
+    return write(episodes, card=card)
+
+
+def test_the_same_preprocessing_passes(write, recorded, env):
+    check_dataset_fits(opened(write, recorded), env)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda o: (o - o.mean(-1, keepdims=True)) / o.std(-1, keepdims=True),  # standardised per vector
+        lambda o: np.roll(o, 2, axis=-1),  # another order of features
+        lambda o: o + np.eye(3, 18, dtype=np.float32),  # a number of the agent in it
+    ],
+    ids=["standardised", "reordered", "numbered"],
+)
+def test_another_preprocessing_is_found(write, recorded, env, change):
+    recorded.observation = change(recorded.observation).astype(np.float32)
+    with pytest.raises(DataError, match=r"first observations differ from fresh resets in \d+ of 54 features"):
+        check_dataset_fits(opened(write, recorded), env)
+
+
+def test_a_copied_episode_is_found(write, recorded):
+    from omiga_torchrl.data import check_dataset
+
+    doubled = Episodes.concatenate([recorded.first(3), recorded.part(1, 2)])
+    dataset = opened(write, doubled)
+    assert isinstance(dataset, OfflineDataset)
+    with pytest.raises(DataError, match=r"1 of 4 episodes repeat the actions of .*first: 3 repeats 1"):
+        check_dataset(dataset)
+    check_dataset(dataset, allow_duplicates=True)

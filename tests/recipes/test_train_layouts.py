@@ -1,0 +1,126 @@
+"""Every published layout trains through recipes/train.py, with nothing but its path."""
+
+from __future__ import annotations
+
+import math
+import runpy
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from omiga_torchrl.algorithms.saving import load_policy
+from omiga_torchrl.data import LAYOUTS
+from tests.data.conftest import make_episodes
+from tests.data.layouts.helpers_files import make_omar, make_padded, make_smac, write_npys, write_smac
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+LENGTHS = (9, 7, 12)
+
+
+def h5(path, arrays):
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+    return path
+
+
+def omiga_mujoco(folder):
+    rng, rows = np.random.default_rng(0), sum(LENGTHS) + len(LENGTHS)
+    seen = rng.normal(size=(rows, 3, 14)).astype(np.float32)
+    ends = np.zeros((rows, 1), np.float32)
+    ends[np.cumsum(np.array(LENGTHS) + 1) - 1] = 1
+    action = rng.normal(size=(rows, 3, 1)).astype(np.float32) * 2  # leaves [-1, 1], as published
+    reward = rng.normal(size=(rows, 1)).astype(np.float32)
+    arrays = {"s": seen, "o": seen, "a": action, "r": reward, "d": ends}
+    return h5(folder / "Hopper-v2-3x1-medium.hdf5", arrays)
+
+
+def d4rl(folder):
+    rng, rows = np.random.default_rng(0), sum(LENGTHS)
+    timeouts = np.zeros(rows, bool)
+    timeouts[np.cumsum(LENGTHS) - 1] = True
+    return h5(
+        folder / "hopper.hdf5",
+        {
+            "observations": rng.normal(size=(rows, 11)).astype(np.float32),
+            "actions": rng.uniform(-1, 1, (rows, 3)).astype(np.float32),
+            "rewards": rng.normal(size=rows).astype(np.float32),
+            "terminals": np.zeros(rows, bool),
+            "timeouts": timeouts,
+        },
+    )
+
+
+def minari(folder):
+    rng, path = np.random.default_rng(0), folder / "mine" / "toy-v0" / "data"
+    path.mkdir(parents=True)
+    arrays = {}
+    for number, length in enumerate(LENGTHS):
+        ends = np.arange(length) == length - 1
+        arrays |= {
+            f"episode_{number}/observations": rng.normal(size=(length + 1, 4)),
+            f"episode_{number}/actions": rng.uniform(-1, 1, (length, 2)),
+            f"episode_{number}/rewards": rng.normal(size=length),
+            f"episode_{number}/terminations": ends & (number == 0),
+            f"episode_{number}/truncations": ends & (number != 0),
+        }
+    h5(path / "main_data.hdf5", arrays)
+    (path / "metadata.json").write_text('{"total_episodes": 3, "total_steps": 28, "data_format": "hdf5"}')
+    return path.parent
+
+
+def padded():
+    arrays = make_padded(list(LENGTHS), [True, False, True])
+    return {**arrays, "avail_actions": np.ones_like(arrays["avail_actions"])}
+
+
+def omiga_smac(folder):
+    episodes = [make_smac(length, seed=length) for length in LENGTHS]
+    for step in (step for episode in episodes for agent in episode for step in agent):
+        step[5] = [1.0] * 5  # the actions are legal
+    return write_smac(folder / "3m", episodes)
+
+
+def vault(folder):
+    LAYOUTS["vault"].write(folder / "toy.vlt" / "Good", [make_episodes(LENGTHS)])
+    return folder / "toy.vlt"
+
+
+WRITERS = {
+    "omiga-mujoco": omiga_mujoco,
+    "d4rl": d4rl,
+    "minari": minari,
+    "pymarl-h5": lambda folder: h5(folder / "3m.h5", padded()),
+    "pymarl-npy": lambda folder: write_npys(folder / "3m", padded()),
+    "omar": lambda folder: write_npys(folder / "seed_0_data", make_omar(LENGTHS)),
+    "omiga-smac": omiga_smac,
+    "vault": vault,
+}
+READ = {"omar": ["read.team_reward=mean"]}
+
+
+def test_no_layout_is_forgotten():
+    assert {*WRITERS, "recording"} == set(LAYOUTS)
+
+
+@pytest.mark.parametrize("algorithm", ["bc", "omiga"])
+@pytest.mark.parametrize("layout", sorted(WRITERS))
+def test_a_path_is_enough(tmp_path, layout, algorithm):
+    path = WRITERS[layout](tmp_path)
+    recipe = runpy.run_path(str(RECIPES / "train.py"))
+    with initialize_config_dir(str(RECIPES / "configs"), version_base="1.3"):
+        config = compose(
+            "train",
+            [
+                *(f"algorithm={algorithm}", "task=null", f"dataset={path}", f"out={tmp_path / 'runs'}"),
+                *("trainer.steps=5", "trainer.batch_size=8", "trainer.progress_bar=false", "logger=null"),
+                *("algorithm.hidden=[8]", f"data_root={tmp_path / 'cache'}", *READ.get(layout, [])),
+            ],
+        )
+    assert math.isnan(recipe["train"](OmegaConf.to_object(config)))
+    (saved,) = (tmp_path / "runs").glob("*/policy.pt")
+    assert load_policy(saved)[1]["algorithm"] == algorithm
