@@ -19,7 +19,7 @@ from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.data import Normalisation, load_behaviour, read_behaviour
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.evaluation import EvaluationResult, evaluate
+from omiga_torchrl.evaluation import EvaluationResult, evaluate, record_video
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -36,6 +36,8 @@ class EvaluateConfig:
         seed: seed of the evaluation's random stream.
         deterministic: take the most likely action instead of sampling.
         out: file to append the raw returns to, one JSON line; null writes none.
+        video: also write one episode as a video; this needs no display.
+        video_path: its file, ``.mp4`` or ``.gif``; null is ``episode.mp4`` beside the policy.
     """
 
     policy: str = MISSING
@@ -46,6 +48,8 @@ class EvaluateConfig:
     seed: int = 1_000_000
     deterministic: bool = True
     out: str | None = None
+    video: bool = False
+    video_path: str | None = None
 
 
 ConfigStore.instance().store("evaluate_schema", EvaluateConfig)
@@ -69,16 +73,7 @@ def run(config: EvaluateConfig) -> EvaluationResult:
     """Evaluate as ``config`` says and print the result."""
     policy, spec, facts = open_policy(Path(config.policy))
     task = config.task or facts["task"]
-    options = {**facts["task_kwargs"], **config.task_kwargs}
-    env = make_env(task, num_envs=config.num_envs, seed=config.seed, **options)
-    found = TeamSpec.from_env(env)
-    if found != spec:
-        raise DataError(
-            f"evaluate: the policy of {config.policy} is for {facts['task']} ({spec}); {task} has {found}. "
-            "Choose the task it was trained for."
-        )
-    if facts.get("normalisation"):
-        env = Normalisation(**facts["normalisation"]).apply_to(env)
+    env = _make_env(config, task, spec, facts, config.num_envs)
     result = evaluate(
         policy, env, episodes=config.episodes, seed=config.seed, deterministic=config.deterministic
     )
@@ -89,7 +84,36 @@ def run(config: EvaluateConfig) -> EvaluationResult:
         Path(config.out).parent.mkdir(parents=True, exist_ok=True)
         with Path(config.out).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+    if config.video:
+        _record(config, policy, _make_env(config, task, spec, facts, 1))
     return result
+
+
+def _make_env(config: EvaluateConfig, task: str, spec: TeamSpec, facts: dict[str, Any], num_envs: int) -> Any:
+    """The task as the policy knows it, with normalised observations where it was trained so."""
+    options = {**facts["task_kwargs"], **config.task_kwargs}
+    if num_envs == 1:
+        # One environment needs no processes, and a video cannot be made of those in others.
+        options.pop("workers", None)
+    env = make_env(task, num_envs=num_envs, seed=config.seed, **options)
+    found = TeamSpec.from_env(env)
+    if found != spec:
+        raise DataError(
+            f"evaluate: the policy of {config.policy} is for {facts['task']} ({spec}); {task} has {found}. "
+            "Choose the task it was trained for."
+        )
+    if facts.get("normalisation"):
+        env = Normalisation(**facts["normalisation"]).apply_to(env)
+    return env
+
+
+def _record(config: EvaluateConfig, policy: Any, env: Any) -> None:
+    source = Path(config.policy)
+    default = (source if source.is_dir() else source.parent) / "episode.mp4"
+    path = Path(config.video_path) if config.video_path else default
+    written = record_video(policy, env, path, seed=config.seed, deterministic=config.deterministic)
+    env.close()
+    sys.stdout.write(f"video: {written}\n")
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")

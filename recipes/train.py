@@ -16,6 +16,7 @@ import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from torchrl.data.replay_buffers import SliceSampler
 from torchrl.envs import EnvBase
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import LRSchedulerHook
@@ -55,6 +56,31 @@ class OMIGAConfig:
     max_scaled_advantage: float = 10.0
     overflow: str | None = None
     target_sample_size: float = 0.4
+
+
+@dataclass
+class ICQConfig:
+    """Arguments of :func:`omiga_torchrl.algorithms.make_icq` and ``ICQLoss``.
+
+    ``slice_len`` is the length of the slices of episodes that it learns from.
+    """
+
+    name: str = "icq"
+    slice_len: int = 8
+    hidden: list[int] = MISSING
+    mixer_hidden: list[int] = MISSING
+    behaviour_hidden: list[int] = MISSING
+    share_parameters: bool = True
+    weighting: str = "softmax"
+    variant: str = "paper"
+    advantage: str | None = None
+    tau: float = MISSING
+    target_interval: int | None = None
+    actor_alpha: float | None = MISSING
+    critic_alpha: float | None = MISSING
+    td_lambda: float | None = None
+    gamma: float = MISSING
+    max_log_weight: float = 10.0
 
 
 @dataclass
@@ -138,6 +164,7 @@ _STORE = ConfigStore.instance()
 _STORE.store("train_schema", TrainConfig)
 _STORE.store("bc_schema", BCConfig, group="algorithm")
 _STORE.store("omiga_schema", OMIGAConfig, group="algorithm")
+_STORE.store("icq_schema", ICQConfig, group="algorithm")
 
 
 def open_dataset(config: TrainConfig) -> OfflineDataset:
@@ -146,6 +173,7 @@ def open_dataset(config: TrainConfig) -> OfflineDataset:
     dataset = OfflineDataset(
         config.dataset if elsewhere else f"{config.task}/{config.dataset}",
         batch_size=config.trainer.batch_size,
+        sampler=slice_sampler(config),
         root=config.data_root,
         reward_scale=config.reward_scale,
         normalise_observations=config.normalise_observations,
@@ -154,6 +182,21 @@ def open_dataset(config: TrainConfig) -> OfflineDataset:
     )
     check_dataset(dataset, allow_duplicates=config.allow_duplicates)
     return dataset
+
+
+def slice_len(config: TrainConfig) -> int | None:
+    """Length of the slices of episodes to learn from; ``None`` learns from transitions."""
+    return getattr(config.algorithm, "slice_len", None)
+
+
+def slice_sampler(config: TrainConfig) -> SliceSampler | None:
+    """The sampler of slices; shorter episodes are padded, and losses leave the padding out."""
+    length = slice_len(config)
+    if length is None:
+        return None
+    return SliceSampler(
+        traj_key="episode", slice_len=length, cache_values=True, strict_length=False, pad_output=True
+    )
 
 
 def open_env(config: TrainConfig, dataset: OfflineDataset) -> EnvBase | None:
@@ -194,6 +237,9 @@ def make_trainer(
         save_interval=options.save_interval,
         seed=config.seed,
     )
+    length = slice_len(config)
+    if length is not None:
+        trainer.register_op("process_optim_batch", lambda batch: batch.reshape(-1, length))
     if options.cosine_decay:
         LRSchedulerHook(CosineAnnealingLR(trainer.optimizer, options.steps)).register(trainer)
     return trainer
@@ -233,7 +279,7 @@ def train(config: TrainConfig) -> float:
     protocol = Protocol(**vars(config.evaluation))
     dataset = open_dataset(config)
     env = open_env(config, dataset)
-    arguments = {key: value for key, value in vars(config.algorithm).items() if key != "name"}
+    arguments = {k: v for k, v in vars(config.algorithm).items() if k not in ("name", "slice_len")}
     torch.manual_seed(config.seed)  # decides the initial weights
     parts = make_algorithm(config.algorithm.name, dataset.spec, **arguments)
     # Nothing is written before everything fits together.

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-CORE = ("numpy", "tensordict", "torch", "torchrl")
+CORE = ("filelock", "numpy", "tensordict", "torch", "torchrl")
 PARTS = (".ci", "omiga_torchrl", "recipes", "tests", "LICENSE", "Makefile", "README.md")
 PARTS += (".gitignore", "constraints.txt", "pyproject.toml")
 
@@ -78,7 +78,7 @@ def test_every_direct_dependency_has_a_tested_version() -> None:
     core = re.search(r"^dependencies = \[(.*?)^\]", tables["project"], flags=re.M | re.S)
     assert core is not None
     assert {Requirement(text).name for text in re.findall(r'"(.+?)"', core[1])} == set(CORE)
-    extras = re.sub(r"^(mujoco|smax) = .*$", "", tables["project.optional-dependencies"], flags=re.M)
+    extras = re.sub(r"^smax = .*$", "", tables["project.optional-dependencies"], flags=re.M)
     wanted = {Requirement(text).name for text in re.findall(r'"(.+?)"', core[1] + extras)}
     assert wanted - {"omiga-torchrl"} <= pinned
 
@@ -153,8 +153,8 @@ def test_the_wheel_holds_the_package_its_assets_and_the_recipes(wheel: Path, tre
 
 
 @pytest.mark.slow
-def test_the_core_needs_only_four_packages(wheel: Path, tmp_path: Path) -> None:
-    """Only these four and what they require lie in the environment (as links, to download nothing)."""
+def test_the_core_needs_only_its_packages(wheel: Path, tmp_path: Path) -> None:
+    """Only these and what they require lie in the environment (as links, to download nothing)."""
     python, site = make_environment(tmp_path / "env", wheel)
     for name in with_requirements(CORE):
         for file in importlib.metadata.files(name) or ():

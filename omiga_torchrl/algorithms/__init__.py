@@ -11,11 +11,16 @@ from typing import Any
 
 from omiga_torchrl.algorithms.bc import make_bc
 from omiga_torchrl.algorithms.common import Algorithm
+from omiga_torchrl.algorithms.icq import ICQNetworks, icq_networks, make_icq
 from omiga_torchrl.algorithms.omiga import OMIGANetworks, make_omiga, omiga_networks
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.specs import TeamSpec
 
-ALGORITHMS: dict[str, Callable[..., Algorithm]] = {"bc": make_bc, "omiga": make_omiga}
+ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
+    "bc": make_bc,
+    "icq": make_icq,
+    "omiga": make_omiga,
+}
 
 
 def make_algorithm(name: str, spec: TeamSpec, **kwargs: Any) -> Algorithm:
@@ -41,9 +46,12 @@ def make_algorithm(name: str, spec: TeamSpec, **kwargs: Any) -> Algorithm:
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
+    "ICQNetworks",
     "OMIGANetworks",
+    "icq_networks",
     "make_algorithm",
     "make_bc",
+    "make_icq",
     "make_omiga",
     "omiga_networks",
 ]

@@ -9,10 +9,10 @@ from typing import Any
 from tensordict.nn import TensorDictModule, TensorDictModuleBase
 from torch import nn
 from torchrl.objectives import LossModule
+from torchrl.objectives.utils import TargetNetUpdater
 
 from omiga_torchrl import keys
 from omiga_torchrl.modules import AgentMLP
-from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -31,7 +31,7 @@ class Algorithm:
     policy: TensorDictModuleBase
     loss: LossModule
     parameter_groups: dict[str, list[nn.Parameter]] = field(repr=False)
-    target_updater: ForeachSoftUpdate | None = None
+    target_updater: TargetNetUpdater | None = None
 
 
 def parameters(*networks: nn.Module) -> list[nn.Parameter]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from omiga_torchrl.envs.actions import ACTION_SCALE, ActionConvention, ExecutedAction, convert_actions
 from omiga_torchrl.envs.mujoco import make_mujoco_env
 from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
 from omiga_torchrl.envs.mujoco_tasks import mujoco_tasks
 from omiga_torchrl.envs.registry import EnvFactory, available_tasks, make_env, register_env, unregister_env
+from omiga_torchrl.envs.tabular import make_tabular_env
+from omiga_torchrl.envs.tabular_games import tabular_tasks
 from omiga_torchrl.envs.transforms import ConcatState, TeamReward
 from omiga_torchrl.envs.vmas import VMAS_TASKS, VmasTask, make_vmas_env, vmas_tasks
 
 register_env("vmas", make_vmas_env, tasks=vmas_tasks, replace=True)
 register_env("mujoco", make_mujoco_env, tasks=mujoco_tasks, replace=True)
+register_env("tabular", cast(EnvFactory, make_tabular_env), tasks=tabular_tasks, replace=True)
 
 __all__ = [
     "ACTION_SCALE",
@@ -27,9 +32,11 @@ __all__ = [
     "convert_actions",
     "make_env",
     "make_mujoco_env",
+    "make_tabular_env",
     "make_vmas_env",
     "mujoco_tasks",
     "register_env",
+    "tabular_tasks",
     "unregister_env",
     "vmas_tasks",
 ]

@@ -216,5 +216,5 @@ def _simulators(
     if workers:
         probe.env.close()
         return SimulatorWorkers(simulation, num_envs, n_actions, width, min(workers, num_envs))
-    built = [probe, *(simulation.build() for _ in range(num_envs - 1))]
+    built = [probe, *simulation.build_more(probe, num_envs - 1)]
     return Simulators(built, Buffers.zeros(num_envs, n_actions, width))

@@ -182,6 +182,11 @@ class MujocoTeamEnv(EnvBase):
         """For every agent the joint action that each of its features is."""
         return self._joint_action.slots
 
+    @property
+    def simulators(self) -> SimulatorGroup:
+        """What is behind the environment."""
+        return self._simulators
+
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         buffers = self._simulators.buffers
         self._write_actions(tensordict.get(keys.ACTION))

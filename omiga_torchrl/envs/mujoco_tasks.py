@@ -28,6 +28,7 @@ class MujocoTask:
         observation_keys: entries of a dict observation, in the order in which they are
             concatenated; empty for tasks whose observation is a vector.
         goal_cell: row and column of the goal of a maze.
+        model_changes: whether a reset changes the model, e.g. moves the goal.
         options: arguments of the environment.
     """
 
@@ -38,6 +39,7 @@ class MujocoTask:
     local_from_state: bool = True
     observation_keys: tuple[str, ...] = ()
     goal_cell: tuple[int, int] | None = None
+    model_changes: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -85,12 +87,16 @@ _SINGLE: Final = {
             f"AntMaze_{env_id}",
             observation_keys=("achieved_goal", "observation", "desired_goal"),
             goal_cell=cell,
+            model_changes=True,
             # The episode ends at the goal, so that its return is 0 or 1 as in D4RL.
             options={"continuing_task": False},
         )
         for name, (env_id, cell) in _MAZES.items()
     },
-    **{f"adroit-{name.lower()}": MujocoTask(f"AdroitHand{name}", version="v1") for name in _ADROIT},
+    **{
+        f"adroit-{name.lower()}": MujocoTask(f"AdroitHand{name}", version="v1", model_changes=True)
+        for name in _ADROIT
+    },
     **{name: MujocoTask(scenario.name) for name, scenario in _SCENARIOS.items()},
 }
 

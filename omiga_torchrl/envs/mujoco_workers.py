@@ -107,7 +107,8 @@ def _serve(
 ) -> None:
     """What a worker process does until it is told to close: empty answers mean success."""
     try:
-        built = [simulation.build() for _ in range(first, last)]
+        one = simulation.build()
+        built = [one, *simulation.build_more(one, last - first - 1)]
         simulators = Simulators(built, _view(shared, shapes).part(slice(first, last)))
         pipe.send("")
         while (command := pipe.recv()) != "close":

@@ -5,9 +5,11 @@ from __future__ import annotations
 from omiga_torchrl.evaluation.protocol import Protocol
 from omiga_torchrl.evaluation.result import EvaluationResult
 from omiga_torchrl.evaluation.rollout import evaluate
+from omiga_torchrl.evaluation.video import record_video
 
 __all__ = [
     "EvaluationResult",
     "Protocol",
     "evaluate",
+    "record_video",
 ]

@@ -168,7 +168,9 @@ def effective_sample_size(
         count = valid.sum().clamp(min=1)
     largest = weights.amax().clamp(min=torch.finfo(weights.dtype).tiny)
     weights = weights / largest
-    return weights.sum().square() / (count * weights.square().sum())
+    # Without any weight it is 0, not 0 / 0.
+    squares = (count * weights.square().sum()).clamp(min=torch.finfo(weights.dtype).tiny)
+    return weights.sum().square() / squares
 
 
 def updated_alpha(

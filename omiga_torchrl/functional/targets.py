@@ -39,13 +39,16 @@ def lambda_target(
     done: Bool[Tensor, "*batch time"],
     gamma: float | Float[Tensor, ""],
     lmbda: float | Float[Tensor, ""],
+    next_baseline: Float[Tensor, "*batch time"] | None = None,
 ) -> Float[Tensor, "*batch time"]:
     """Lambda return, backwards in time. Detached.
 
-    ``y_t = r_t + gamma (1 - terminated_t) ((1 - l_t) V(s_{t+1}) + l_t y_{t+1})`` with
+    ``y_t = r_t + gamma (1 - terminated_t) (V_{t+1} + l_t (y_{t+1} - B_{t+1}))`` with
     ``l_t = lmbda`` and ``l_t = 0`` where an episode ends (``done``) and at the last step.
-    ``lmbda = 0`` is :func:`one_step_target`, ``lmbda = 1`` the Monte Carlo return with a
-    bootstrapped end.
+    With ``B = V`` (default), ``lmbda = 0`` is :func:`one_step_target` and ``lmbda = 1`` the
+    Monte Carlo return with a bootstrapped end. With ``V = rho Q`` and ``B = Q`` it is ICQ's
+    operator ``Q_t + sum_k (gamma lmbda)^k (r_k + gamma rho_{k+1} Q_{k+1} - Q_k)``
+    (ICQ 2021, equation 20).
 
     Args:
         reward: reward of the team.
@@ -54,6 +57,7 @@ def lambda_target(
         done: whether the sequence of this episode ends here, for whatever reason.
         gamma: discount in [0, 1].
         lmbda: in [0, 1].
+        next_baseline: B at the next step, what the trace is compared with; None is ``next_value``.
 
     Examples:
         >>> import torch
@@ -64,10 +68,11 @@ def lambda_target(
     discount = gamma * (~terminated).to(reward.dtype)
     trace = lmbda * (~done).to(reward.dtype)
     steps = reward.shape[-1]
+    baseline = next_value if next_baseline is None else next_baseline
     target = torch.empty_like(next_value)
-    following = next_value[..., -1]
+    following = baseline[..., -1]
     for t in reversed(range(steps)):
-        mixed = next_value[..., t] + trace[..., t] * (following - next_value[..., t])
+        mixed = next_value[..., t] + trace[..., t] * (following - baseline[..., t])
         following = reward[..., t] + discount[..., t] * mixed
         target[..., t] = following
     return target.detach()

@@ -1,7 +1,9 @@
 """Mixers, networks and policies of a team of agents."""
 
+from omiga_torchrl.modules.behaviour_models import ConditionalVAE, LatentActions, behaviour_model
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, TeamMixer, VDNMixer
 from omiga_torchrl.modules.networks import AgentLinear, AgentMLP
+from omiga_torchrl.modules.normalised_mixer import NormalisedMixer
 from omiga_torchrl.modules.policies import (
     GaussianHead,
     MaskedLogits,
@@ -14,13 +16,17 @@ from omiga_torchrl.modules.policies import (
 __all__ = [
     "AgentLinear",
     "AgentMLP",
+    "ConditionalVAE",
     "GaussianHead",
+    "LatentActions",
     "LinearMixer",
     "MaskedLogits",
+    "NormalisedMixer",
     "QMIXMixer",
     "TanhGaussian",
     "TeamMixer",
     "VDNMixer",
+    "behaviour_model",
     "categorical_actor",
     "make_actor",
     "tanh_gaussian_actor",

@@ -2,6 +2,8 @@
 
 from omiga_torchrl.objectives.bc import MultiAgentBCLoss
 from omiga_torchrl.objectives.common import MultiAgentLoss
+from omiga_torchrl.objectives.icq import ICQLoss
+from omiga_torchrl.objectives.icq_variants import ICQVariant
 from omiga_torchrl.objectives.omiga import (
     OMIGALoss,
     OMIGAPolicyLoss,
@@ -12,6 +14,8 @@ from omiga_torchrl.objectives.target_update import ForeachSoftUpdate
 
 __all__ = [
     "ForeachSoftUpdate",
+    "ICQLoss",
+    "ICQVariant",
     "MultiAgentBCLoss",
     "MultiAgentLoss",
     "OMIGALoss",

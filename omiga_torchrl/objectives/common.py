@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
+from torch.distributions import Distribution
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl import keys
 from omiga_torchrl.errors import require_key, require_shape
+
+Result = TypeVar("Result")
 
 
 class MultiAgentLoss(LossModule):
@@ -126,7 +129,9 @@ class MultiAgentLoss(LossModule):
             if found is not None:
                 mask = found if mask is None else mask & found
         if mask is not None:
-            mask = mask.squeeze(-1) if mask.shape[-1:] == (1,) else mask
+            # [B, 1] is a column of rows, or sequences of one step: the batch size tells.
+            extra = mask.shape[-1:] == (1,) and mask.ndim > tensordict.batch_dims
+            mask = mask.squeeze(-1) if extra else mask
             for key in self.in_keys:
                 inputs.set(key, self._where(mask, inputs.get(key)))
         return inputs, mask
@@ -175,12 +180,21 @@ class MultiAgentLoss(LossModule):
         require_shape(type(self).__name__, key, value, (*batch, 1), "[*batch, 1]", hint)
         return value.squeeze(-1)
 
-    def _log_prob(self, tensordict: TensorDictBase) -> Tensor:
-        """Log density of the data actions under the policy, ``[*B, N]``."""
-        network: TensorDictModuleBase = self.actor_network
+    def _log_prob(self, tensordict: TensorDictBase, name: str = "actor_network") -> Tensor:
+        """Log density of the data actions under the policy or another distribution, ``[*B, N]``."""
+        return self._with_distribution(name, tensordict, lambda found: self._log_prob_of(found, tensordict))
+
+    def _with_distribution(
+        self, name: str, tensordict: TensorDictBase, use: Callable[[Distribution], Result]
+    ) -> Result:
+        """What ``use`` makes of the distribution of network ``name``, with its parameters in place."""
+        network: TensorDictModuleBase = getattr(self, name)
+        with getattr(self, f"{name}_params").to_module(network, preserve_module_state=False):
+            return use(network.get_dist(tensordict))
+
+    def _log_prob_of(self, distribution: Distribution, tensordict: TensorDictBase) -> Tensor:
+        """Log density of the data actions under ``distribution``, ``[*B, N]``."""
         action = tensordict.get(self.tensor_keys.action)
-        with self.actor_network_params.to_module(network, preserve_module_state=False):
-            distribution = network.get_dist(tensordict)
         if not action.dtype.is_floating_point:
             action = action_index(action, distribution.batch_shape)
         log_prob = distribution.log_prob(action)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
-from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
-from tensordict.nn import TensorDictModuleBase, dispatch
+from tensordict import NestedKey, TensorDictBase, TensorDictParams
+from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torchrl.objectives.utils import ValueEstimators
 
@@ -15,13 +15,13 @@ from omiga_torchrl import functional as kernels
 from omiga_torchrl.errors import require_shape, unknown_name
 from omiga_torchrl.functional.advantage import Overflow
 from omiga_torchrl.keys import next_key
-from omiga_torchrl.objectives.common import MultiAgentLoss, action_index
+from omiga_torchrl.objectives.critic import MixedCriticLoss
 from omiga_torchrl.objectives.diagnostics import DIAGNOSTICS, LocalTerms, diagnose, masked_mean
 
 Variant = Literal["paper", "official"]
 
 
-class OMIGATerms(MultiAgentLoss):
+class OMIGATerms(MixedCriticLoss):
     """Base of the OMIGA losses; a subclass names its ``terms`` in the order of ``out_keys``.
 
     Args:
@@ -38,21 +38,12 @@ class OMIGATerms(MultiAgentLoss):
         reduction: of the losses.
     """
 
-    terms: ClassVar[tuple[str, ...]]
     _schedulable_buffers = frozenset({"alpha", "gamma"})
+    _with_parameters = ("qvalue_network_params", "value_network_params", "mixer_network_params")
 
-    actor_network: TensorDictModuleBase
-    actor_network_params: TensorDictParams
-    target_actor_network_params: TensorDictParams
-    qvalue_network: TensorDictModuleBase
-    qvalue_network_params: TensorDictParams
-    target_qvalue_network_params: TensorDictParams
     value_network: TensorDictModuleBase
     value_network_params: TensorDictParams
     target_value_network_params: TensorDictParams
-    mixer_network: TensorDictModuleBase
-    mixer_network_params: TensorDictParams
-    target_mixer_network_params: TensorDictParams
 
     def __init__(
         self,
@@ -70,7 +61,6 @@ class OMIGATerms(MultiAgentLoss):
         reduction: str | None = None,
     ) -> None:
         super().__init__(reduction)
-        self._out_keys: list[NestedKey] | None = None
         component = type(self).__name__
         if variant not in ("paper", "official"):
             raise unknown_name(component, "variant", variant, ("paper", "official"))
@@ -86,7 +76,6 @@ class OMIGATerms(MultiAgentLoss):
         self.register_coeff_buffer("alpha", 1.0 if alpha == "auto" else float(alpha))
         self.register_coeff_buffer("gamma", gamma)
         self.register_coeff_buffer("lmbda", 0.95)
-        self.value_type = self.default_value_estimator
         # Target parameters exist only where a term reads them.
         local = self.terms != ("loss_qvalue",)
         if actor_network is not None:
@@ -98,26 +87,13 @@ class OMIGATerms(MultiAgentLoss):
 
     # Keys ---------------------------------------------------------------------------
 
-    @property
-    def out_keys(self) -> list[NestedKey]:
-        """The losses, then the detached diagnostics."""
-        if self._out_keys is None:
-            found: list[NestedKey] = list(self.terms)
-            if "loss_qvalue" in self.terms:
-                found.append(self.tensor_keys.global_qvalue)
-            if self.terms != ("loss_qvalue",):
-                found += [self.tensor_keys.global_value, *DIAGNOSTICS]
-            self._out_keys = found
-        return self._out_keys
-
-    @out_keys.setter
-    def out_keys(self, values: list[NestedKey]) -> None:
-        self._out_keys = values
-
-    def set_keys(self, **kwargs: NestedKey | None) -> None:
-        """Rename entries, see :class:`MultiAgentLoss`; ``None`` restores the default."""
-        super().set_keys(**kwargs)
-        self._out_keys = None
+    def _found_out_keys(self) -> list[NestedKey]:
+        found: list[NestedKey] = list(self.terms)
+        if "loss_qvalue" in self.terms:
+            found.append(self.tensor_keys.global_qvalue)
+        if self.terms != ("loss_qvalue",):
+            found += [self.tensor_keys.global_value, *DIAGNOSTICS]
+        return found
 
     def _network_keys(self) -> Iterable[NestedKey]:
         present: list[TensorDictModuleBase] = [self.qvalue_network, self.mixer_network]
@@ -139,33 +115,6 @@ class OMIGATerms(MultiAgentLoss):
 
     # Targets ------------------------------------------------------------------------
 
-    def make_value_estimator(self, value_type: ValueEstimators | None = None, **hyperparams: float) -> None:
-        """Choose the target of Q_tot: ``TD0`` (default) or ``TDLambda``.
-
-        TDLambda needs time in the last batch dimension, ``[*B, T]``, with ``done`` where a
-        sequence ends, as :class:`torchrl.data.SliceSampler` gives it.
-
-        Args:
-            value_type: the estimator.
-            **hyperparams: ``gamma``, and ``lmbda`` (default 0.95) for TDLambda.
-
-        Raises:
-            NotImplementedError: for another estimator.
-        """
-        value_type = value_type or self.default_value_estimator
-        known = {ValueEstimators.TD0: {"gamma"}, ValueEstimators.TDLambda: {"gamma", "lmbda"}}
-        if value_type not in known:
-            raise NotImplementedError(
-                f"{type(self).__name__}: value estimator {value_type} is not supported; "
-                "choose TD0 or TDLambda."
-            )
-        unknown = set(hyperparams) - known[value_type]
-        if unknown:
-            raise TypeError(f"{type(self).__name__}: {value_type} takes no {sorted(unknown)}.")
-        for name, value in hyperparams.items():
-            getattr(self, name).fill_(value)
-        self.value_type = value_type
-
     @torch.no_grad()
     def _target(self, inputs: TensorDictBase, batch: torch.Size, mask: Tensor | None) -> Tensor:
         reward = self._team_entry(inputs, next_key(self.tensor_keys.reward), batch)
@@ -185,23 +134,6 @@ class OMIGATerms(MultiAgentLoss):
 
     # Evaluation -----------------------------------------------------------------------
 
-    def _mixing(self, inputs: TensorDictBase, *, target: bool = False) -> tuple[Tensor, Tensor]:
-        """Mixer weight ``[*B, N]`` and bias ``[*B]``."""
-        mixed = self._run("mixer_network", inputs, target=target)
-        weight = self._agent_entry(mixed, self.tensor_keys.mixer_weight, "mixer")
-        return weight, self._team_entry(mixed, self.tensor_keys.mixer_bias, weight.shape[:-1])
-
-    def _qvalue(self, inputs: TensorDictBase, *, target: bool = False) -> Tensor:
-        """Local Q of the data actions, ``[*B, N]``."""
-        key = self.tensor_keys.local_qvalue
-        written = self._run("qvalue_network", inputs, target=target)
-        action = inputs.get(self.tensor_keys.action)
-        if action.dtype.is_floating_point:
-            return self._agent_entry(written, key, "Q")
-        qvalue = written.get(key)
-        index = action_index(action, qvalue.shape[:-1])
-        return qvalue.gather(-1, index.unsqueeze(-1)).squeeze(-1)
-
     def _local_terms(self, inputs: TensorDictBase, weight: Tensor, mask: Tensor | None) -> LocalTerms:
         with torch.no_grad():
             qvalue = self._qvalue(inputs, target=True)
@@ -216,22 +148,6 @@ class OMIGATerms(MultiAgentLoss):
         z = kernels.scaled_advantage(qvalue, value.detach(), weight, alpha)
         valid = None if mask is None else mask.unsqueeze(-1).expand_as(z)
         return LocalTerms(qvalue, value, weight, alpha, z, valid)
-
-    @dispatch(auto_batch_size=False)
-    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """The losses of this class and its diagnostics, detached, as scalars.
-
-        Args:
-            tensordict: data with the entries of ``in_keys``.
-
-        Returns:
-            TensorDict with the entries of ``out_keys``; ``mixer_weight`` is ``[N]``.
-        """
-        out = TensorDict(self._evaluate(tensordict, self.terms), [])
-        self._clear_weakrefs(
-            tensordict, "qvalue_network_params", "value_network_params", "mixer_network_params"
-        )
-        return out
 
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
         """The losses named in ``terms`` and the diagnostics, each network evaluated once."""

@@ -8,6 +8,7 @@ from omiga_torchrl.algorithms.saving import load_policy, save_policy
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.trainers.stepper import check_parameter_groups
+from tests.objectives.contract import sequences
 
 SPECS = [TeamSpec(3, 5, 2, 7), TeamSpec(3, 5, 4, 7, discrete=True, masked=True)]
 
@@ -18,7 +19,7 @@ SPECS = [TeamSpec(3, 5, 2, 7), TeamSpec(3, 5, 4, 7, discrete=True, masked=True)]
 def test_parts_fit_together(name, spec, share):
     parts = make_algorithm(name, spec, hidden=[8], share_parameters=share)
     check_parameter_groups(parts.parameter_groups, parts.loss)
-    losses = parts.loss(spec.fake_batch(8))
+    losses = parts.loss(sequences(spec, 8))
     torch.stack([value for key, value in losses.items() if key.startswith("loss_")]).sum().backward()
     assert all(p.grad is not None for group in parts.parameter_groups.values() for p in group)
     # the policy that acts is the one that learns

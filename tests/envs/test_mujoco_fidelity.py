@@ -60,8 +60,8 @@ def _own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def first_seed(seed: int) -> int:
-    return int(np.random.SeedSequence(seed).generate_state(1)[0])
+def second_seed(seed: int) -> int:
+    return int(np.random.SeedSequence(seed).generate_state(2)[1])
 
 
 def close(found: object, expected: object) -> None:
@@ -75,29 +75,30 @@ def standardised(vector, n_agents):
 
 
 def compare(env, steps, reset, step, sizes):
-    """Drive `env` and the simulator behind `reset` and `step` with the same random actions.
+    """Drive the second of two environments and a simulator with the same random actions.
 
-    `step` takes one action per agent, without padding, in the simulator's range, and says
-    (observation, state, reward, terminated, truncated); `reset` says (observation, state).
+    The first one gets other actions. `step` takes one action per agent, without padding and
+    in [-1, 1], and says (observation, state, reward, terminated, truncated); `reset` says
+    (observation, state).
     """
     generator = np.random.default_rng(0)
     data = env.reset()
-    expected = reset(first_seed(7))
+    expected = reset(second_seed(7))
     total, count = 0.0, 0
     for _ in range(steps):
-        close(data[OBSERVATION][0], expected[0])
-        close(data["state"][0], expected[1])
-        action = generator.uniform(-1, 1, (len(sizes), max(sizes))).astype(np.float32)
-        data = env.step(data.set(ACTION, torch.from_numpy(action)[None]))
+        close(data[OBSERVATION][1], expected[0])
+        close(data["state"][1], expected[1])
+        action = generator.uniform(-1, 1, (2, len(sizes), max(sizes))).astype(np.float32)
+        data = env.step(data.set(ACTION, torch.from_numpy(action)))
         observation, state, reward, terminated, truncated = step(
-            [one[:size] for one, size in zip(action, sizes, strict=True)]
+            [one[:size] for one, size in zip(action[1], sizes, strict=True)]
         )
         total, count = total + reward, count + 1
-        after = data["next"]
-        close(after[OBSERVATION][0], observation)
-        close(after["state"][0], state)
-        close(after["reward"], [[reward]])
-        close(after["episode_reward"], [[total]])
+        after = data["next"][1]
+        close(after[OBSERVATION], observation)
+        close(after["state"], state)
+        close(after["reward"], [reward])
+        close(after["episode_reward"], [total])
         assert after["step_count"].item() == count
         assert after["terminated"].item() == terminated and after["truncated"].item() == truncated
         assert after["done"].item() == (terminated or truncated)
@@ -113,7 +114,7 @@ def compare_omiga(name, steps):
         joint = gymnasium.make("Ant-v4", use_contact_forces=True)
     else:
         joint = mamujoco_v1.parallel_env(scenario, partition, agent_obsk=0).single_agent_env
-    env = make_env(f"mujoco/{name}", seed=7)
+    env = make_env(f"mujoco/{name}", num_envs=2, seed=7)
     sizes = env.action_feature_mask.sum(-1).tolist()
     scale = joint.action_space.high[0]
 
@@ -134,7 +135,7 @@ def compare_robotics(name, steps, layout, obsk=1):
     for near in team.k_dicts:
         for joints in near.values():
             joints.sort(key=lambda joint: (joint.label, joint.act_ids))
-    env = make_env(f"mujoco/{name}", seed=7, layout=layout, obsk=obsk)
+    env = make_env(f"mujoco/{name}", num_envs=2, seed=7, layout=layout, obsk=obsk)
     agents = team.possible_agents
     sizes = [team.action_space(agent).shape[0] for agent in agents]
     scale = team.single_agent_env.action_space.high[0]
@@ -158,7 +159,7 @@ def compare_robotics(name, steps, layout, obsk=1):
 def compare_single(name, steps, **options):
     joint = gymnasium.make(options.pop("env_id", SINGLE.get(name)), **options)
     version = joint.spec.id.rpartition("-")[2]
-    env = make_env(f"mujoco/{name}", seed=7, version=version)
+    env = make_env(f"mujoco/{name}", num_envs=2, seed=7, version=version)
     scale = joint.action_space.high[0]
 
     def see(observation):

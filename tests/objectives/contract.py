@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +38,21 @@ def arguments(loss: LossModule, data: TensorDictBase) -> dict[str, Any]:
     return {key if isinstance(key, str) else "_".join(key): data[key] for key in loss.in_keys}
 
 
+def expanded(rows: Tensor, data: TensorDictBase) -> Tensor:
+    """One flag a row of ``data``, as one flag an entry of its batch dimensions."""
+    return rows.reshape(-1, *[1] * (data.batch_dims - 1)).expand(data.batch_size)
+
+
+def sequences(spec: TeamSpec, *batch: int, time: int = 4) -> TensorDictBase:
+    """Random sequences ``[*batch, time]`` of one episode each: only the last step may be an end."""
+    data = spec.fake_batch(*batch, time)
+    for key in ("done", "terminated"):
+        data["next", key][..., :-1, :] = False
+    data["next", "terminated"][..., -1, :] = torch.rand(*batch, 1) < 0.5
+    data["next", "done"][..., -1, :] = True
+    return data
+
+
 class LossContract:
     """Subclasses give ``make`` and ``trained``.
 
@@ -51,8 +67,19 @@ class LossContract:
     def seed(self):
         torch.manual_seed(0)
 
+    def fit(self, spec: TeamSpec) -> TeamSpec:
+        """The sizes that this loss is tried with, e.g. one agent instead of three."""
+        return spec
+
+    def draw(self, spec: TeamSpec, *batch: int) -> TensorDictBase:
+        """Random data of these sizes; for a loss along sequences see :func:`sequences`."""
+        return spec.fake_batch(*batch)
+
+    def data(self, spec: TeamSpec, *batch: int) -> TensorDictBase:
+        return self.draw(self.fit(spec), *batch)
+
     def build(self, spec: TeamSpec, **kwargs: Any) -> LossModule:
-        loss = type(self).make(spec, **kwargs)
+        loss = type(self).make(self.fit(spec), **kwargs)
         if has_targets(loss):
             ForeachSoftUpdate(loss, tau=0.5)
         return loss
@@ -64,7 +91,7 @@ class LossContract:
     @SPECS
     def test_outputs_are_the_out_keys_and_only_losses_carry_gradients(self, spec):
         loss = self.build(spec)
-        out = loss(spec.fake_batch(8))
+        out = loss(self.data(spec, 8))
         assert set(out.keys()) == set(loss.out_keys)
         assert set(losses_of(out)) == set(self.trained)
         for key, value in out.items():
@@ -76,7 +103,7 @@ class LossContract:
         loss = self.build(spec)
         for term, networks in self.trained.items():
             loss.zero_grad()
-            loss(spec.fake_batch(32))[term].backward()
+            loss(self.data(spec, 32))[term].backward()
             for name, parameter in loss.named_parameters():
                 touched = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
                 assert touched == (name.split("_params")[0] in networks), f"{term}: {name}"
@@ -86,14 +113,14 @@ class LossContract:
         loss = self.build(spec)
         assert not any(name.startswith("target_") for name, _ in loss.named_parameters())
         before = {k: v.clone() for k, v in loss.named_buffers() if k.startswith("target_")}
-        sum(losses_of(loss(spec.fake_batch(8))).values()).backward()
+        sum(losses_of(loss(self.data(spec, 8))).values()).backward()
         for key, value in loss.named_buffers():
             if key.startswith("target_"):
                 assert value.grad is None and not value.requires_grad and value.equal(before[key])
 
     @SPECS
     def test_term_methods_equal_forward(self, spec):
-        loss, data = self.build(spec), spec.fake_batch(8)
+        loss, data = self.build(spec), self.data(spec, 8)
         out = loss(data)
         for term in self.trained:
             method = getattr(loss, f"{term.removeprefix('loss_')}_loss")
@@ -101,7 +128,7 @@ class LossContract:
 
     @SPECS
     def test_input_is_not_changed(self, spec):
-        loss, data = self.build(spec), spec.fake_batch(8)
+        loss, data = self.build(spec), self.data(spec, 8)
         before = data.clone()
         loss(data)
         assert set(data.keys(True, True)) == set(before.keys(True, True))
@@ -109,7 +136,7 @@ class LossContract:
 
     @SPECS
     def test_keyword_call_equals_tensordict_call(self, spec):
-        loss, data = self.build(spec), spec.fake_batch(8)
+        loss, data = self.build(spec), self.data(spec, 8)
         found = loss(**arguments(loss, data))
         found = found if isinstance(found, tuple) else (found,)
         out = loss(data)
@@ -119,24 +146,28 @@ class LossContract:
     def test_selected_out_keys(self):
         loss = self.build(CONTINUOUS)
         loss.select_out_keys(next(iter(self.trained)))
-        assert loss(**arguments(loss, CONTINUOUS.fake_batch(8))).shape == ()
+        assert loss(**arguments(loss, self.data(CONTINUOUS, 8))).shape == ()
 
     @SPECS
     @pytest.mark.parametrize("reduction", [None, "none", "mean", "sum"])
     def test_reductions(self, spec, reduction):
-        loss, data = self.build(spec, reduction=reduction), spec.fake_batch(8)
+        loss, data = self.build(spec, reduction=reduction), self.data(spec, 8)
+        if spec.masked:  # a single legal action has log probability 0
+            data["agents", "action_mask"].fill_(True)
         plain = self.build(spec, reduction="none")
         plain.load_state_dict(loss.state_dict())
         for term, value in losses_of(loss(data)).items():
             unreduced = plain(data)[term]
-            assert unreduced.shape == ((8,) if term == "loss_qvalue" else (8, 3))
-            expected = {"none": unreduced, "sum": unreduced.sum()}.get(reduction, unreduced.mean())
+            agents = data["agents", "observation"].shape[:-1]
+            assert unreduced.shape == (data.batch_size if term == "loss_qvalue" else agents)
+            mean = unreduced.sum() / unreduced.count_nonzero()  # zero: no target, hence not counted
+            expected = {"none": unreduced, "sum": unreduced.sum()}.get(reduction, mean)
             torch.testing.assert_close(value, expected)
 
     @SPECS
     @pytest.mark.parametrize("trailing", [True, False])
     def test_nan_in_masked_rows_changes_nothing(self, spec, trailing):
-        loss, data = self.build(spec), spec.fake_batch(8)
+        loss, data = self.build(spec), self.data(spec, 8)
         keep = torch.tensor([1, 1, 0, 1, 0, 1, 1, 0], dtype=torch.bool)
         expected_out = loss(data[keep])
         sum(losses_of(expected_out).values()).backward()
@@ -145,7 +176,8 @@ class LossContract:
         for value in data.values(True, True):
             if value.dtype.is_floating_point:
                 value[~keep] = float("nan")
-        data["collector", "mask"] = keep.unsqueeze(-1) if trailing else keep
+        mask = expanded(keep, data)
+        data["collector", "mask"] = mask.unsqueeze(-1) if trailing else mask
         out = loss(data)
         sum(losses_of(out).values()).backward()
         torch.testing.assert_close(gradients(loss), expected)
@@ -153,16 +185,16 @@ class LossContract:
             torch.testing.assert_close(out[key], expected_out[key], msg=str(key))
 
     def test_masked_rows_with_reduction_none_are_zero(self):
-        loss, data = self.build(CONTINUOUS, reduction="none"), CONTINUOUS.fake_batch(4)
-        data["valid"] = torch.tensor([True, False, True, True])
+        loss, data = self.build(CONTINUOUS, reduction="none"), self.data(CONTINUOUS, 4)
+        data["valid"] = expanded(torch.tensor([True, False, True, True]), data)
         loss.loss_mask_key = "valid"
         for value in losses_of(loss(data)).values():
             assert (value[1] == 0).all() and (value[0] != 0).any()
 
     @SPECS
     def test_extra_batch_dimensions_change_nothing(self, spec):
-        loss, data = self.build(spec), spec.fake_batch(12)
-        flat, folded = loss(data), loss(data.reshape(3, 4))
+        loss, data = self.build(spec), self.data(spec, 12)
+        flat, folded = loss(data), loss(data.reshape(3, 4, *data.batch_size[1:]))
         for key in loss.out_keys:
             torch.testing.assert_close(flat[key], folded[key], msg=str(key))
 
@@ -174,7 +206,7 @@ class LossContract:
     def test_renamed_data_keys_are_read(self, name):
         if not self.bootstraps:
             return
-        loss, data = self.build(CONTINUOUS), CONTINUOUS.fake_batch(8)
+        loss, data = self.build(CONTINUOUS), self.data(CONTINUOUS, 8)
         expected = loss(data)
         data["next", "team", "renamed"] = data["next", name]
         del data["next", name]
@@ -186,19 +218,20 @@ class LossContract:
         assert loss.tensor_keys == loss.default_keys()
 
     def test_missing_key_is_named(self):
-        loss, data = self.build(CONTINUOUS), CONTINUOUS.fake_batch(8)
+        loss, data = self.build(CONTINUOUS), self.data(CONTINUOUS, 8)
         with pytest.raises(KeyError, match=r"action.*is missing; found"):
             loss(data.exclude(("agents", "action")))
 
     def test_wrong_agent_dimension_is_named(self):
         loss = self.build(CONTINUOUS)
-        other = TeamSpec(n_agents=2, observation_size=5, action_size=2, state_size=7)
-        with pytest.raises(ValueError, match="agents=3"):
-            loss(other.fake_batch(8))
+        agents = self.fit(CONTINUOUS).n_agents
+        other = replace(CONTINUOUS, n_agents=agents + 1)
+        with pytest.raises(ValueError, match=f"agents={agents}"):
+            loss(self.draw(other, 8))
 
     @SPECS
     def test_state_dict_round_trip(self, spec):
-        first, second, data = self.build(spec), self.build(spec), spec.fake_batch(8)
+        first, second, data = self.build(spec), self.build(spec), self.data(spec, 8)
         second.load_state_dict(first.state_dict())
         for key in first.out_keys:
             torch.testing.assert_close(second(data)[key], first(data)[key])
@@ -212,7 +245,7 @@ class LossContract:
         assert {name for name, _ in loss.named_parameters()} == parameters
         assert {name for name, _ in loss.named_buffers()} == buffers
         assert all(isinstance(p, nn.Parameter) for p in loss.parameters())
-        data = spec.fake_batch(8)
+        data = self.data(spec, 8)
         data = data.apply(lambda x: x.double() if x.dtype.is_floating_point else x)
         assert all(value.dtype == torch.float64 for value in losses_of(loss(data)).values())
 
@@ -220,7 +253,7 @@ class LossContract:
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
     def test_moves_to_a_device(self):
         loss = self.build(CONTINUOUS).to("cuda")
-        out = loss(CONTINUOUS.fake_batch(8).to("cuda"))
+        out = loss(self.data(CONTINUOUS, 8).to("cuda"))
         assert all(value.device.type == "cuda" for value in out.values())
 
     def test_deepcopy_and_reset_parameters(self):
@@ -233,7 +266,7 @@ class LossContract:
     def test_value_estimators(self):
         if not self.bootstraps:
             return
-        loss, data = self.build(CONTINUOUS), CONTINUOUS.fake_batch(2, 6)
+        loss, data = self.build(CONTINUOUS), self.data(CONTINUOUS, 2, 6)
         found = {}
         for estimator in ValueEstimators:
             if estimator in (ValueEstimators.TD0, ValueEstimators.TDLambda):
@@ -245,7 +278,7 @@ class LossContract:
         assert found[ValueEstimators.TD0] != found[ValueEstimators.TDLambda]
 
     def test_warns_without_target_updater_and_only_then(self):
-        loss, data = type(self).make(CONTINUOUS), CONTINUOUS.fake_batch(8)
+        loss, data = type(self).make(self.fit(CONTINUOUS)), self.data(CONTINUOUS, 8)
         if has_targets(loss):
             with pytest.warns(UserWarning, match="No target network updater"):
                 loss(data)

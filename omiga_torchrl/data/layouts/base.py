@@ -161,7 +161,7 @@ def to_team_reward(rewards: Array, options: ReadOptions, where: str) -> Array:
     rewards = rewards.reshape(len(rewards), math.prod(rewards.shape[1:]))
     if options.team_reward is not None:
         return getattr(rewards, options.team_reward)(1)
-    differ = (rewards != rewards[:, :1]).any(1)
+    differ = (rewards[:, 1:] != rewards[:, :1]).any(1)
     if differ.any():
         raise DataError(
             f"{where}: the agents' rewards differ in {int(differ.sum())} rows, first in row "

@@ -196,6 +196,9 @@ def test_rewards_of_the_agents_differ(tmp_path):
     assert read_all(LAYOUT, path, team_reward="mean").reward.tolist() == [2, 2]
     with pytest.raises(DataError, match="team_reward="):
         list(LAYOUT.read(path, ReadOptions()).blocks)
+    arrays = make_arrays([2]) | {"r": np.array([[np.nan], [2.0], [0.0]])}
+    path = write_h5(tmp_path / "b.hdf5", arrays)
+    assert np.isnan(read_all(LAYOUT, path).reward[0])  # the conversion says what is wrong with it
 
 
 def test_files_that_are_not_of_this_layout(tmp_path):

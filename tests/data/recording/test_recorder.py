@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from omiga_torchrl.data import Episodes, OfflineDataset, RecordingSettings, record_episodes
-from omiga_torchrl.data.recording import dataset_recorder as recorder_module
 from omiga_torchrl.data.cards import BehaviourEntry
+from omiga_torchrl.data.recording import dataset_recorder as recorder_module
 from omiga_torchrl.data.recording.dataset_recorder import Part, record_parts
 from omiga_torchrl.envs import make_env
 from tests.data.conftest import make_card

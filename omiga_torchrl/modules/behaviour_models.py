@@ -1,0 +1,183 @@
+"""Models of the behaviour policy: a conditional VAE, and for discrete actions a masked categorical."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from tensordict import NestedKey, TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints
+
+from omiga_torchrl import keys
+from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
+from omiga_torchrl.modules.networks import AgentMLP
+from omiga_torchrl.modules.policies import Size, categorical_actor
+from omiga_torchrl.specs import TeamSpec
+
+# Bounds of the log standard deviations of latents and of reconstructions.
+_LOG_STD_RANGE = (-4.0, 4.0)
+
+
+class ConditionalVAE(TensorDictModuleBase):
+    """mu_i(a | o) as a variational auto-encoder of actions, conditioned on the observation.
+
+    ``z ~ N(0, 1)``, ``a ~ N(decoder(o, z), sigma)`` with one sigma per action feature; it can
+    represent several modes, which a Gaussian cannot. Its log density is estimated from below by
+    ``log 1/K sum_k p(a | z_k) p(z_k) / q(z_k | a)``, ``z_k ~ q``: with K = 1 the evidence lower
+    bound, and the exact value as K grows (importance weighting, arXiv:1509.00519).
+
+    As a TensorDict module it reads the observation and writes a sampled action; ``get_dist`` gives
+    its distribution.
+
+    Args:
+        spec: sizes and action bounds.
+
+    Keyword Args:
+        latent_size: features L of z; None means twice the action's (as BCQ and ICQ).
+        latent_limit: samples of z are clamped to +- this, and actions are then the decoder's
+            means, as released codes do (0.5); None (default) samples the model itself.
+        importance_samples: K of ``get_dist(...).log_prob``.
+        observation: key read.
+        action: key written.
+        **network: passed to :class:`AgentMLP`.
+
+    Examples:
+        >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
+        >>> model, data = ConditionalVAE(spec, hidden=(16,)), spec.fake_batch(8)
+        >>> model.sample(data["agents", "observation"], 10).shape
+        torch.Size([10, 8, 3, 2])
+        >>> model.get_dist(data).log_prob(data["agents", "action"]).shape
+        torch.Size([8, 3])
+    """
+
+    def __init__(
+        self,
+        spec: TeamSpec,
+        *,
+        latent_size: int | None = None,
+        latent_limit: float | None = None,
+        importance_samples: int = 1,
+        observation: NestedKey = keys.OBSERVATION,
+        action: NestedKey = keys.ACTION,
+        **network: Any,
+    ) -> None:
+        super().__init__()
+        if spec.discrete:
+            raise ValueError(
+                "ConditionalVAE: the actions are discrete; expected continuous ones. "
+                "Use behaviour_model(spec)."
+            )
+        size, features = spec.action_size, spec.observation_size
+        self.in_keys, self.out_keys = [observation], [action]
+        self.latent_size = latent_size or 2 * size
+        self.latent_limit = latent_limit
+        self.importance_samples = importance_samples
+        self._middle = (spec.action_high + spec.action_low) / 2
+        self._half = (spec.action_high - spec.action_low) / 2
+        self.encoder = AgentMLP(features + size, 2 * self.latent_size, spec.n_agents, **network)
+        self.decoder = AgentMLP(features + self.latent_size, size, spec.n_agents, **network)
+        self.log_std = nn.Parameter(torch.full((size,), math.log(0.3)))
+
+    def encode(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation ``[*B, N, L]`` of ``q(z | o, a)``."""
+        unit = ((action - self._middle) / self._half).clamp(-1, 1)
+        mean, log_std = self.encoder(observation, unit).chunk(2, -1)
+        return mean, log_std.clamp(*_LOG_STD_RANGE)
+
+    def decode(self, observation: Tensor, latent: Tensor) -> Tensor:
+        """Mean action ``[*B, N, A]`` of a latent ``[*B, N, L]``, inside the bounds."""
+        return self._middle + self._half * self.decoder(observation, latent).tanh()
+
+    def log_density(self, observation: Tensor, action: Tensor, samples: int = 1) -> Tensor:
+        """A lower bound ``[*B, N]`` of log mu_i(a | o); tighter the more samples.
+
+        Args:
+            observation: ``[*B, N, O]``.
+            action: ``[*B, N, A]``.
+            samples: K importance samples.
+        """
+        mean, log_std = self.encode(observation, action)
+        noise = self._noise((samples, *mean.shape), mean)
+        latent = mean + log_std.exp() * noise
+        # The constants of the two densities of z cancel.
+        log_prior = -0.5 * latent.square().sum(-1)
+        log_posterior = (-0.5 * noise.square() - log_std).sum(-1)
+        observations = observation.expand(samples, *observation.shape)
+        error = (action - self.decode(observations, latent)) / self._half
+        spread = self.log_std.clamp(*_LOG_STD_RANGE)
+        log_action = -0.5 * (error / spread.exp()).square() - spread - LOG_SQRT_TWO_PI - math.log(self._half)
+        weight = log_action.sum(-1) + log_prior - log_posterior
+        return weight.logsumexp(0) - math.log(samples)
+
+    def sample(self, observation: Tensor, samples: int) -> Tensor:
+        """Actions ``[samples, *B, N, A]``, inside the bounds.
+
+        Args:
+            observation: ``[*B, N, O]``.
+            samples: actions drawn for each agent.
+        """
+        shape = (samples, *observation.shape[:-1])
+        latent = self._noise((*shape, self.latent_size), observation)
+        observations = observation.expand(samples, *observation.shape)
+        if self.latent_limit is not None:
+            return self.decode(observations, latent.clamp(-self.latent_limit, self.latent_limit))
+        mean = self.decode(observations, latent)
+        spread = self._half * self.log_std.clamp(*_LOG_STD_RANGE).exp()
+        action = mean + spread * self._noise(mean.shape, mean)
+        return action.clamp(self._middle - self._half, self._middle + self._half)
+
+    def _noise(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return torch.randn(tuple(shape), dtype=like.dtype, device=like.device)
+
+    def get_dist(self, tensordict: TensorDictBase) -> LatentActions:
+        """The distribution of actions ``[*B, N, A]`` given the observation of ``tensordict``."""
+        return LatentActions(self, tensordict.get(self.in_keys[0]))
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """Write one sampled action."""
+        return tensordict.set(self.out_keys[0], self.sample(tensordict.get(self.in_keys[0]), 1)[0])
+
+
+class LatentActions(Distribution):
+    """The distribution of a :class:`ConditionalVAE` given observations ``[*B, N, O]``.
+
+    Args:
+        model: the model.
+        observation: the observations.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+
+    def __init__(self, model: ConditionalVAE, observation: Tensor) -> None:
+        self.model, self.observation = model, observation
+        size = torch.Size([model.log_std.shape[0]])
+        super().__init__(observation.shape[:-1], size, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """A lower bound of the log density ``[*B, N]``, with the model's importance samples."""
+        return self.model.log_density(self.observation, value, self.model.importance_samples)
+
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        """Actions ``[*sample_shape, *B, N, A]``, detached."""
+        with torch.no_grad():
+            flat = self.model.sample(self.observation, math.prod(sample_shape))
+        return flat.reshape(*sample_shape, *flat.shape[1:])
+
+
+def behaviour_model(spec: TeamSpec, **kwargs: Any) -> TensorDictModuleBase:
+    """A model of the behaviour policy: :func:`categorical_actor` or :class:`ConditionalVAE`.
+
+    Args:
+        spec: sizes of the task; a masked task gives a masked categorical.
+        **kwargs: of the one that fits ``spec.discrete``.
+
+    Examples:
+        >>> spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
+        >>> behaviour_model(spec, hidden=(16,)).in_keys
+        [('agents', 'observation'), ('agents', 'action_mask')]
+    """
+    return categorical_actor(spec, **kwargs) if spec.discrete else ConditionalVAE(spec, **kwargs)

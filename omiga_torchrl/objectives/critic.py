@@ -1,0 +1,135 @@
+"""What losses with local action values and a linear mixer share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import ClassVar
+
+from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
+from tensordict.nn import TensorDictModuleBase, dispatch
+from torch import Tensor
+from torchrl.objectives.utils import ValueEstimators
+
+from omiga_torchrl.objectives.common import MultiAgentLoss, action_index
+
+Targets = dict[ValueEstimators, set[str]]
+_ESTIMATORS: Targets = {ValueEstimators.TD0: {"gamma"}, ValueEstimators.TDLambda: {"gamma", "lmbda"}}
+
+
+class MixedCriticLoss(MultiAgentLoss):
+    """Base of the losses with ``qvalue_network``, ``mixer_network`` and ``actor_network``.
+
+    A subclass names its losses in ``terms``, gives its out_keys in ``_found_out_keys`` and its
+    terms in ``_evaluate``. It registers the buffers ``gamma`` and ``lmbda``.
+    """
+
+    terms: tuple[str, ...]
+    _with_parameters: ClassVar[tuple[str, ...]] = ()
+
+    actor_network: TensorDictModuleBase
+    actor_network_params: TensorDictParams
+    target_actor_network_params: TensorDictParams
+    qvalue_network: TensorDictModuleBase
+    qvalue_network_params: TensorDictParams
+    target_qvalue_network_params: TensorDictParams
+    mixer_network: TensorDictModuleBase
+    mixer_network_params: TensorDictParams
+    target_mixer_network_params: TensorDictParams
+
+    gamma: Tensor
+    lmbda: Tensor
+
+    def __init__(self, reduction: str | None) -> None:
+        super().__init__(reduction)
+        self._out_keys: list[NestedKey] | None = None
+        self.value_type = self.default_value_estimator
+
+    # Keys ---------------------------------------------------------------------------
+
+    def _found_out_keys(self) -> list[NestedKey]:
+        raise NotImplementedError
+
+    @property
+    def out_keys(self) -> list[NestedKey]:
+        """The losses, then the detached diagnostics."""
+        if self._out_keys is None:
+            self._out_keys = self._found_out_keys()
+        return self._out_keys
+
+    @out_keys.setter
+    def out_keys(self, values: list[NestedKey]) -> None:
+        self._out_keys = values
+
+    def set_keys(self, **kwargs: NestedKey | None) -> None:
+        """Rename entries, see :class:`MultiAgentLoss`; ``None`` restores the default."""
+        super().set_keys(**kwargs)
+        self._out_keys = None
+
+    # Targets ------------------------------------------------------------------------
+
+    def make_value_estimator(self, value_type: ValueEstimators | None = None, **hyperparams: float) -> None:
+        """Choose the target of Q_tot: ``TD0`` or ``TDLambda``.
+
+        TDLambda needs time in the last batch dimension, ``[*B, T]``, with ``done`` where a
+        sequence ends, as :class:`torchrl.data.SliceSampler` gives it.
+
+        Args:
+            value_type: the estimator; None means TD0.
+            **hyperparams: ``gamma``, and ``lmbda`` for TDLambda.
+
+        Raises:
+            NotImplementedError: for another estimator.
+        """
+        value_type = value_type or self.default_value_estimator
+        if value_type not in _ESTIMATORS:
+            raise NotImplementedError(
+                f"{type(self).__name__}: value estimator {value_type} is not supported; "
+                "choose TD0 or TDLambda."
+            )
+        unknown = set(hyperparams) - _ESTIMATORS[value_type]
+        if unknown:
+            raise TypeError(f"{type(self).__name__}: {value_type} takes no {sorted(unknown)}.")
+        for name, value in hyperparams.items():
+            getattr(self, name).fill_(value)
+        self.value_type = value_type
+
+    # Evaluation ---------------------------------------------------------------------
+
+    def _mixing(self, inputs: TensorDictBase, *, target: bool = False) -> tuple[Tensor, Tensor]:
+        """Mixer weight ``[*B, N]`` and bias ``[*B]``."""
+        mixed = self._run("mixer_network", inputs, target=target)
+        weight = self._agent_entry(mixed, self.tensor_keys.mixer_weight, "mixer")
+        return weight, self._team_entry(mixed, self.tensor_keys.mixer_bias, weight.shape[:-1])
+
+    def _qvalue(self, inputs: TensorDictBase, *, target: bool = False) -> Tensor:
+        """Local Q of the data actions, ``[*B, N]``."""
+        return self._qvalues(inputs, target=target)[0]
+
+    def _qvalues(self, inputs: TensorDictBase, *, target: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Local Q of the data actions, ``[*B, N]``, and if discrete of all actions, ``[*B, N, K]``."""
+        key = self.tensor_keys.local_qvalue
+        written = self._run("qvalue_network", inputs, target=target)
+        action = inputs.get(self.tensor_keys.action)
+        if action.dtype.is_floating_point:
+            return self._agent_entry(written, key, "Q"), None
+        every = written.get(key)
+        index = action_index(action, every.shape[:-1])
+        return every.gather(-1, index.unsqueeze(-1)).squeeze(-1), every
+
+    @dispatch(auto_batch_size=False)
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """The losses of this class and its diagnostics, detached, as scalars.
+
+        Args:
+            tensordict: data with the entries of ``in_keys``.
+
+        Returns:
+            TensorDict with the entries of ``out_keys``; ``mixer_weight`` is ``[N]``.
+        """
+        out = TensorDict(self._evaluate(tensordict, self.terms), [])
+        self._clear_weakrefs(tensordict, *self._with_parameters)
+        return out
+
+    def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
+        """The losses named in ``terms`` and the diagnostics, each network evaluated once."""
+        raise NotImplementedError

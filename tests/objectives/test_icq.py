@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensordict.nn import TensorDictModule
+from torch import nn
+from torchrl.objectives import ValueEstimators
+
+from omiga_torchrl import functional as F
+from omiga_torchrl.algorithms import icq_networks
+from omiga_torchrl.modules import AgentMLP, VDNMixer
+from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss, ICQVariant
+from tests.objectives.contract import CONTINUOUS, DISCRETE, permuted, sequences
+from tests.objectives.icq_cases import MODES, make_loss, one_agent, ready, steady_behaviour
+
+
+def total(loss, data, *, target=False):
+    """Q_tot of the data actions, by calling the networks outside of the loss."""
+    with torch.no_grad():
+        return loss._critic(loss._inputs(data)[0], target=target).total
+
+
+# Targets ---------------------------------------------------------------------------------
+
+
+def test_target_by_hand():
+    loss, data = ready(td_lambda=0.0, critic_alpha=1.5, gamma=0.9), sequences(CONTINUOUS, 3, time=2)
+    data["next", "terminated"][:] = False
+    values = total(loss, data, target=True)[:, 1]
+    rho = 3 * (values / 1.5).softmax(0)
+    y = data["next", "reward"][:, 0, 0] + 0.9 * rho * values
+    expected = (total(loss, data)[:, 0] - y).square().mean()
+    torch.testing.assert_close(loss(data)["loss_qvalue"], expected)
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(2, 6), st.floats(0, 1), st.integers(0, 2**31))
+def test_lambda_target_equals_brute_force(time, lmbda, seed):
+    torch.manual_seed(seed)
+    loss, data = ready(td_lambda=lmbda, gamma=0.9), sequences(CONTINUOUS, 3, time=time)
+    value = total(loss, data, target=True)
+    ended = data["next", "terminated"][:, -1, 0]
+    boots = torch.ones(3, time, dtype=torch.bool)
+    boots[:, -1] = False
+    following = torch.cat([value[:, 1:], value[:, -1:]], 1)
+    rho = F.softmax_weight(following / 2.0, (0, 1), boots)
+    reward, got = data["next", "reward"].squeeze(-1), loss.qvalue_target(data)
+    for b in range(3):
+        for t in range(time - 1):
+            y = value[b, t].clone()  # Q_t + sum_k (gamma lambda)^k (r + gamma rho Q' - Q)
+            for k in range(time - 1 - t):
+                error = reward[b, t + k] + 0.9 * rho[b, t + k] * value[b, t + k + 1] - value[b, t + k]
+                y += (0.9 * lmbda) ** k * error
+            if ended[b]:
+                y += (0.9 * lmbda) ** (time - 1 - t) * (reward[b, -1] - value[b, -1])
+            assert got[b, t].item() == pytest.approx(y.item(), rel=1e-4, abs=1e-4)
+        if ended[b]:
+            assert got[b, -1].item() == pytest.approx(reward[b, -1].item())
+
+
+def test_huge_critic_alpha_is_sarsa():
+    loss, data = ready(td_lambda=0.0, critic_alpha=1e9), sequences(CONTINUOUS, 8)
+    got = loss.qvalue_target(data)[:, :-1]
+    following = total(loss, data, target=True)[:, 1:]
+    torch.testing.assert_close(got, data["next", "reward"][:, :-1, 0] + 0.99 * following)
+
+
+def test_only_terminated_steps_have_a_target_without_a_successor():
+    loss, data = ready(reduction="none"), sequences(CONTINUOUS, 16)
+    out = loss(data)
+    ended = data["next", "terminated"][:, -1, 0]
+    assert (out["loss_qvalue"][:, :-1] != 0).all()
+    assert torch.equal(out["loss_qvalue"][:, -1] != 0, ended)
+    assert (out["loss_actor"] != 0).all()  # the policy needs no successor
+    target = data["next", "reward"][ended, -1, 0]
+    expected = (total(loss, data)[ended, -1] - target).square()
+    torch.testing.assert_close(out["loss_qvalue"][ended, -1], expected)
+
+
+def test_ends_of_slices_do_not_stop_bootstrapping_and_terminations_do():
+    """SliceSampler marks the last step of every slice as done and truncated."""
+    loss, data = ready(), sequences(CONTINUOUS, 4)
+    expected = loss.qvalue_target(data)
+    data["next", "done"][:, -1] = False
+    torch.testing.assert_close(loss.qvalue_target(data), expected)
+
+
+def test_estimators():
+    loss, data = ready(td_lambda=0.0), sequences(CONTINUOUS, 4)
+    assert loss.value_type == ValueEstimators.TD0
+    one_step = loss.qvalue_target(data)
+    loss.make_value_estimator(ValueEstimators.TDLambda, lmbda=0.7, gamma=0.99)
+    assert not loss.qvalue_target(data).allclose(one_step)
+    torch.testing.assert_close(loss.lmbda, torch.tensor(0.7))
+
+
+@MODES
+@pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
+def test_one_loss_a_time_step_adds_up_to_the_whole(options, spec):
+    loss, data = ready(spec, **options), sequences(spec, 8)
+    target = loss.qvalue_target(data)
+    ended = int(data["next", "terminated"][:, -1].sum())
+    counts = [8, 8, 8, ended]
+    each = [loss.qvalue_loss(data, target=target, step=t) * n for t, n in enumerate(counts)]
+    torch.testing.assert_close(sum(each) / sum(counts), loss(data)["loss_qvalue"])
+    torch.testing.assert_close(loss.qvalue_loss(data, target=target), loss(data)["loss_qvalue"])
+    assert not target.requires_grad
+
+
+# In-sample -------------------------------------------------------------------------------
+
+
+def test_is_in_sample_q_of_other_actions_and_entries_under_next_change_nothing():
+    loss, data = ready(DISCRETE), sequences(DISCRETE, 8)
+    data["agents", "action"][:] = 0
+    data["agents", "action_mask"][..., 0] = True
+    expected = loss(data)
+    with torch.no_grad():
+        for params in (loss.qvalue_network_params, loss.target_qvalue_network_params):
+            for _, value in params.items(True, True):
+                if value.shape == (4,):  # the output bias of the four actions
+                    value.data[1:] += 100.0
+    data["next", "agents", "observation"][:] = float("nan")
+    data["next", "state"][:] = float("nan")
+    for key, value in loss(data).items():
+        torch.testing.assert_close(value, expected[key], msg=str(key))
+
+
+# Weights ---------------------------------------------------------------------------------
+
+
+def test_actor_weight_puts_the_mixer_into_the_exponent():
+    loss, data = ready(reduction="none", actor_alpha=0.7), sequences(CONTINUOUS, 8)
+    with torch.no_grad():
+        critic = loss._critic(loss._inputs(data)[0])
+        score = critic.weight * critic.local / 0.7
+        weight = 32 * score.flatten(0, 1).softmax(0).unflatten(0, (8, 4))
+        log_prob = loss._log_prob(loss._inputs(data)[0])
+    torch.testing.assert_close(loss(data)["loss_actor"], -weight * log_prob)
+
+
+@pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
+def test_behaviour_weights_by_hand(spec):
+    loss, data = ready(spec, weighting="behaviour", reduction="none", td_lambda=0.0), sequences(spec, 4)
+    network = loss.behaviour_network
+    inputs, _ = loss._inputs(data)
+    with torch.no_grad(), loss.behaviour_network_params.to_module(network):
+        distribution = network.get_dist(inputs.clone())
+        drawn = None if spec.discrete else distribution.sample((10,))
+        probability = distribution.probs if spec.discrete else torch.full((4, 4, 3, 10), 0.1)
+    weights = []
+    for target, alpha in ((True, 2.0), (False, 0.5)):
+        with torch.no_grad():
+            critic = loss._critic(inputs, target=target)
+            if spec.discrete:
+                every = critic.every
+            else:
+                copies = [inputs.clone().set(("agents", "action"), action) for action in drawn]
+                every = torch.stack([loss._qvalue(one, target=target) for one in copies], -1)
+        z = (probability * (critic.weight.unsqueeze(-1) * every / alpha).exp()).sum(-1)
+        weights.append((critic.weight * critic.local / alpha).exp() / z)
+    rho, value = weights[0].prod(-1)[:, 1:], total(loss, data, target=True)[:, 1:]
+    y = data["next", "reward"][:, :-1, 0] + 0.99 * rho * value
+    torch.testing.assert_close(loss.qvalue_target(data)[:, :-1], y)
+    with torch.no_grad():
+        log_prob = loss._log_prob(inputs)
+    torch.testing.assert_close(loss(data)["loss_actor"], -weights[1] * log_prob)
+
+
+def test_product_of_agents_partition_functions_is_that_of_the_joint_action():
+    loss, data = ready(DISCRETE, weighting="behaviour"), sequences(DISCRETE, 2)
+    inputs, _ = loss._inputs(data)
+    critic = loss._critic(inputs, target=True)
+    behaviour = loss._behaviour(inputs, critic, loss._candidates(inputs), of_target=True)
+    got = behaviour.log_weight(critic, torch.tensor(2.0)).sum(-1)
+    mass, every = behaviour.log_mass.exp(), critic.weight.unsqueeze(-1) * critic.every
+    z = 0.0
+    for joint in torch.cartesian_prod(*[torch.arange(4)] * 3):
+        index = joint.view(1, 1, 3, 1).expand(2, 4, 3, 1)
+        value = every.gather(-1, index).sum((-1, -2)) + critic.bias
+        z = z + mass.gather(-1, index).prod(-2).squeeze(-1) * (value / 2).exp()
+    torch.testing.assert_close(got, critic.total / 2 - z.log())
+
+
+def test_huge_alphas_are_behaviour_cloning():
+    for options in ({}, {"weighting": "behaviour"}):
+        loss, data = ready(DISCRETE, actor_alpha=1e8, **options), sequences(DISCRETE, 8)
+        with torch.no_grad():
+            expected = -loss._log_prob(loss._inputs(data)[0]).mean()
+        torch.testing.assert_close(loss(data)["loss_actor"].detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_td_advantage_leaves_out_steps_without_a_successor():
+    spec = one_agent(CONTINUOUS)
+    loss, data = ready(spec, advantage="td", reduction="none", actor_alpha=1.3), sequences(spec, 8)
+    value = total(loss, data)
+    ended = data["next", "terminated"][..., 0]
+    following = torch.cat([value[:, 1:], torch.zeros(8, 1)], 1) * ~ended
+    error = data["next", "reward"].squeeze(-1) + 0.99 * following - value
+    known = ended.clone()
+    known[:, :-1] = True
+    weight = torch.zeros(8, 4)
+    weight[known] = known.sum() * (error[known] / 1.3).softmax(0)
+    with torch.no_grad():
+        log_prob = loss._log_prob(loss._inputs(data)[0])
+    torch.testing.assert_close(loss(data)["loss_actor"], -weight.unsqueeze(-1) * log_prob)
+
+
+def test_a_variant_of_ones_own_is_taken_field_by_field():
+    own = ICQVariant(softmax_per_step=True, actor_alpha=0.3)
+    loss = make_loss(CONTINUOUS, variant=own, actor_alpha=None, clamp_critic_weight=True)
+    assert loss.choices == dataclasses.replace(own, clamp_critic_weight=True, critic_alpha=2.0, td_lambda=0.6)
+    assert loss.actor_alpha.item() == pytest.approx(0.3)
+
+
+def test_temperatures_are_separate_schedulable_buffers():
+    loss, data = ready(), sequences(CONTINUOUS, 8)
+    before = loss(data)
+    loss.actor_alpha = 5.0
+    after = loss(data)
+    assert after["loss_actor"] != before["loss_actor"]
+    assert after["loss_qvalue"] == before["loss_qvalue"]
+    loss.critic_alpha = 0.1
+    assert loss(data)["loss_qvalue"] != before["loss_qvalue"]
+    assert {"actor_alpha", "critic_alpha", "gamma"} <= set(loss.state_dict())
+
+
+def test_diagnostics():
+    out = ready(actor_alpha=0.05, critic_alpha=0.1)(sequences(CONTINUOUS, 16))
+    assert 1 / 192 < out["effective_sample_size"] < 1 and 0 < out["critic_sample_size"] < 1
+    assert out["actor_weight_max"] > 1 and out["critic_weight_max"] > 1
+    assert out["mixer_weight"].shape == (3,)
+
+
+# Structure -------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.permutations(range(3)), st.integers(0, 1000))
+def test_permuting_agents_permutes_the_losses(order, seed):
+    torch.manual_seed(seed)
+    networks = icq_networks(CONTINUOUS, hidden=(8,))
+    for network in networks[:2]:  # without the agent id the networks are equivariant
+        for module in network.modules():
+            if isinstance(module, AgentMLP):
+                module.agent_id = False
+                sizes = (module.in_features, module.body[-1].out_features, 3)
+                module.body = AgentMLP(*sizes, hidden=(8,), agent_id=False).body
+    loss = ICQLoss(*networks[:2], VDNMixer(3).as_weight_module(), reduction="none")
+    ForeachSoftUpdate(loss, tau=0.5)
+    data = sequences(CONTINUOUS, 4)
+    first, second = loss(data), loss(permuted_sequences(data, list(order)))
+    torch.testing.assert_close(second["loss_actor"], first["loss_actor"][..., list(order)])
+    torch.testing.assert_close(second["loss_qvalue"], first["loss_qvalue"])
+
+
+def permuted_sequences(data, order):
+    flat = data.flatten()
+    return permuted(flat, torch.tensor(order)).reshape(data.shape)
+
+
+def test_networks_see_whole_sequences_so_that_they_may_remember():
+    class Summing(nn.Module):
+        """Q of everything observed so far."""
+
+        def __init__(self):
+            super().__init__()
+            self.head = AgentMLP(7, 1, 3, hidden=(8,))
+
+        def forward(self, observation, action):
+            return self.head(observation.cumsum(-3), action)
+
+    module = TensorDictModule(
+        Summing(), [("agents", "observation"), ("agents", "action")], [("agents", "local_qvalue")]
+    )
+    networks = icq_networks(CONTINUOUS, hidden=(8,))
+    for weighting in ("softmax", "behaviour"):
+        behaviour = steady_behaviour(CONTINUOUS) if weighting == "behaviour" else None
+        loss = ICQLoss(
+            networks.actor, module, networks.mixer, behaviour_network=behaviour, weighting=weighting
+        )
+        ForeachSoftUpdate(loss, tau=0.5)
+        data = sequences(CONTINUOUS, 4)
+        before = loss.qvalue_target(data)
+        data["agents", "observation"][:, 0] += 1.0  # an earlier step reaches later targets
+        changed = loss.qvalue_target(data)
+        assert not changed[:, 1:-1].isclose(before[:, 1:-1]).any()
+
+
+def test_terms_evaluate_only_the_networks_they_need(monkeypatch):
+    calls = []
+    original = AgentMLP.forward
+    monkeypatch.setattr(AgentMLP, "forward", lambda self, *x: calls.append(self) or original(self, *x))
+    loss, data = ready(), sequences(CONTINUOUS, 8)
+    for evaluate, count in ((loss, 3), (loss.actor_loss, 2), (loss.qvalue_loss, 2)):
+        calls.clear()
+        evaluate(data)
+        assert len(calls) == count  # Q, target Q, policy
