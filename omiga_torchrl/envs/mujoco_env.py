@@ -114,6 +114,9 @@ class MujocoTeamEnv(EnvBase):
         ValueError: actions of another size.
     """
 
+    # Stepping an environment whose episode is over does nothing; see `evaluate`.
+    ended_stand_still = True
+
     def __init__(
         self,
         simulators: SimulatorGroup,
@@ -186,6 +189,16 @@ class MujocoTeamEnv(EnvBase):
     def simulators(self) -> SimulatorGroup:
         """What is behind the environment."""
         return self._simulators
+
+    def rand_action(self, tensordict: TensorDictBase | None = None) -> TensorDictBase:
+        """Uniformly random actions, in a fraction of the time that drawing from the spec takes."""
+        if tensordict is None:
+            team = TensorDict({}, self._team)
+            tensordict = TensorDict({keys.GROUP: team}, self.batch_size, device=self.device)
+        shape = (*self._team, self._joint_action.size)
+        action = torch.empty(shape, device=self.device).uniform_(-1.0, 1.0)
+        result: TensorDictBase = tensordict.set(keys.ACTION, action)
+        return result
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         buffers = self._simulators.buffers

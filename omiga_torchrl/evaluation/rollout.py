@@ -121,9 +121,11 @@ def _play_round(policy: Policy, env: EnvBase, win_key: NestedKey, max_steps: int
         if not running.any():
             _check_returns(result)
             return result
-        # Ended environments are reset and play on, uncounted: few simulators can be
-        # stepped beyond the end.
-        data = env.maybe_reset(env.step_mdp(data))
+        data = env.step_mdp(data)
+        # Ended environments are reset and play on, uncounted: few simulators can be stepped
+        # beyond the end. Those that stand still there cost nothing more.
+        if not getattr(env, "ended_stand_still", False):
+            data = env.maybe_reset(data)
     raise DataError(
         f"evaluate: {int(running.sum())} of {n} environments did not end within {max_steps} steps. "
         f"Add a StepCounter(max_steps) to the environment or raise max_steps."

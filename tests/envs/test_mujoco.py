@@ -177,6 +177,17 @@ def test_raw_state_is_the_simulators_observation(layout):
     assert raw.shape == (2, 23) and torch.equal(raw, expected)
 
 
+def test_random_actions_fill_the_range():
+    env = make_env("mujoco/humanoid-9|8", num_envs=50, seed=0)
+    torch.manual_seed(0)
+    action = env.rand_action()[ACTION]
+    assert env.full_action_spec.is_in(env.rand_action())
+    assert action.min() < -0.99 and action.max() > 0.99 and action.mean().abs() < 0.1
+    torch.manual_seed(0)
+    data = env.reset()
+    assert torch.equal(env.rand_action(data)[ACTION], action) and ACTION in data.keys(True)
+
+
 def test_partial_steps():
     env = make_env("mujoco/halfcheetah-6x1", num_envs=2, seed=0)
     data = env.rand_action(env.reset())
