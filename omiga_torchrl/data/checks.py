@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from tensordict import NestedKey, TensorDictBase
@@ -14,6 +15,7 @@ from torchrl.envs import EnvBase
 from omiga_torchrl import keys
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.observation_checks import find_observation_differences
+from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
 
@@ -101,8 +103,26 @@ def check_dataset_fits(dataset: OfflineDataset, env: EnvBase) -> None:
         task = dataset.card.task or task
         raise DataError(
             f"check_dataset_fits: {dataset.card.name}: {'; '.join(found)}. Make the environment with "
-            f"make_env({task!r}, **{dataset.card.task_kwargs}), or with another layout of observations."
+            f"make_env({task!r}, **{dataset.card.task_kwargs}){_fitting_layout(task, dataset.spec)}."
         )
+
+
+def _fitting_layout(task: str, spec: TeamSpec) -> str:
+    """Which layout of a MuJoCo task's observations has the data's sizes, as the end of a message."""
+    if not task.startswith("mujoco/"):
+        return ""
+    choices: list[dict[str, Any]] = [{"layout": "omiga"}, {"layout": "state"}]
+    choices += [{"layout": "local", "obsk": distance} for distance in range(3)]
+    for options in choices:
+        try:
+            env = make_env(task, **options)
+        except ValueError:  # the task does not have this layout
+            continue
+        found = TeamSpec.from_env(env)
+        env.close()
+        if found == spec:
+            return f", or with {', '.join(f'{k}={v!r}' for k, v in options.items())}, which has these sizes"
+    return ""
 
 
 def _find_sizes(data: TensorDictBase, spec: TeamSpec) -> Iterator[str]:

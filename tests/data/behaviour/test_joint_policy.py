@@ -8,7 +8,15 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 pytest.importorskip("gymnasium_robotics")
 
-from omiga_torchrl.data import as_team_policy, bundled_behaviours, record_episodes, record_tier
+from omiga_torchrl.data import (
+    OfflineDataset,
+    as_team_policy,
+    bundled_behaviours,
+    check_dataset,
+    check_dataset_fits,
+    record_episodes,
+    record_tier,
+)
 from omiga_torchrl.data.behaviour.ppo import behaviour_actor
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
@@ -66,3 +74,8 @@ def test_a_tier_of_a_team_from_the_robots_checkpoints(tmp_path):
     )
     assert card.spec == TeamSpec.from_env(make_env("mujoco/hopper-3x1"))
     assert card.behaviour[0].sha256 and "raw_state" not in card.task_kwargs
+    dataset = OfflineDataset(tmp_path / "x", root=tmp_path / "cache")
+    check_dataset(dataset)
+    check_dataset_fits(dataset, make_env("mujoco/hopper-3x1", num_envs=16))
+    with pytest.raises(DataError, match=r"observation_size is 14 in .*or with layout='omiga'"):
+        check_dataset_fits(dataset, make_env("mujoco/hopper-3x1", layout="state"))
