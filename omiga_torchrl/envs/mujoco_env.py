@@ -190,6 +190,39 @@ class MujocoTeamEnv(EnvBase):
         """What is behind the environment."""
         return self._simulators
 
+    def replay_step(self, observation: Tensor, action: Tensor) -> Tensor | None:
+        """What one step leads to from recorded observations, each on its own.
+
+        Only the layout ``"state"`` tells the simulator's state, and only in tasks whose
+        observation begins with all positions (but those that nothing depends on) and velocities.
+        The environment has to be reset afterwards.
+
+        Args:
+            observation: recorded observations `[n, N, O]`.
+            action: the actions recorded there `[n, N, A]`.
+
+        Returns:
+            The following observations `[n, N, O]`; ``None`` where this cannot be done.
+        """
+        simulators = getattr(self._simulators, "envs", None)
+        width = self._simulators.buffers.row.shape[1]
+        if simulators is None or self._layout.sizes != (width,) * len(self._layout.sizes):
+            return None
+        simulator = simulators[0]
+        parts = getattr(simulator, "observation_structure", {})
+        n_qpos, n_qvel = parts.get("qpos", 0), parts.get("qvel", 0)
+        skipped = simulator.model.nq - n_qpos
+        if n_qvel != simulator.model.nv or skipped not in (0, 1, 2):
+            return None
+        rows = np.zeros((len(observation), width))
+        joint = np.zeros((len(action), self._simulators.buffers.action.shape[1]), np.float32)
+        self._joint_action.write(action.float().numpy(), joint)
+        for i, recorded in enumerate(observation[:, 0].double().numpy()):
+            qpos = np.concatenate([np.zeros(skipped), recorded[:n_qpos]])
+            simulator.set_state(qpos, recorded[n_qpos : n_qpos + n_qvel])
+            rows[i] = simulator.step(joint[i])[0]
+        return torch.from_numpy(self._layout(rows)[0])
+
     def rand_action(self, tensordict: TensorDictBase | None = None) -> TensorDictBase:
         """Uniformly random actions, in a fraction of the time that drawing from the spec takes."""
         if tensordict is None:

@@ -7,9 +7,20 @@ import dataclasses
 import numpy as np
 import pytest
 
-from omiga_torchrl.data import Episodes, OfflineDataset, check_dataset_fits, find_dataset, read_card
+from omiga_torchrl.data import (
+    Episodes,
+    OfflineDataset,
+    check_dataset_fits,
+    find_dataset,
+    read_card,
+    record_episodes,
+    write_recording,
+)
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.specs import TeamSpec
+
+from .conftest import make_card
 
 
 @pytest.fixture
@@ -55,3 +66,23 @@ def test_a_copied_episode_is_found(write, recorded):
     with pytest.raises(DataError, match=r"1 of 4 episodes repeat the actions of .*first: 3 repeats 1"):
         check_dataset(dataset)
     check_dataset(dataset, allow_duplicates=True)
+
+
+@pytest.mark.parametrize("task", ["halfcheetah-6x1", "hopper-3x1", "walker2d-2x3", "ant-4x2"])
+def test_recorded_actions_are_replayed(tmp_path, task):
+    pytest.importorskip("gymnasium_robotics")
+
+    def make():
+        return make_env(f"mujoco/{task}", num_envs=4, seed=0, layout="state", max_steps=60)
+
+    played = record_episodes(None, make(), transitions=400)
+    env = make()
+    spec = TeamSpec.from_env(env)
+    card = make_card(played, task=f"mujoco/{task}", sizes={**spec.to_dict(), "state_size": spec.state_size})
+    write_recording(tmp_path / "good", played, card)
+    check_dataset_fits(OfflineDataset(tmp_path / "good", root=tmp_path / "cache"), env)
+    # the joints in another order
+    played.action = played.action[:, ::-1].copy()
+    write_recording(tmp_path / "bad", played, card)
+    with pytest.raises(DataError, match=r"recorded actions lead elsewhere in \d+ of 100 steps"):
+        check_dataset_fits(OfflineDataset(tmp_path / "bad", root=tmp_path / "cache"), env)
