@@ -9,6 +9,8 @@ Shapes (``*B`` any batch dimensions, ``N`` agents, always at dimension -2)::
     ("agents", "observation")   [*B, N, O]
     ("agents", "action")        [*B, N, A]  (discrete: [*B, N], integers)
     ("agents", "action_mask")   [*B, N, K]  True = legal
+    ("agents", "agent_mask")    [*B, N]     True = takes part; optional
+    ("agents", "last_action")   as action; discrete: -1 before the first
     ("agents", "local_qvalue")  [*B, N, 1]
     ("agents", "local_value")   [*B, N, 1]
     ("agents", "mixer_weight")  [*B, N, 1]  >= 0
@@ -30,6 +32,8 @@ GROUP: Final = "agents"
 OBSERVATION: Final = (GROUP, "observation")
 ACTION: Final = (GROUP, "action")
 ACTION_MASK: Final = (GROUP, "action_mask")
+AGENT_MASK: Final = (GROUP, "agent_mask")
+LAST_ACTION: Final = (GROUP, "last_action")
 LOCAL_QVALUE: Final = (GROUP, "local_qvalue")
 LOCAL_VALUE: Final = (GROUP, "local_value")
 MIXER_WEIGHT: Final = (GROUP, "mixer_weight")

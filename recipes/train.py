@@ -33,57 +33,6 @@ _LOG = logging.getLogger("train")
 
 
 @dataclass
-class BCConfig:
-    """Arguments of :func:`omiga_torchrl.algorithms.make_bc`."""
-
-    name: str = "bc"
-    hidden: list[int] = MISSING
-    share_parameters: bool = True
-
-
-@dataclass
-class OMIGAConfig:
-    """Arguments of :func:`omiga_torchrl.algorithms.make_omiga` and ``OMIGALoss``."""
-
-    name: str = "omiga"
-    hidden: list[int] = MISSING
-    mixer_hidden: list[int] = MISSING
-    share_parameters: bool = True
-    tau: float = MISSING
-    alpha: Any = MISSING
-    gamma: float = MISSING
-    variant: str = "paper"
-    max_scaled_advantage: float = 10.0
-    overflow: str | None = None
-    target_sample_size: float = 0.4
-
-
-@dataclass
-class ICQConfig:
-    """Arguments of :func:`omiga_torchrl.algorithms.make_icq` and ``ICQLoss``.
-
-    ``slice_len`` is the length of the slices of episodes that it learns from.
-    """
-
-    name: str = "icq"
-    slice_len: int = 8
-    hidden: list[int] = MISSING
-    mixer_hidden: list[int] = MISSING
-    behaviour_hidden: list[int] = MISSING
-    share_parameters: bool = True
-    weighting: str = "softmax"
-    variant: str = "paper"
-    advantage: str | None = None
-    tau: float = MISSING
-    target_interval: int | None = None
-    actor_alpha: float | None = MISSING
-    critic_alpha: float | None = MISSING
-    td_lambda: float | None = None
-    gamma: float = MISSING
-    max_log_weight: float = 10.0
-
-
-@dataclass
 class TrainerConfig:
     """Arguments of :class:`omiga_torchrl.trainers.OfflineTrainer`; ``steps`` are gradient steps."""
 
@@ -124,7 +73,8 @@ class TrainConfig:
     """Fields of the recipe.
 
     Attributes:
-        algorithm: group ``algorithm``.
+        algorithm: group ``algorithm``: the arguments of ``make_algorithm``, besides ``slice_len``, the
+            length of the slices of episodes to learn from; null learns from single transitions.
         task: task to evaluate in, e.g. ``vmas/navigation``; null trains without evaluating.
         task_kwargs: arguments of the task, e.g. ``+task_kwargs.layout=omiga``; they override those
             on the dataset's card.
@@ -143,7 +93,7 @@ class TrainConfig:
         logger: ``csv``, ``tensorboard``, ``wandb``, or null.
     """
 
-    algorithm: Any = MISSING
+    algorithm: dict[str, Any] = MISSING
     task: str | None = "vmas/navigation"
     task_kwargs: dict[str, Any] = field(default_factory=dict)
     dataset: str = "mixed"
@@ -162,9 +112,6 @@ class TrainConfig:
 
 _STORE = ConfigStore.instance()
 _STORE.store("train_schema", TrainConfig)
-_STORE.store("bc_schema", BCConfig, group="algorithm")
-_STORE.store("omiga_schema", OMIGAConfig, group="algorithm")
-_STORE.store("icq_schema", ICQConfig, group="algorithm")
 
 
 def open_dataset(config: TrainConfig) -> OfflineDataset:
@@ -186,7 +133,7 @@ def open_dataset(config: TrainConfig) -> OfflineDataset:
 
 def slice_len(config: TrainConfig) -> int | None:
     """Length of the slices of episodes to learn from; ``None`` learns from transitions."""
-    return getattr(config.algorithm, "slice_len", None)
+    return config.algorithm.get("slice_len")
 
 
 def slice_sampler(config: TrainConfig) -> SliceSampler | None:
@@ -248,9 +195,9 @@ def make_trainer(
 def describe(config: TrainConfig, dataset: OfflineDataset) -> RunInfo:
     """What the run is, for its records."""
     card = dataset.card
-    parts = {part: vars(getattr(config, part)) for part in ("algorithm", "trainer", "evaluation")}
+    parts = {part: vars(getattr(config, part)) for part in ("trainer", "evaluation")}
     return RunInfo(
-        algorithm=config.algorithm.name,
+        algorithm=config.algorithm["name"],
         task=config.task or card.task or "no task",
         dataset=card.tier,
         seed=config.seed,
@@ -258,6 +205,7 @@ def describe(config: TrainConfig, dataset: OfflineDataset) -> RunInfo:
             "reward_scale": config.reward_scale,
             "normalise_observations": config.normalise_observations,
             "read": vars(config.read),
+            "algorithm": config.algorithm,
             **parts,
         },
         behaviour_return=card.behaviour_return["mean"],
@@ -279,9 +227,10 @@ def train(config: TrainConfig) -> float:
     protocol = Protocol(**vars(config.evaluation))
     dataset = open_dataset(config)
     env = open_env(config, dataset)
-    arguments = {k: v for k, v in vars(config.algorithm).items() if k not in ("name", "slice_len")}
+    name = config.algorithm["name"]
+    arguments = {k: v for k, v in config.algorithm.items() if k not in ("name", "slice_len")}
     torch.manual_seed(config.seed)  # decides the initial weights
-    parts = make_algorithm(config.algorithm.name, dataset.spec, **arguments)
+    parts = make_algorithm(name, dataset.spec, **arguments)
     # Nothing is written before everything fits together.
     run = RunWriter(config.out, describe(config, dataset), existing=cast(Any, config.existing))
     trainer = make_trainer(config, parts, dataset, run)
@@ -299,7 +248,7 @@ def train(config: TrainConfig) -> float:
     save_policy(
         run.path / "policy.pt",
         parts.policy,
-        algorithm=config.algorithm.name,
+        algorithm=name,
         spec=dataset.spec,
         arguments=arguments,
         metadata=facts_of_policy(config, dataset),

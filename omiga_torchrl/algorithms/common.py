@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tensordict.nn import TensorDictModule, TensorDictModuleBase
+from tensordict.nn import TensorDictModuleBase
 from torch import nn
 from torchrl.objectives import LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 
 from omiga_torchrl import keys
-from omiga_torchrl.modules import AgentMLP
+from omiga_torchrl.modules import agent_network
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -39,23 +39,20 @@ def parameters(*networks: nn.Module) -> list[nn.Parameter]:
     return [parameter for network in networks for parameter in network.parameters()]
 
 
-def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModule:
+def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     """Q_i: observation and action to ``[*B, N, 1]``; discrete: observation to ``[*B, N, K]``."""
-    size, out = spec.observation_size, spec.action_size
-    if spec.discrete:
-        body, in_keys = AgentMLP(size, out, spec.n_agents, **network), [keys.OBSERVATION]
-    else:
-        body = AgentMLP(size + out, 1, spec.n_agents, **network)
-        in_keys = [keys.OBSERVATION, keys.ACTION]
-    return TensorDictModule(body, in_keys=in_keys, out_keys=[keys.LOCAL_QVALUE])
+    size = spec.action_size
+    outputs, extra = (size, {}) if spec.discrete else (1, {keys.ACTION: size})
+    return agent_network(spec, outputs, keys.LOCAL_QVALUE, extra=extra, name="qvalue", **network)
 
 
-def value_network(spec: TeamSpec, **network: Any) -> TensorDictModule:
+def value_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     """V_i: observation to ``[*B, N, 1]``."""
-    body = AgentMLP(spec.observation_size, 1, spec.n_agents, **network)
-    return TensorDictModule(body, in_keys=[keys.OBSERVATION], out_keys=[keys.LOCAL_VALUE])
+    return agent_network(spec, 1, keys.LOCAL_VALUE, name="value", **network)
 
 
-def network_arguments(hidden: Sequence[int], share_parameters: bool) -> dict[str, Any]:
+def network_arguments(
+    hidden: Sequence[int], share_parameters: bool, recurrent: int | None = None
+) -> dict[str, Any]:
     """The arguments that all agent networks of an algorithm have in common."""
-    return {"hidden": tuple(hidden), "share_parameters": share_parameters}
+    return {"hidden": tuple(hidden), "share_parameters": share_parameters, "recurrent": recurrent}

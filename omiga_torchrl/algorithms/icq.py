@@ -9,6 +9,7 @@ from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, T
 from torchrl.objectives.utils import HardUpdate
 
 from omiga_torchrl.algorithms.common import Algorithm, network_arguments, parameters, qvalue_network
+from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.modules import LinearMixer, NormalisedMixer, behaviour_model, make_actor
 from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
 from omiga_torchrl.objectives.icq_variants import ICQVariant, Weighting
@@ -21,7 +22,7 @@ class ICQNetworks(NamedTuple):
     """The networks of :class:`ICQLoss`; None where there is none."""
 
     actor: ProbabilisticTensorDictSequential
-    qvalue: TensorDictModule
+    qvalue: TensorDictModuleBase
     mixer: TensorDictModule | None
     behaviour: TensorDictModuleBase | None
 
@@ -33,6 +34,7 @@ def icq_networks(
     mixer_hidden: Sequence[int] = (64,),
     behaviour_hidden: Sequence[int] = (256, 256),
     share_parameters: bool = True,
+    recurrent: int | None = None,
     weighting: Weighting = "softmax",
     variant: Variant = "paper",
 ) -> ICQNetworks:
@@ -46,6 +48,7 @@ def icq_networks(
         mixer_hidden: hidden layers of the mixer; the released one has none.
         behaviour_hidden: hidden layers of the behaviour model.
         share_parameters: one set of weights for all agents, or one each.
+        recurrent: features of GRUs in front of policy, Q and discrete behaviour model; None has none.
         weighting: ``"behaviour"`` adds a model of the behaviour policy.
         variant: ``"official"`` takes the released mixer (weights of sum 1, no bias) and samples
             the behaviour model as the released code does (latents within +-0.5, no noise).
@@ -56,7 +59,7 @@ def icq_networks(
         >>> icq_networks(TeamSpec(1, 5, 2, 5)).mixer is None
         True
     """
-    network = network_arguments(hidden, share_parameters)
+    network = network_arguments(hidden, share_parameters, recurrent)
     official = variant == "official"
     mixer: LinearMixer | NormalisedMixer | None = None
     if spec.n_agents > 1:
@@ -64,8 +67,10 @@ def icq_networks(
         mixer = NormalisedMixer(*sizes) if official else LinearMixer(*sizes, hidden=mixer_hidden)
     behaviour = None
     if weighting == "behaviour":
-        sampling = {"latent_limit": 0.5} if official and not spec.discrete else {}
-        behaviour = behaviour_model(spec, **network_arguments(behaviour_hidden, share_parameters), **sampling)
+        sampling: dict[str, Any] = {"latent_limit": 0.5} if official and not spec.discrete else {}
+        behaviour = behaviour_model(
+            spec, **network_arguments(behaviour_hidden, share_parameters, recurrent), **sampling
+        )
     return ICQNetworks(
         actor=make_actor(spec, **network),
         qvalue=qvalue_network(spec, **network),
@@ -74,6 +79,7 @@ def icq_networks(
     )
 
 
+@register_algorithm("icq", sequences=True)
 def make_icq(
     spec: TeamSpec,
     *,
@@ -81,6 +87,7 @@ def make_icq(
     mixer_hidden: Sequence[int] = (64,),
     behaviour_hidden: Sequence[int] = (256, 256),
     share_parameters: bool = True,
+    recurrent: int | None = None,
     weighting: Weighting = "softmax",
     variant: Variant = "paper",
     tau: float = 0.005,
@@ -97,6 +104,7 @@ def make_icq(
         mixer_hidden: hidden layers of the mixer.
         behaviour_hidden: hidden layers of the behaviour model.
         share_parameters: one set of weights for all agents, or one each.
+        recurrent: features of GRUs in front of policy, Q and discrete behaviour model; None has none.
         weighting: ``"softmax"`` or ``"behaviour"``.
         variant: ``"paper"`` or ``"official"``.
         tau: rate of the soft target update per training step, in (0, 1].
@@ -114,6 +122,7 @@ def make_icq(
         mixer_hidden=mixer_hidden,
         behaviour_hidden=behaviour_hidden,
         share_parameters=share_parameters,
+        recurrent=recurrent,
         weighting=weighting,
         variant=variant,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, TensorDictModuleBase
 
 from omiga_torchrl.algorithms.common import (
     Algorithm,
@@ -14,6 +14,7 @@ from omiga_torchrl.algorithms.common import (
     qvalue_network,
     value_network,
 )
+from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.modules import LinearMixer, make_actor
 from omiga_torchrl.objectives import ForeachSoftUpdate, OMIGALoss
 from omiga_torchrl.specs import TeamSpec
@@ -23,8 +24,8 @@ class OMIGANetworks(NamedTuple):
     """The four networks, in the order of :class:`OMIGALoss`'s arguments."""
 
     actor: ProbabilisticTensorDictSequential
-    qvalue: TensorDictModule
-    value: TensorDictModule
+    qvalue: TensorDictModuleBase
+    value: TensorDictModuleBase
     mixer: TensorDictModule
 
 
@@ -34,6 +35,7 @@ def omiga_networks(
     hidden: Sequence[int] = (256, 256),
     mixer_hidden: Sequence[int] = (64,),
     share_parameters: bool = True,
+    recurrent: int | None = None,
 ) -> OMIGANetworks:
     """Networks of the published shapes.
 
@@ -44,13 +46,14 @@ def omiga_networks(
         hidden: hidden layers of policy, Q and V.
         mixer_hidden: hidden layers of the mixer.
         share_parameters: one set of weights for all agents (published), or one each.
+        recurrent: features of GRUs in front of the networks, which then need sequences; None has none.
 
     Examples:
         >>> networks = omiga_networks(TeamSpec(3, 5, 2, 7))
         >>> networks.mixer.in_keys, networks.mixer.out_keys
         (['state'], [('agents', 'mixer_weight'), 'mixer_bias'])
     """
-    network = network_arguments(hidden, share_parameters)
+    network = network_arguments(hidden, share_parameters, recurrent)
     return OMIGANetworks(
         actor=make_actor(spec, **network),
         qvalue=qvalue_network(spec, **network),
@@ -59,12 +62,14 @@ def omiga_networks(
     )
 
 
+@register_algorithm("omiga")
 def make_omiga(
     spec: TeamSpec,
     *,
     hidden: Sequence[int] = (256, 256),
     mixer_hidden: Sequence[int] = (64,),
     share_parameters: bool = True,
+    recurrent: int | None = None,
     tau: float = 0.005,
     **loss: Any,
 ) -> Algorithm:
@@ -77,6 +82,7 @@ def make_omiga(
         hidden: hidden layers of policy, Q and V.
         mixer_hidden: hidden layers of the mixer.
         share_parameters: one set of weights for all agents, or one each.
+        recurrent: features of GRUs in front of the networks, which then need sequences; None has none.
         tau: rate of the target update per training step, in (0, 1].
         **loss: passed to :class:`OMIGALoss`.
 
@@ -85,7 +91,11 @@ def make_omiga(
         ['actor', 'qvalue', 'value']
     """
     networks = omiga_networks(
-        spec, hidden=hidden, mixer_hidden=mixer_hidden, share_parameters=share_parameters
+        spec,
+        hidden=hidden,
+        mixer_hidden=mixer_hidden,
+        share_parameters=share_parameters,
+        recurrent=recurrent,
     )
     loss_module = OMIGALoss(*networks, **loss)
     return Algorithm(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from tensordict.nn import TensorDictModuleBase
 
-from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl.algorithms.registry import make_algorithm
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
 from omiga_torchrl.specs import TeamSpec

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from omiga_torchrl.envs.actions import ACTION_SCALE, ActionConvention, ExecutedAction, convert_actions
+from omiga_torchrl.envs.memory import LastAction, with_memory
 from omiga_torchrl.envs.mujoco import make_mujoco_env
 from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
 from omiga_torchrl.envs.mujoco_tasks import mujoco_tasks
@@ -25,6 +26,7 @@ __all__ = [
     "ConcatState",
     "EnvFactory",
     "ExecutedAction",
+    "LastAction",
     "MujocoTeamEnv",
     "TeamReward",
     "VmasTask",
@@ -39,4 +41,5 @@ __all__ = [
     "tabular_tasks",
     "unregister_env",
     "vmas_tasks",
+    "with_memory",
 ]

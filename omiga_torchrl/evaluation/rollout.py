@@ -14,6 +14,7 @@ from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from omiga_torchrl import keys
+from omiga_torchrl.envs.memory import with_memory
 from omiga_torchrl.errors import DataError, require_key, require_shape
 from omiga_torchrl.evaluation.result import EvaluationResult
 from omiga_torchrl.random_state import isolated_random
@@ -45,7 +46,8 @@ def evaluate(
         compare policies on environments of the same batch size.
 
     Args:
-        policy: writes the joint action into the TensorDict it is given.
+        policy: writes the joint action into the TensorDict it is given; recurrent parts of it get
+            what they need of the environment.
         env: environment with batch size `[]` or `[num_envs]` and the team reward
             ``("next", "reward")`` `[*B, 1]`. Its random state is changed.
         episodes: number of episodes E.
@@ -74,6 +76,7 @@ def evaluate(
         raise ValueError(f"evaluate: episodes={episodes}; expected at least 1.")
     kind = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
     rounds: list[_Round] = []
+    env = with_memory(env, policy)
     with isolated_random(seed), torch.no_grad(), set_exploration_type(kind), _eval_mode(policy):
         env.set_seed(seed)
         while len(rounds) * env.batch_size.numel() < episodes:

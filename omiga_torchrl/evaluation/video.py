@@ -15,6 +15,7 @@ from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from omiga_torchrl import keys
+from omiga_torchrl.envs.memory import with_memory
 from omiga_torchrl.evaluation.frames import FrameSource, frame_source
 from omiga_torchrl.evaluation.rollout import Policy, _eval_mode
 from omiga_torchrl.random_state import isolated_random
@@ -73,7 +74,7 @@ def record_video(
     kind = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
     with isolated_random(seed), torch.no_grad(), set_exploration_type(kind), _eval_mode(policy):
         env.set_seed(seed)
-        frames = _episode(policy, env, max_steps)
+        frames = _episode(policy, with_memory(env, policy), max_steps)
         # Nothing is written where the first picture fails.
         frames = chain([next(frames)], frames)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from omiga_torchrl.modules.policies import (
     make_actor,
     tanh_gaussian_actor,
 )
+from omiga_torchrl.modules.recurrent import TeamGRU, agent_network, is_recurrent
 
 __all__ = [
     "AgentLinear",
@@ -24,10 +25,13 @@ __all__ = [
     "NormalisedMixer",
     "QMIXMixer",
     "TanhGaussian",
+    "TeamGRU",
     "TeamMixer",
     "VDNMixer",
+    "agent_network",
     "behaviour_model",
     "categorical_actor",
+    "is_recurrent",
     "make_actor",
     "tanh_gaussian_actor",
 ]

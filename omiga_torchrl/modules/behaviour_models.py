@@ -168,11 +168,14 @@ class LatentActions(Distribution):
         return flat.reshape(*sample_shape, *flat.shape[1:])
 
 
-def behaviour_model(spec: TeamSpec, **kwargs: Any) -> TensorDictModuleBase:
+def behaviour_model(spec: TeamSpec, *, recurrent: int | None = None, **kwargs: Any) -> TensorDictModuleBase:
     """A model of the behaviour policy: :func:`categorical_actor` or :class:`ConditionalVAE`.
 
     Args:
         spec: sizes of the task; a masked task gives a masked categorical.
+
+    Keyword Args:
+        recurrent: features of the memory of a categorical model; the VAE has none.
         **kwargs: of the one that fits ``spec.discrete``.
 
     Examples:
@@ -180,4 +183,6 @@ def behaviour_model(spec: TeamSpec, **kwargs: Any) -> TensorDictModuleBase:
         >>> behaviour_model(spec, hidden=(16,)).in_keys
         [('agents', 'observation'), ('agents', 'action_mask')]
     """
-    return categorical_actor(spec, **kwargs) if spec.discrete else ConditionalVAE(spec, **kwargs)
+    if spec.discrete:
+        return categorical_actor(spec, recurrent=recurrent, name="behaviour", **kwargs)
+    return ConditionalVAE(spec, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +10,6 @@ from tensordict import NestedKey
 from tensordict.nn import (
     ProbabilisticTensorDictModule,
     ProbabilisticTensorDictSequential,
-    TensorDictModule,
     TensorDictModuleBase,
 )
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch.distributions import Categorical, Distribution, constraints
 
 from omiga_torchrl import keys
 from omiga_torchrl.functional import tanh_gaussian_log_density
-from omiga_torchrl.modules.networks import AgentMLP
+from omiga_torchrl.modules.recurrent import agent_network
 from omiga_torchrl.specs import TeamSpec
 
 Size = torch.Size | list[int] | tuple[int, ...]
@@ -175,7 +175,7 @@ def tanh_gaussian_actor(
         state_dependent_std: whether the network gives the standard deviation, or it is a
             parameter of its own.
         return_log_prob: also write ``action_log_prob [*B, N]``.
-        **network: passed to :class:`AgentMLP`.
+        **network: passed to :func:`agent_network`: ``recurrent``, and arguments of :class:`AgentMLP`.
 
     Examples:
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
@@ -184,16 +184,16 @@ def tanh_gaussian_actor(
         torch.Size([8, 3, 2])
     """
     size = spec.action_size
-    outputs = 2 * size if state_dependent_std else size
-    head = GaussianHead(
-        AgentMLP(spec.observation_size, outputs, spec.n_agents, **network),
+    head = partial(
+        GaussianHead,
         mean_limit=mean_limit,
         log_std_range=log_std_range,
         free_log_std=None if state_dependent_std else size,
     )
     loc, scale = _sibling(action, "loc"), _sibling(action, "scale")
+    outputs = 2 * size if state_dependent_std else size
     return _policy(
-        TensorDictModule(head, in_keys=[observation], out_keys=[loc, scale]),
+        agent_network(spec, outputs, [loc, scale], wrap=head, observation=observation, **network),
         {"loc": loc, "scale": scale},
         action,
         return_log_prob,
@@ -221,7 +221,7 @@ def categorical_actor(
         action: key written; its sibling ``logits`` is written too.
         action_mask: mask read if the task has one, ``[*B, N, K]``, True = legal.
         return_log_prob: also write ``action_log_prob [*B, N]``.
-        **network: passed to :class:`AgentMLP`.
+        **network: passed to :func:`agent_network`: ``recurrent``, and arguments of :class:`AgentMLP`.
 
     Examples:
         >>> spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
@@ -229,11 +229,12 @@ def categorical_actor(
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3])
     """
-    body = MaskedLogits(AgentMLP(spec.observation_size, spec.action_size, spec.n_agents, **network))
     logits = _sibling(action, "logits")
-    in_keys = [observation, action_mask] if spec.masked else [observation]
+    mask = {action_mask: 0} if spec.masked else {}
     return _policy(
-        TensorDictModule(body, in_keys=in_keys, out_keys=[logits]),
+        agent_network(
+            spec, spec.action_size, logits, extra=mask, wrap=MaskedLogits, observation=observation, **network
+        ),
         {"logits": logits},
         action,
         return_log_prob,

@@ -23,6 +23,8 @@ class MultiAgentBCLoss(MultiAgentLoss):
             (discrete) and batch shape ``[*B, N]``.
 
     Keyword Args:
+        burn_in: for recurrent policies: first steps of every sequence ``[*B, T]`` that only fill the
+            memory. Default 0.
         reduction: ``"mean"`` (default), ``"sum"`` or ``"none"`` (``[*B, N]``).
 
     Examples:
@@ -44,9 +46,13 @@ class MultiAgentBCLoss(MultiAgentLoss):
     target_actor_network_params: TensorDictParams
 
     def __init__(
-        self, actor_network: ProbabilisticTensorDictSequential, *, reduction: str | None = None
+        self,
+        actor_network: ProbabilisticTensorDictSequential,
+        *,
+        burn_in: int = 0,
+        reduction: str | None = None,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, burn_in)
         self.convert_to_functional(actor_network, "actor_network")
 
     def _network_keys(self) -> Iterable[NestedKey]:
@@ -65,4 +71,5 @@ class MultiAgentBCLoss(MultiAgentLoss):
     def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
         """Negative log-likelihood of the data actions."""
         inputs, mask = self._inputs(tensordict)
-        return self._reduce(-self._log_prob(inputs), mask)
+        log_prob = self._log_prob(inputs)
+        return self._reduce(-log_prob, self._entries(inputs, mask, log_prob.shape))

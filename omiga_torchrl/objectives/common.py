@@ -1,140 +1,29 @@
-"""What every loss of the library shares: keys, masks, network calls, shape checks."""
+"""What every loss of the library shares: inputs, network calls, reductions, shape checks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from tensordict import NestedKey, TensorDictBase
-from tensordict.nn import TensorDictModuleBase
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import Tensor
 from torch.distributions import Distribution
-from torchrl.objectives.common import LossModule
-from torchrl.objectives.utils import ValueEstimators
 
-from omiga_torchrl import keys
 from omiga_torchrl.errors import require_key, require_shape
+from omiga_torchrl.modules import is_recurrent
+from omiga_torchrl.objectives.inputs import LossInputs, action_index
+from omiga_torchrl.objectives.sequences import with_first_step
 
 Result = TypeVar("Result")
 
 
-class MultiAgentLoss(LossModule):
-    """Base of the losses of a team.
+class MultiAgentLoss(LossInputs):
+    """Base of the losses of a team: a subclass gives one method ``*_loss`` a term.
 
-    A subclass names its networks in ``networks``, the rest of its inputs in
-    ``data_keys`` and gives one method ``*_loss`` a term. Inputs are never written to.
-    Rows whose loss mask is False (``loss_mask_key``, by default TorchRL's own padding
-    masks) are zeroed before any network sees them, so that even NaN there changes
-    nothing.
+    See :class:`LossInputs` for masks, absent agents and recurrent networks.
     """
-
-    @dataclass
-    class _AcceptedKeys:
-        """The keys that ``set_keys`` changes; defaults in :mod:`omiga_torchrl.keys`.
-
-        Observation, state and action mask are read by the networks, through their own
-        ``in_keys``; they are accepted so that one call can name a whole layout.
-
-        Attributes:
-            observation: observation of every agent ``[*B, N, O]``.
-            action: action of every agent, ``[*B, N, A]`` or, discrete, ``[*B, N]``.
-            action_mask: legal actions ``[*B, N, K]``.
-            state: state of the team ``[*B, S]``.
-            local_qvalue: what the Q network writes, ``[*B, N, 1]`` or, discrete, ``[*B, N, K]``.
-            local_value: what the value network writes, ``[*B, N, 1]``.
-            mixer_weight: what the mixer writes, ``[*B, N, 1]``, >= 0.
-            mixer_bias: what the mixer writes, ``[*B, 1]``.
-            global_qvalue: mean Q_tot in the output.
-            global_value: mean V_tot in the output.
-            reward: under ``"next"``, of the team ``[*B, 1]``.
-            done: under ``"next"``, ``[*B, 1]``.
-            terminated: under ``"next"``, ``[*B, 1]``; it alone cuts bootstrapping.
-        """
-
-        observation: NestedKey = keys.OBSERVATION
-        action: NestedKey = keys.ACTION
-        action_mask: NestedKey = keys.ACTION_MASK
-        state: NestedKey = keys.STATE
-        local_qvalue: NestedKey = keys.LOCAL_QVALUE
-        local_value: NestedKey = keys.LOCAL_VALUE
-        mixer_weight: NestedKey = keys.MIXER_WEIGHT
-        mixer_bias: NestedKey = keys.MIXER_BIAS
-        global_qvalue: NestedKey = keys.GLOBAL_QVALUE
-        global_value: NestedKey = keys.GLOBAL_VALUE
-        reward: NestedKey = keys.REWARD
-        done: NestedKey = keys.DONE
-        terminated: NestedKey = keys.TERMINATED
-
-    tensor_keys: _AcceptedKeys
-    default_keys = _AcceptedKeys
-    default_value_estimator = ValueEstimators.TD0
-    out_keys: list[str] = []
-
-    def __init__(self, reduction: str | None) -> None:
-        super().__init__()
-        self.reduction = "mean" if reduction is None else reduction
-        self._in_keys: list[NestedKey] | None = None
-
-    # Keys ---------------------------------------------------------------------------
-
-    def _network_keys(self) -> Iterable[NestedKey]:
-        """The in_keys of the networks, at the root and under ``"next"``."""
-        raise NotImplementedError
-
-    def _data_keys(self) -> Iterable[NestedKey]:
-        """The entries that the loss reads itself."""
-        raise NotImplementedError
-
-    def _set_in_keys(self) -> None:
-        found = [*self._network_keys(), *self._data_keys()]
-        self._in_keys = list(dict.fromkeys(found))
-
-    @property
-    def in_keys(self) -> list[NestedKey]:
-        """Every entry that the loss reads, in the order of the keyword call's signature."""
-        if self._in_keys is None:
-            self._set_in_keys()
-        assert self._in_keys is not None
-        return self._in_keys
-
-    @in_keys.setter
-    def in_keys(self, values: list[NestedKey]) -> None:
-        self._in_keys = values
-
-    def _forward_value_estimator_keys(self, **kwargs: Any) -> None:
-        # There is no estimator module to forward keys to: targets are kernels.
-        self._set_in_keys()
-
-    # Inputs ---------------------------------------------------------------------------
-
-    def _inputs(self, tensordict: TensorDictBase) -> tuple[TensorDictBase, Tensor | None]:
-        """A scratch copy of the entries that the loss reads, and the loss mask ``[*B]``.
-
-        Networks write into the copy, never into the data. Rows outside the mask are zeroed
-        there before any network sees them: zeroing their loss alone would leave ``0 * nan``
-        in the gradients.
-        """
-        try:
-            inputs = tensordict.select(*self.in_keys)
-        except KeyError:
-            for key in self.in_keys:
-                hint = "Rename it with set_keys, or add it to the data."
-                require_key(type(self).__name__, tensordict, key, hint)
-            raise
-        mask = None
-        for key in self._loss_mask_keys():
-            found = tensordict.get(key, None)
-            if found is not None:
-                mask = found if mask is None else mask & found
-        if mask is not None:
-            # [B, 1] is a column of rows, or sequences of one step: the batch size tells.
-            extra = mask.shape[-1:] == (1,) and mask.ndim > tensordict.batch_dims
-            mask = mask.squeeze(-1) if extra else mask
-            for key in self.in_keys:
-                inputs.set(key, self._where(mask, inputs.get(key)))
-        return inputs, mask
 
     def _reduce(self, loss: Tensor, mask: Tensor | None) -> Tensor:
         """Reduce an elementwise loss over its valid entries; with ``"none"`` zero the others."""
@@ -146,17 +35,34 @@ class MultiAgentLoss(LossModule):
             return loss.sum() / mask.sum().clamp(min=1)
         return self._reduce_loss(loss)
 
-    @staticmethod
-    def _where(mask: Tensor, value: Tensor) -> Tensor:
-        wide = mask.reshape(*mask.shape, *[1] * (value.ndim - mask.ndim))
-        return torch.where(wide, value, torch.zeros((), dtype=value.dtype, device=value.device))
-
     def _run(self, name: str, tensordict: TensorDictBase, *, target: bool = False) -> TensorDictBase:
         """Call network ``name`` with its online or target parameters; it writes into ``tensordict``."""
         network: TensorDictModuleBase = getattr(self, name)
         params = getattr(self, f"target_{name}_params" if target else f"{name}_params")
         with params.to_module(network, preserve_module_state=False):
             return network(tensordict)
+
+    def _run_next(self, name: str, inputs: TensorDictBase, *, target: bool = False) -> TensorDictBase:
+        """Call network ``name`` on the entries under ``"next"`` of ``inputs``, and write there.
+
+        Memories see a sequence from its first step on.
+        """
+        following = inputs.get("next")
+        if not self._recurrent:
+            return self._run(name, following, target=target)
+        network: TensorDictModuleBase = getattr(self, name)
+        time = self._time(inputs)
+        out = self._run(name, with_first_step(inputs, following, network.in_keys, time), target=target)
+        return self._copy_later_steps(out, network.out_keys, following, time)
+
+    @staticmethod
+    def _copy_later_steps(
+        source: TensorDictBase, names: Iterable[NestedKey], following: TensorDictBase, time: int
+    ) -> TensorDictBase:
+        for key in names:
+            value = source.get(key)
+            following.set(key, value.narrow(time, 1, value.shape[time] - 1))
+        return following
 
     def _agent_entry(self, tensordict: TensorDictBase, key: NestedKey, network: str) -> Tensor:
         """Entry ``[*B, N, 1]`` written by ``network``, as ``[*B, N]``."""
@@ -188,9 +94,29 @@ class MultiAgentLoss(LossModule):
         self, name: str, tensordict: TensorDictBase, use: Callable[[Distribution], Result]
     ) -> Result:
         """What ``use`` makes of the distribution of network ``name``, with its parameters in place."""
-        network: TensorDictModuleBase = getattr(self, name)
+        network: ProbabilisticTensorDictSequential = getattr(self, name)
         with getattr(self, f"{name}_params").to_module(network, preserve_module_state=False):
             return use(network.get_dist(tensordict))
+
+    def _with_next_distribution(
+        self,
+        name: str,
+        inputs: TensorDictBase,
+        use: Callable[[Distribution], Result],
+        *,
+        target: bool = False,
+    ) -> Result:
+        """What ``use`` makes of the distribution of network ``name`` at the entries under ``"next"``."""
+        network: ProbabilisticTensorDictSequential = getattr(self, name)
+        following = inputs.get("next")
+        params = getattr(self, f"target_{name}_params" if target else f"{name}_params")
+        with params.to_module(network, preserve_module_state=False):
+            if not is_recurrent(network):
+                return use(network.get_dist(following))
+            time = self._time(inputs)
+            found = network.get_dist_params(with_first_step(inputs, following, network.in_keys, time))
+            wanted = network[-1].in_keys
+            return use(network[-1].get_dist(self._copy_later_steps(found, wanted, following, time)))
 
     def _log_prob_of(self, distribution: Distribution, tensordict: TensorDictBase) -> Tensor:
         """Log density of the data actions under ``distribution``, ``[*B, N]``."""
@@ -208,24 +134,3 @@ class MultiAgentLoss(LossModule):
             "The policy's distribution must have the action features as its event.",
         )
         return log_prob
-
-
-def action_index(action: Tensor, agents: torch.Size) -> Tensor:
-    """Integer actions ``[*B, N]`` from ``[*B, N]``, ``[*B, N, 1]`` or one-hot ``[*B, N, K]``.
-
-    Args:
-        action: integer or boolean actions.
-        agents: the shape ``[*B, N]``.
-
-    Examples:
-        >>> action_index(torch.tensor([[[0, 1], [1, 0]]]), torch.Size([1, 2]))
-        tensor([[1, 0]])
-    """
-    if action.shape == agents:
-        return action.long()
-    if action.shape[:-1] == agents:
-        return action.squeeze(-1).long() if action.shape[-1] == 1 else action.long().argmax(-1)
-    raise ValueError(
-        f"action_index: discrete action has shape {tuple(action.shape)}; expected [*batch, agents], "
-        f"[*batch, agents, 1] or one-hot [*batch, agents, K] with [*batch, agents] = {tuple(agents)}."
-    )

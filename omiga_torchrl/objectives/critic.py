@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import ClassVar
 
+import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModuleBase, dispatch
 from torch import Tensor
 from torchrl.objectives.utils import ValueEstimators
 
-from omiga_torchrl.objectives.common import MultiAgentLoss, action_index
+from omiga_torchrl.objectives.common import MultiAgentLoss
+from omiga_torchrl.objectives.inputs import action_index
 
 Targets = dict[ValueEstimators, set[str]]
 _ESTIMATORS: Targets = {ValueEstimators.TD0: {"gamma"}, ValueEstimators.TDLambda: {"gamma", "lmbda"}}
@@ -39,8 +41,8 @@ class MixedCriticLoss(MultiAgentLoss):
     gamma: Tensor
     lmbda: Tensor
 
-    def __init__(self, reduction: str | None) -> None:
-        super().__init__(reduction)
+    def __init__(self, reduction: str | None, burn_in: int = 0) -> None:
+        super().__init__(reduction, burn_in)
         self._out_keys: list[NestedKey] | None = None
         self.value_type = self.default_value_estimator
 
@@ -96,10 +98,18 @@ class MixedCriticLoss(MultiAgentLoss):
     # Evaluation ---------------------------------------------------------------------
 
     def _mixing(self, inputs: TensorDictBase, *, target: bool = False) -> tuple[Tensor, Tensor]:
-        """Mixer weight ``[*B, N]`` and bias ``[*B]``."""
-        mixed = self._run("mixer_network", inputs, target=target)
-        weight = self._agent_entry(mixed, self.tensor_keys.mixer_weight, "mixer")
-        return weight, self._team_entry(mixed, self.tensor_keys.mixer_bias, weight.shape[:-1])
+        """Mixer weight ``[*B, N]``, 0 for agents that take no part, and bias ``[*B]``."""
+        return self._mixed(self._run("mixer_network", inputs, target=target))
+
+    def _next_mixing(self, inputs: TensorDictBase, *, target: bool = False) -> tuple[Tensor, Tensor]:
+        """The same at the entries under ``"next"``."""
+        return self._mixed(self._run_next("mixer_network", inputs, target=target))
+
+    def _mixed(self, written: TensorDictBase) -> tuple[Tensor, Tensor]:
+        weight = self._agent_entry(written, self.tensor_keys.mixer_weight, "mixer")
+        present = written.get(self.tensor_keys.agent_mask, None)
+        bias = self._team_entry(written, self.tensor_keys.mixer_bias, weight.shape[:-1])
+        return weight if present is None else torch.where(present, weight, 0.0), bias
 
     def _qvalue(self, inputs: TensorDictBase, *, target: bool = False) -> Tensor:
         """Local Q of the data actions, ``[*B, N]``."""

@@ -79,6 +79,8 @@ class ICQLoss(ICQTerms):
         gamma: discount in [0, 1]. Default 0.99.
         max_log_weight: for ``weighting="behaviour"``: the log of the weight beyond which exp goes on
             linearly.
+        burn_in: for recurrent networks: first steps of every sequence that only fill memories and have
+            no terms. Default 0.
         reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, T, N]`` (Q: ``[*B, T]``).
         **choices: further fields of :class:`ICQVariant`, e.g. ``advantage="td"``.
 
@@ -121,10 +123,11 @@ class ICQLoss(ICQTerms):
         td_lambda: float | None = None,
         gamma: float = 0.99,
         max_log_weight: float = 10.0,
+        burn_in: int = 0,
         reduction: str | None = None,
         **choices: Any,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, burn_in)
         self.team = mixer_network is not None
         self.weighting = weighting
         self.choices = resolve_variant(

@@ -18,7 +18,12 @@ from omiga_torchrl.objectives.critic import MixedCriticLoss
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.icq_variants import ICQVariant, Weighting
 from omiga_torchrl.objectives.icq_weights import Behaviour, Candidates, Critic, batch_dims, sample_masses
-from omiga_torchrl.objectives.sequences import Steps, next_step
+from omiga_torchrl.objectives.sequences import (
+    Steps,
+    next_step,
+    require_one_episode,
+    require_sequences,
+)
 
 DIAGNOSTICS = (
     "effective_sample_size",
@@ -51,25 +56,14 @@ class ICQTerms(MixedCriticLoss):
     def _steps(self, inputs: TensorDictBase, mask: Tensor | None) -> Steps:
         """The steps of the sequences ``[*B, T]``, after checking that they are sequences."""
         key = next_key(self.tensor_keys.reward)
+        require_sequences(type(self).__name__, key, inputs.get(key), trailing=1)
         shape = inputs.get(key).shape
-        if len(shape) < 3:
-            raise ValueError(
-                f"{type(self).__name__}: {key} has shape {tuple(shape)}; expected sequences "
-                "[*batch, time, 1]. Sample with SliceSampler(traj_key='episode', slice_len=T) and "
-                "reshape the batch to [-1, T]."
-            )
         names = (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done)
         reward, terminated, done = (self._team_entry(inputs, next_key(name), shape[:-1]) for name in names)
-        steps = Steps.of(reward, terminated, done, mask)
+        steps = Steps.of(*(reward, terminated, done, mask, inputs.get(self.tensor_keys.agent_mask, None)))
         if not torch.compiler.is_compiling():
-            broken, known = torch.stack([steps.broken.any(), steps.known.any()]).tolist()
-            if broken:
-                raise ValueError(
-                    f"{type(self).__name__}: a sequence goes on after a step that is done; expected one "
-                    "episode a sequence. Mark padding as False in ('collector', 'mask'), as "
-                    "SliceSampler(strict_length=False, pad_output=True) does."
-                )
-            if not known:
+            require_one_episode(type(self).__name__, done | terminated, mask)
+            if not steps.known.any():
                 raise ValueError(
                     f"{type(self).__name__}: no step of the sequences {tuple(shape[:-1])} has a successor "
                     "or is terminated; expected sequences of at least 2 steps. Raise slice_len."
@@ -138,7 +132,7 @@ class ICQTerms(MixedCriticLoss):
         if choices.weight_in_exponent and advantage != "td":
             score = score * critic.weight
         dims = batch_dims(score.ndim - 1, choices.softmax_per_step)
-        entries = valid.unsqueeze(-1).expand_as(score)
+        entries = steps.entries(valid, score)
         return kernels.softmax_weight(score / self.actor_alpha, dims, entries), valid
 
     def _policy(self, inputs: TensorDictBase) -> tuple[Tensor, Tensor | None]:
@@ -222,7 +216,7 @@ class ICQTerms(MixedCriticLoss):
             out |= self._actor_term(inputs, critic, behaviour, steps)
         if "loss_behaviour" in terms:
             log_prob = self._log_prob(inputs, "behaviour_network")
-            out["loss_behaviour"] = self._reduce(-log_prob, steps.valid)
+            out["loss_behaviour"] = self._reduce(-log_prob, steps.entries(steps.valid, log_prob))
         return out
 
     def _qvalue_term(
@@ -239,7 +233,7 @@ class ICQTerms(MixedCriticLoss):
             "critic_sample_size": kernels.effective_sample_size(used, steps.bootstraps),
             "critic_weight_max": used.max(),
             "mixer_weight": masked_mean(
-                online.weight.detach(), steps.valid.unsqueeze(-1).expand_as(online.weight), keep_agents=True
+                online.weight.detach(), steps.entries(steps.valid, online.weight), keep_agents=True
             ),
         }
 
@@ -249,11 +243,11 @@ class ICQTerms(MixedCriticLoss):
         log_prob, probability = self._policy(inputs)
         with torch.no_grad():
             weight, valid = self._actor_weight(critic, behaviour, probability, steps)
-            entries = valid.unsqueeze(-1).expand_as(weight)
+            entries = steps.entries(valid, weight)
             used = torch.where(entries, weight, 0.0)
         factor = weight if self.choices.weight_in_exponent else weight * critic.weight
         return {
-            "loss_actor": self._reduce(-factor * log_prob, valid),
+            "loss_actor": self._reduce(-factor * log_prob, entries),
             "effective_sample_size": kernels.effective_sample_size(used, entries),
             "actor_weight_max": used.max(),
         }

@@ -36,7 +36,7 @@ class OMIGAValueLoss(_CriticTerms):
         mixer_network: state to (mixer_weight, mixer_bias).
 
     Keyword Args:
-        alpha, gamma, variant, max_scaled_advantage, overflow, target_sample_size, reduction:
+        alpha, gamma, variant, max_scaled_advantage, overflow, target_sample_size, burn_in, reduction:
             as in :class:`OMIGALoss`.
 
     Examples:
@@ -70,7 +70,7 @@ class OMIGAQValueLoss(_CriticTerms):
         mixer_network: state to (mixer_weight, mixer_bias).
 
     Keyword Args:
-        gamma, variant, reduction: as in :class:`OMIGALoss`.
+        gamma, variant, burn_in, reduction: as in :class:`OMIGALoss`.
 
     Examples:
         >>> from omiga_torchrl.algorithms import omiga_networks
@@ -101,7 +101,7 @@ class OMIGAPolicyLoss(OMIGATerms):
         mixer_network: state to (mixer_weight, mixer_bias).
 
     Keyword Args:
-        alpha, variant, max_scaled_advantage, overflow, target_sample_size, reduction:
+        alpha, variant, max_scaled_advantage, overflow, target_sample_size, burn_in, reduction:
             as in :class:`OMIGALoss`.
 
     Examples:
@@ -167,6 +167,8 @@ class OMIGALoss(OMIGATerms):
         max_scaled_advantage: where exp ends. Default 10.
         overflow: ``"linear"``, ``"clamp"`` or None, which follows the variant.
         target_sample_size: of ``alpha="auto"``, in (0, 1). Default 0.4.
+        burn_in: for recurrent networks: first steps of every sequence ``[*B, T]`` that only fill
+            memories and have no terms. Default 0.
         reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q: ``[*B]``).
 
     Raises:

@@ -35,6 +35,7 @@ class OMIGATerms(MixedCriticLoss):
         max_scaled_advantage: where exp ends.
         overflow: what happens beyond; ``None`` follows the variant.
         target_sample_size: of ``alpha="auto"``.
+        burn_in: first steps of every sequence without terms.
         reduction: of the losses.
     """
 
@@ -58,9 +59,10 @@ class OMIGATerms(MixedCriticLoss):
         max_scaled_advantage: float = 10.0,
         overflow: Overflow | None = None,
         target_sample_size: float = 0.4,
+        burn_in: int = 0,
         reduction: str | None = None,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, burn_in)
         component = type(self).__name__
         if variant not in ("paper", "official"):
             raise unknown_name(component, "variant", variant, ("paper", "official"))
@@ -119,11 +121,10 @@ class OMIGATerms(MixedCriticLoss):
     def _target(self, inputs: TensorDictBase, batch: torch.Size, mask: Tensor | None) -> Tensor:
         reward = self._team_entry(inputs, next_key(self.tensor_keys.reward), batch)
         terminated = self._team_entry(inputs, next_key(self.tensor_keys.terminated), batch)
-        following = inputs.get("next")
         delayed = self.official
-        value = self._run("value_network", following, target=delayed)
+        value = self._run_next("value_network", inputs, target=delayed)
         local = self._agent_entry(value, self.tensor_keys.local_value, "value")
-        weight, bias = self._mixing(following, target=delayed)
+        weight, bias = self._next_mixing(inputs, target=delayed)
         next_value = kernels.mix_linearly(local, weight, bias)
         if self.value_type == ValueEstimators.TD0:
             return kernels.one_step_target(reward, next_value, terminated, self.gamma)
@@ -146,8 +147,7 @@ class OMIGATerms(MixedCriticLoss):
         require_shape(type(self).__name__, self.tensor_keys.mixer_weight, weight, qvalue.shape, named)
         alpha = self.alpha.clone() if self.auto_alpha else self.alpha
         z = kernels.scaled_advantage(qvalue, value.detach(), weight, alpha)
-        valid = None if mask is None else mask.unsqueeze(-1).expand_as(z)
-        return LocalTerms(qvalue, value, weight, alpha, z, valid)
+        return LocalTerms(qvalue, value, weight, alpha, z, self._entries(inputs, mask, z.shape))
 
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
         """The losses named in ``terms`` and the diagnostics, each network evaluated once."""
@@ -162,7 +162,7 @@ class OMIGATerms(MixedCriticLoss):
             local = self._local_terms(inputs, weight, mask)
             global_value = kernels.mix_linearly(local.value.detach(), weight.detach(), bias.detach())
             out[self.tensor_keys.global_value] = masked_mean(global_value, mask)
-            out |= self._local_losses(inputs, local, terms, mask)
+            out |= self._local_losses(inputs, local, terms)
         return out
 
     def _qvalue_term(
@@ -176,7 +176,7 @@ class OMIGATerms(MixedCriticLoss):
         }
 
     def _local_losses(
-        self, inputs: TensorDictBase, local: LocalTerms, terms: Collection[str], mask: Tensor | None
+        self, inputs: TensorDictBase, local: LocalTerms, terms: Collection[str]
     ) -> dict[str, Tensor]:
         cap, overflow = self.max_scaled_advantage, self.overflow
         out: dict[str, Tensor] = {}
@@ -188,10 +188,10 @@ class OMIGATerms(MixedCriticLoss):
             )
             if self.official:
                 loss = loss * kernels.batch_max_scale(local.z, cap, local.valid)
-            out["loss_value"] = self._reduce(loss, mask)
+            out["loss_value"] = self._reduce(loss, local.valid)
         exp_z = kernels.policy_weight(local.z, max_scaled_advantage=cap, overflow=overflow)
         if "loss_actor" in terms:
-            out["loss_actor"] = self._reduce(-exp_z * self._log_prob(inputs), mask)
+            out["loss_actor"] = self._reduce(-exp_z * self._log_prob(inputs), local.valid)
         sample_size = kernels.effective_sample_size(exp_z, local.valid)
         if self.auto_alpha and self.training and torch.is_grad_enabled():
             target = self.target_sample_size

@@ -1,0 +1,77 @@
+"""What recurrent policies need of an environment: their memory, and each agent's last action."""
+
+from __future__ import annotations
+
+import torch
+from tensordict import NestedKey, TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from torch import nn
+from torchrl.data import Composite, TensorSpec, Unbounded
+from torchrl.envs import Compose, EnvBase, InitTracker, TransformedEnv
+from torchrl.envs.transforms import Transform
+from torchrl.modules.utils import get_primers_from_module
+
+from omiga_torchrl import keys
+from omiga_torchrl.modules import is_recurrent
+
+
+class LastAction(Transform):
+    """Writes the action before each step; before the first of an episode -1 (discrete) or 0 (continuous).
+
+    Args:
+        action: key of the action.
+        last_action: key written.
+
+    Examples:
+        >>> from omiga_torchrl.envs import make_env
+        >>> env = TransformedEnv(make_env("tabular/xor", num_envs=2), LastAction(), auto_unwrap=False)
+        >>> env.reset()["agents", "last_action"].tolist()
+        [[-1, -1], [-1, -1]]
+    """
+
+    def __init__(self, action: NestedKey = keys.ACTION, last_action: NestedKey = keys.LAST_ACTION) -> None:
+        super().__init__(in_keys=[action], out_keys=[last_action])
+
+    def _step(self, tensordict: TensorDictBase, next_tensordict: TensorDictBase) -> TensorDictBase:
+        return next_tensordict.set(self.out_keys[0], tensordict.get(self.in_keys[0]).clone())
+
+    def _reset(self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase) -> TensorDictBase:
+        spec = self.parent.full_action_spec[self.in_keys[0]]
+        none = spec.zero() - (0 if spec.dtype.is_floating_point else 1)
+        started = tensordict.get("_reset", None)
+        before = tensordict.get(self.out_keys[0], None)
+        if started is not None and before is not None:
+            wide = started.reshape(*started.shape, *[1] * (none.ndim - started.ndim))
+            none = torch.where(wide, none, before)
+        return tensordict_reset.set(self.out_keys[0], none)
+
+    def transform_observation_spec(self, observation_spec: TensorSpec) -> TensorSpec:
+        """The observation spec with the last action."""
+        action = self.parent.full_action_spec[self.in_keys[0]]
+        spec: Composite = observation_spec
+        spec[self.out_keys[0]] = Unbounded(shape=action.shape, dtype=action.dtype, device=action.device)
+        return spec
+
+
+def with_memory(env: EnvBase, policy: object) -> EnvBase:
+    """``env`` with what the recurrent parts of ``policy`` need; ``env`` itself where it has none.
+
+    Args:
+        env: environment in the project's keys.
+        policy: a policy; :class:`omiga_torchrl.modules.TeamGRU` makes it recurrent.
+
+    Examples:
+        >>> from omiga_torchrl.envs import make_env
+        >>> from omiga_torchrl.modules import make_actor
+        >>> from omiga_torchrl.specs import TeamSpec
+        >>> env = make_env("tabular/xor", num_envs=2)
+        >>> policy = make_actor(TeamSpec.from_env(env), hidden=(8,), recurrent=8)
+        >>> with_memory(env, policy).rollout(1, policy)["policy_memory"].shape
+        torch.Size([2, 1, 2, 8])
+    """
+    if not isinstance(policy, nn.Module) or not is_recurrent(policy):
+        return env
+    transforms: list[Transform] = [InitTracker(), get_primers_from_module(policy)]
+    if isinstance(policy, TensorDictModuleBase) and keys.LAST_ACTION in policy.in_keys:
+        transforms.append(LastAction())
+    return TransformedEnv(env, Compose(*transforms), auto_unwrap=False)

@@ -1,0 +1,146 @@
+"""What every registered algorithm can do, whatever its losses: memories, burn-in, absent agents."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
+from omiga_torchrl.specs import TeamSpec
+from tests.objectives.contract import losses_of, sequences
+
+CONTINUOUS = TeamSpec(3, 5, 2, 7)
+DISCRETE = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
+CASES = [
+    pytest.param(name, spec, id=f"{name}-{kind}")
+    for name, known in sorted(ALGORITHMS.items())
+    for kind, spec in (("continuous", CONTINUOUS), ("discrete", DISCRETE))
+    if kind in known.actions
+]
+EVERY = pytest.mark.parametrize(("name", "spec"), CASES)
+
+
+def losses(parts, data):
+    torch.manual_seed(7)  # of sampled actions
+    return losses_of(parts.loss(data))
+
+
+def build(name, spec, **kwargs):
+    torch.manual_seed(0)
+    return make_algorithm(name, spec, hidden=[8], **kwargs)
+
+
+def padded(data, steps):
+    """The same sequences with ``steps`` steps of NaN after them, and the mask that says so."""
+    rest = data[:, :1].expand(data.shape[0], steps).clone()
+    for value in rest.values(True, True):
+        if value.dtype.is_floating_point:
+            value.fill_(float("nan"))
+    longer = torch.cat([data, rest], 1)
+    longer["collector", "mask"] = torch.arange(longer.shape[1]).lt(data.shape[1]).expand(longer.shape)
+    return longer
+
+
+@EVERY
+def test_recurrent_networks_learn_from_sequences(name, spec):
+    parts = build(name, spec, recurrent=8)
+    torch.stack(list(losses(parts, sequences(spec, 8)).values())).sum().backward()
+    assert all(p.grad is not None for group in parts.parameter_groups.values() for p in group)
+
+
+@EVERY
+def test_padding_changes_nothing(name, spec):
+    parts, data = build(name, spec, recurrent=8, reduction="none"), sequences(spec, 8)
+    if name in SAMPLING:
+        pytest.skip("draws other actions for batches of another shape")
+    expected = losses(parts, data)
+    for key, value in losses(parts, padded(data, 3)).items():
+        torch.testing.assert_close(value[:, : data.shape[1]], expected[key], msg=key)
+        assert (value[:, data.shape[1] :] == 0).all()
+
+
+@EVERY
+def test_padding_of_nan_leaves_finite_gradients(name, spec):
+    parts = build(name, spec, recurrent=8)
+    torch.stack(list(losses(parts, padded(sequences(spec, 8), 3)).values())).sum().backward()
+    assert all(p.grad.isfinite().all() for p in parts.loss.parameters() if p.grad is not None)
+
+
+@EVERY
+def test_memories_see_the_first_step_of_what_follows(name, spec):
+    """A change at the first step moves losses at later ones, with memories and not without."""
+    for recurrent in (None, 8):
+        parts, data = build(name, spec, recurrent=recurrent, reduction="none"), sequences(spec, 8)
+        before = losses(parts, data)
+        data["agents", "observation"][:, 0] += 1
+        after = losses(parts, data)
+        moved = any((before[key] != after[key])[:, 2:].any() for key in before)
+        assert moved == (recurrent is not None) or name in SHARED_OVER_BATCH
+
+
+@EVERY
+def test_burn_in_has_no_terms_and_fills_memories(name, spec):
+    parts, data = build(name, spec, recurrent=8, burn_in=2, reduction="none"), sequences(spec, 8)
+    before = losses(parts, data)
+    assert all((value[:, :2] == 0).all() and (value != 0).any() for value in before.values())
+    data["agents", "observation"][:, 0] += 1
+    after = losses(parts, data)
+    assert any((before[key] != after[key]).any() for key in before)
+
+
+@EVERY
+def test_burn_in_longer_than_the_sequences_is_refused(name, spec):
+    parts = build(name, spec, recurrent=8, burn_in=4)
+    with pytest.raises(ValueError, match="Raise slice_len"):
+        parts.loss(sequences(spec, 8))
+
+
+@EVERY
+def test_single_transitions_are_refused_by_memories(name, spec):
+    with pytest.raises(ValueError, match=r"SliceSampler\(traj_key='episode', slice_len=T"):
+        build(name, spec, recurrent=8).loss(spec.fake_batch(8))
+
+
+@EVERY
+def test_sequences_that_go_on_after_their_end_are_refused(name, spec):
+    data = sequences(spec, 8)
+    data["next", "done"][3, 1] = True
+    parts = build(name, spec, recurrent=8)
+    if ("next", "done") in parts.loss.in_keys:
+        with pytest.raises(ValueError, match="a sequence goes on after a step that is done"):
+            parts.loss(data)
+
+
+@EVERY
+@pytest.mark.parametrize("recurrent", [None, 8])
+@pytest.mark.parametrize("by", ["agent_mask", "action_mask"])
+def test_absent_agents_have_no_terms_and_no_say(name, spec, recurrent, by):
+    if by == "action_mask" and not spec.masked:
+        return
+    parts = build(name, spec, recurrent=recurrent, reduction="none")
+    data = sequences(spec, 8)
+    present = torch.ones(8, 4, 3, dtype=torch.bool)
+    present[::2, 1:, 2] = False  # agent 2 leaves after the first step of half of the sequences
+    following = torch.cat([present[:, 1:], present[:, -1:]], 1)
+    for where, rows in ((data, present), (data["next"], following)):
+        if by == "agent_mask":
+            where["agents", "agent_mask"] = rows
+        else:
+            where["agents", "action_mask"] = where["agents", "action_mask"] & rows.unsqueeze(-1)
+    before = losses(parts, data)
+    for where, rows in ((data, present), (data["next"], following)):
+        where["agents", "observation"][~rows] = float("nan")
+    if not spec.discrete:
+        data["agents", "action"][~present] = 0.5
+    after = losses(parts, data)
+    for key, value in before.items():
+        torch.testing.assert_close(after[key], value, msg=key)
+        if value.shape == present.shape:
+            assert (value[~present] == 0).all()
+        torch.testing.assert_close(losses(parts, data)[key], value)
+    torch.stack([value.sum() for value in after.values()]).sum().backward()
+    assert all(p.grad.isfinite().all() for p in parts.loss.parameters() if p.grad is not None)
+
+
+SAMPLING: set[str] = set()
+SHARED_OVER_BATCH = {"icq"}  # self-normalised weights: every step moves every other
