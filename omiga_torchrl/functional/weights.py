@@ -1,4 +1,4 @@
-"""Weights of data actions in implicit-constraint Q-learning (ICQ)."""
+"""Weights of data actions: ICQ's, and those of advantage-weighted regression."""
 
 from __future__ import annotations
 
@@ -87,3 +87,55 @@ def counterfactual_advantage(
         tensor(1.)
     """
     return (chosen_value - (probability * action_value).sum(-1)).detach()
+
+
+def clipped_exponential_weight(
+    advantage: Float[Tensor, "*batch"], temperature: float | Float[Tensor, ""], maximum: float = 100.0
+) -> Float[Tensor, "*batch"]:
+    """``min(exp(A / temperature), maximum)``, the weight of a data action in weighted cloning. Detached.
+
+    AWR (arXiv:1910.00177) takes standardised advantages, temperature 1 and maximum 20; AWAC
+    (arXiv:2006.09359) 1 and 100; IQL (arXiv:2110.06169) 1/3 and 100.
+
+    Args:
+        advantage: A of the data action, in units of return (or standardised).
+        temperature: > 0, in the unit of the advantage; IQL's beta is its inverse.
+        maximum: the largest weight, > 0.
+
+    Examples:
+        >>> import torch
+        >>> clipped_exponential_weight(torch.tensor([-1.0, 0.0, 1e9]), 1.0, 20.0)
+        tensor([ 0.3679,  1.0000, 20.0000])
+    """
+    # Clipped before exp, which could overflow.
+    return (advantage.detach() / temperature).clamp(max=math.log(maximum)).exp()
+
+
+def standardise(
+    advantage: Float[Tensor, "*batch"],
+    valid: Bool[Tensor, "*batch"] | None = None,
+    *,
+    dims: tuple[int, ...] | None = None,
+    epsilon: float = 1e-5,
+) -> Float[Tensor, "*batch"]:
+    """``(A - mean) / (std + epsilon)`` over the valid entries, as AWR's released code does. Detached.
+
+    Args:
+        advantage: advantages.
+        valid: entries that count; all if None. The others get 0.
+        dims: dimensions to normalise over, e.g. the batch but not the agents; None means all.
+        epsilon: added to the (population) standard deviation.
+
+    Examples:
+        >>> import torch
+        >>> standardise(torch.tensor([1.0, 3.0, 9.0]), torch.tensor([True, True, False]))
+        tensor([-1.0000,  1.0000,  0.0000])
+    """
+    if valid is None:
+        valid = torch.ones_like(advantage, dtype=torch.bool)
+    dims = tuple(range(advantage.ndim)) if dims is None else dims
+    count = valid.sum(dims, keepdim=True).clamp(min=1)
+    kept = torch.where(valid, advantage.detach(), 0.0)
+    deviation = torch.where(valid, kept - kept.sum(dims, keepdim=True) / count, 0.0)
+    variance = deviation.square().sum(dims, keepdim=True) / count
+    return deviation / (variance.sqrt() + epsilon)

@@ -1,9 +1,12 @@
 """Mixers, networks and policies of a team of agents."""
 
 from omiga_torchrl.modules.behaviour_models import ConditionalVAE, LatentActions, behaviour_model
+from omiga_torchrl.modules.deterministic import BoundedActions, deterministic_actor
+from omiga_torchrl.modules.ensembles import Ensemble
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, TeamMixer, VDNMixer
 from omiga_torchrl.modules.networks import AgentLinear, AgentMLP
 from omiga_torchrl.modules.normalised_mixer import NormalisedMixer
+from omiga_torchrl.modules.perturbation import PerturbedActions
 from omiga_torchrl.modules.policies import (
     GaussianHead,
     MaskedLogits,
@@ -17,12 +20,15 @@ from omiga_torchrl.modules.recurrent import TeamGRU, agent_network, is_recurrent
 __all__ = [
     "AgentLinear",
     "AgentMLP",
+    "BoundedActions",
     "ConditionalVAE",
+    "Ensemble",
     "GaussianHead",
     "LatentActions",
     "LinearMixer",
     "MaskedLogits",
     "NormalisedMixer",
+    "PerturbedActions",
     "QMIXMixer",
     "TanhGaussian",
     "TeamGRU",
@@ -31,6 +37,7 @@ __all__ = [
     "agent_network",
     "behaviour_model",
     "categorical_actor",
+    "deterministic_actor",
     "is_recurrent",
     "make_actor",
     "tanh_gaussian_actor",

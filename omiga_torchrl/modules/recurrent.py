@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torchrl.modules.tensordict_module.rnn import recurrent_mode
 
 from omiga_torchrl import keys
 from omiga_torchrl.errors import require_key
+from omiga_torchrl.modules.ensembles import Ensemble
 from omiga_torchrl.modules.networks import AgentMLP
 from omiga_torchrl.specs import TeamSpec
 
@@ -143,6 +145,7 @@ def agent_network(
     observation: NestedKey = keys.OBSERVATION,
     name: str = "policy",
     recurrent: int | None = None,
+    members: int | None = None,
     **network: Any,
 ) -> TensorDictModuleBase:
     """A network of every agent: of its observation, or of its history.
@@ -159,6 +162,8 @@ def agent_network(
         observation: key read.
         name: prefix of the keys of the memory.
         recurrent: features of a :class:`TeamGRU` in front of the MLP; None reads observations.
+        members: that many MLPs, their outputs stacked last, see :class:`Ensemble`; None is a single
+            one. They share the memory.
         **network: passed to :class:`AgentMLP`.
 
     Examples:
@@ -171,7 +176,8 @@ def agent_network(
     if recurrent is not None:
         memory = TeamGRU(spec, size=recurrent, name=name, observation=observation)
         source, size = memory.out_keys[0], recurrent
-    body: nn.Module = AgentMLP(size + sum(extra.values()), out_features, spec.n_agents, **network)
+    make = partial(AgentMLP, size + sum(extra.values()), out_features, spec.n_agents, **network)
+    body: nn.Module = make() if members is None else Ensemble(make, members)
     module = TensorDictModule(
         body if wrap is None else wrap(body),
         in_keys=[source, *extra],

@@ -35,11 +35,16 @@ class MultiAgentLoss(LossInputs):
             return loss.sum() / mask.sum().clamp(min=1)
         return self._reduce_loss(loss)
 
-    def _run(self, name: str, tensordict: TensorDictBase, *, target: bool = False) -> TensorDictBase:
-        """Call network ``name`` with its online or target parameters; it writes into ``tensordict``."""
+    def _run(
+        self, name: str, tensordict: TensorDictBase, *, target: bool = False, frozen: bool = False
+    ) -> TensorDictBase:
+        """Call network ``name`` with its online or target parameters; it writes into ``tensordict``.
+
+        ``frozen`` keeps gradients from the parameters, but not from the inputs.
+        """
         network: TensorDictModuleBase = getattr(self, name)
         params = getattr(self, f"target_{name}_params" if target else f"{name}_params")
-        with params.to_module(network, preserve_module_state=False):
+        with (params.data if frozen else params).to_module(network, preserve_module_state=False):
             return network(tensordict)
 
     def _run_next(self, name: str, inputs: TensorDictBase, *, target: bool = False) -> TensorDictBase:

@@ -126,6 +126,24 @@ class MixedCriticLoss(MultiAgentLoss):
         index = action_index(action, every.shape[:-1])
         return every.gather(-1, index.unsqueeze(-1)).squeeze(-1), every
 
+    def _at_actions(
+        self, inputs: TensorDictBase, drawn: Tensor, *, target: bool = False, frozen: bool = False
+    ) -> Tensor:
+        """What the Q network writes, ``[M, *B, ...]``, for actions ``[M, *B, N, A]`` instead of the data's.
+
+        ``frozen`` keeps gradients from its parameters, but not from the actions.
+        """
+        samples = len(drawn)
+        flat = TensorDict({}, [])
+        # Samples go to the first batch dimension: time stays the last.
+        for name in self.qvalue_network.in_keys:
+            if name != self.tensor_keys.action:
+                value = inputs.get(name)
+                flat.set(name, value.expand(samples, *value.shape).flatten(0, 1))
+        flat.set(self.tensor_keys.action, drawn.flatten(0, 1))
+        written = self._run("qvalue_network", flat, target=target, frozen=frozen)
+        return written.get(self.tensor_keys.local_qvalue).unflatten(0, (samples, -1))
+
     @dispatch(auto_batch_size=False)
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """The losses of this class and its diagnostics, detached, as scalars.

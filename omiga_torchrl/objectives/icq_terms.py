@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import ClassVar, cast
 
 import torch
-from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
+from tensordict import TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
@@ -167,28 +167,10 @@ class ICQTerms(MixedCriticLoss):
         if candidates.drawn is None:
             assert critic.every is not None
             return Behaviour(critic.every, candidates.log_mass)
-        value = self._sampled_qvalues(inputs, candidates.drawn, target=of_target)
+        value = self._at_actions(inputs, candidates.drawn, target=of_target).squeeze(-1).movedim(0, -1)
         if self.choices.data_copies:
             value = torch.cat([value, critic.local.unsqueeze(-1)], -1)
         return Behaviour(value, candidates.log_mass)
-
-    def _sampled_qvalues(self, inputs: TensorDictBase, drawn: Tensor, *, target: bool) -> Tensor:
-        """Q_i of actions ``[M, *B, N, A]`` in the place of the data's, ``[*B, N, M]``."""
-        samples = len(drawn)
-        key = self.tensor_keys.action
-        entries: dict[NestedKey, Tensor] = {
-            name: inputs.get(name).expand(samples, *inputs.get(name).shape)
-            for name in self.qvalue_network.in_keys
-            if name != key
-        }
-        entries[key] = drawn
-        # Samples go to the first batch dimension: time stays the last.
-        flat = TensorDict({}, [])
-        for name, value in entries.items():
-            flat.set(name, value.flatten(0, 1))
-        written = self._run("qvalue_network", flat, target=target)
-        local = self._agent_entry(written, self.tensor_keys.local_qvalue, "Q")
-        return local.unflatten(0, (samples, -1)).movedim(0, -1)
 
     # Terms --------------------------------------------------------------------------
 

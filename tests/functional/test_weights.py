@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omiga_torchrl.functional import (
+    clipped_exponential_weight,
     counterfactual_advantage,
     effective_sample_size,
     lambda_target,
     log_partition,
     softmax_weight,
+    standardise,
 )
 
 
@@ -122,3 +125,37 @@ def test_released_recursion_subtracts_the_weighted_value(steps, gamma, lmbda, se
     forward = forward_sum(reward, weighted.new_ones(steps + 1), weighted, gamma, lmbda)
     assert got.item() == pytest.approx(backward.item(), rel=1e-9, abs=1e-9)
     assert got.item() == pytest.approx(forward.item(), rel=1e-9, abs=1e-9)
+
+
+def test_clipped_weight_by_hand_and_against_numpy():
+    advantage = torch.tensor([-2.0, 0.0, math.log(3), 50.0, 1e30], requires_grad=True)
+    found = clipped_exponential_weight(advantage, 0.5, 20.0)
+    assert found.tolist() == pytest.approx([math.exp(-4), 1.0, 9.0, 20.0, 20.0])
+    assert not found.requires_grad
+    spread = np.random.default_rng(0).normal(scale=4, size=(5, 3))
+    np.testing.assert_allclose(
+        clipped_exponential_weight(torch.from_numpy(spread), 1.0).numpy(), np.minimum(np.exp(spread), 100)
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**31), st.sampled_from([None, (0,), (0, 1)]))
+def test_standardised_advantages_have_mean_zero_and_deviation_one(seed, dims):
+    rng = np.random.default_rng(seed)
+    advantage, valid = 5 + 3 * rng.normal(size=(8, 4, 2)), rng.random((8, 4, 2)) < 0.7
+    valid[:2] = True
+    found = standardise(
+        torch.from_numpy(np.where(valid, advantage, np.nan)), torch.from_numpy(valid), dims=dims
+    ).numpy()
+    axes = (0, 1, 2) if dims is None else dims
+    mean = np.mean(advantage, axes, keepdims=True, where=valid)
+    std = np.std(advantage, axes, keepdims=True, where=valid)
+    np.testing.assert_allclose(
+        found, np.where(valid, (advantage - mean) / (std + 1e-5), 0), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_standardising_nothing_or_equal_entries_gives_zeros():
+    assert standardise(torch.full((3,), 7.0)).tolist() == [0, 0, 0]
+    assert standardise(torch.full((2,), float("nan")), torch.zeros(2, dtype=torch.bool)).tolist() == [0, 0]
+    assert not standardise(torch.ones(2, requires_grad=True)).requires_grad

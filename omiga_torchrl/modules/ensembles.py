@@ -1,0 +1,46 @@
+"""Several networks for the same quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class Ensemble(nn.Module):
+    """Independently initialised networks with the same inputs, their outputs stacked last.
+
+    The members come last so that the output fits under the batch dimensions of a TensorDict, next
+    to entries of single networks; :func:`omiga_torchrl.functional.ensemble_minimum` and
+    ``soft_minimum`` reduce it, and ``[..., 0]`` is the first member's. TorchRL's own
+    ``expand_dim`` draws the copies anew, and not as the layers do.
+
+    Args:
+        make: makes one member.
+        size: number of members E.
+
+    Shapes: ``[*B, N, out]`` of each member ``-> [*B, N, out, E]``.
+
+    Raises:
+        ValueError: if there is no member, or ``make`` returns the same module again.
+
+    Examples:
+        >>> from omiga_torchrl.modules import AgentMLP
+        >>> twins = Ensemble(lambda: AgentMLP(5, 1, n_agents=3, hidden=(16,)), 2)
+        >>> twins(torch.zeros(8, 3, 4), torch.zeros(8, 3, 1)).shape
+        torch.Size([8, 3, 1, 2])
+    """
+
+    def __init__(self, make: Callable[[], nn.Module], size: int) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(make() for _ in range(size))
+        if size < 1 or len({id(member) for member in self.members}) < size:
+            raise ValueError(
+                f"Ensemble: {size} members of {len(set(self.members))} different modules; expected at least "
+                "one member, and a new module from every call of make."
+            )
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The outputs of all members, ``[*B, N, out, E]``."""
+        return torch.stack([member(*inputs) for member in self.members], -1)

@@ -1,0 +1,177 @@
+"""What losses with an ensemble of critics share, whether a mixer makes them one team's or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import torch
+from tensordict import NestedKey, TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from torch import Tensor
+from torchrl.objectives.utils import ValueEstimators
+
+from omiga_torchrl import functional as kernels
+from omiga_torchrl.keys import next_key
+from omiga_torchrl.objectives.critic import MixedCriticLoss
+from omiga_torchrl.objectives.diagnostics import masked_mean
+from omiga_torchrl.objectives.inputs import action_index
+
+
+class TeamCriticLoss(MixedCriticLoss):
+    """Base of the losses whose Q network is an ensemble of E members, by default twins.
+
+    With a mixer, the value of the team is ``sum_i w_i(s) Q_i + b(s)``, and has one target. Without,
+    every agent's Q_i has a target of its own with the team's reward: independent learners, or one
+    agent. Both forms share all code: *team values* are ``[*B]`` in the first case and ``[*B, N]`` in
+    the second.
+
+    Shapes of values: *local* ``[*B, N, E]`` of one action, *every* ``[*B, N, K, E]`` of all actions
+    of a discrete team.
+
+    Args:
+        qvalue_network: writes ``local_qvalue``: ``[*B, N, 1, E]`` of observation and action, or for
+            discrete actions ``[*B, N, K, E]`` of the observation; see
+            :func:`omiga_torchrl.algorithms.common.qvalue_ensemble`.
+        mixer_network: the weights and bias of a linear mixer, or None.
+        gamma: discount.
+        burn_in: first steps of every sequence without terms.
+        reduction: of the losses.
+    """
+
+    _schedulable_buffers = frozenset({"gamma"})
+    _with_parameters: ClassVar[tuple[str, ...]] = ("qvalue_network_params",)
+
+    def __init__(
+        self,
+        qvalue_network: TensorDictModuleBase,
+        mixer_network: TensorDictModuleBase | None,
+        *,
+        gamma: float = 0.99,
+        burn_in: int = 0,
+        reduction: str | None = None,
+    ) -> None:
+        super().__init__(reduction, burn_in)
+        self.mixed = mixer_network is not None
+        self.register_coeff_buffer("gamma", gamma)
+        self.register_coeff_buffer("lmbda", 0.95)
+        self.convert_to_functional(qvalue_network, "qvalue_network", create_target_params=True)
+        if mixer_network is not None:
+            self.convert_to_functional(mixer_network, "mixer_network", create_target_params=True)
+
+    # Keys ---------------------------------------------------------------------------
+
+    def _acting_networks(self) -> list[TensorDictModuleBase]:
+        """The networks besides Q network and mixer; they are read at the root and under ``"next"``."""
+        return [self.actor_network]
+
+    def _network_keys(self) -> Iterable[NestedKey]:
+        networks = [self.qvalue_network, *self._acting_networks()]
+        if self.mixed:
+            networks.append(self.mixer_network)
+        action = self.tensor_keys.action
+        found = dict.fromkeys(key for network in networks for key in network.in_keys)
+        yield from found
+        yield from (next_key(key) for key in found if key != action)
+
+    def _data_keys(self) -> Iterable[NestedKey]:
+        yield self.tensor_keys.action
+        for name in (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done):
+            yield next_key(name)
+
+    # Values -------------------------------------------------------------------------
+
+    def _weights(self, inputs: TensorDictBase) -> tuple[Tensor, Tensor] | None:
+        """Mixer weight ``[*B, N]`` and bias ``[*B]``; None without a mixer."""
+        return self._mixing(inputs) if self.mixed else None
+
+    @staticmethod
+    def _mix(local: Tensor, weights: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Team values ``[*B, E]`` or ``[*B, N, E]`` of local ones ``[*B, N, E]``."""
+        if weights is None:
+            return local
+        weight, bias = weights
+        return (weight.unsqueeze(-1) * local).sum(-2) + bias.unsqueeze(-1)
+
+    @staticmethod
+    def _weighed(local: Tensor, weights: tuple[Tensor, Tensor] | None) -> Tensor:
+        """``w_i Q_i``, the agent's part of the team's value; without a mixer Q_i itself."""
+        return local if weights is None else weights[0].reshape(*local.shape[: weights[0].ndim], 1) * local
+
+    def _every(self, inputs: TensorDictBase, *, target: bool = False, frozen: bool = False) -> Tensor:
+        """Values of all actions, ``[*B, N, K, E]``."""
+        written = self._run("qvalue_network", inputs, target=target, frozen=frozen)
+        return written.get(self.tensor_keys.local_qvalue)
+
+    def _next_every(self, inputs: TensorDictBase, *, target: bool) -> Tensor:
+        """Values of all actions at the next step, ``[*B, N, K, E]``."""
+        written = self._run_next("qvalue_network", inputs, target=target)
+        return written.get(self.tensor_keys.local_qvalue)
+
+    def _local(self, inputs: TensorDictBase) -> Tensor:
+        """Values of the data's actions, ``[*B, N, E]``."""
+        return self._chosen(self._every(inputs), inputs.get(self.tensor_keys.action))
+
+    def _chosen(self, written: Tensor, action: Tensor) -> Tensor:
+        """``[*B, N, E]`` of what the Q network wrote: of the only value, or of a discrete action's."""
+        if action.dtype.is_floating_point:
+            return written.squeeze(-2)
+        index = action_index(action, written.shape[:-2])
+        return written.take_along_dim(index[..., None, None], -2).squeeze(-2)
+
+    def _acted(self, inputs: TensorDictBase, action: Tensor) -> Tensor:
+        """Values ``[*B, N, E]`` of the policy's actions ``[*B, N, A]``, which alone get gradients."""
+        acting = inputs.select(*self.qvalue_network.in_keys).set(self.tensor_keys.action, action)
+        return self._every(acting, frozen=True).squeeze(-2)
+
+    def _next_local(self, inputs: TensorDictBase, action: Tensor) -> Tensor:
+        """Target values of actions ``[*B, N, A]`` or ``[*B, N]`` at the next step, ``[*B, N, E]``."""
+        inputs.set(next_key(self.tensor_keys.action), action)
+        return self._chosen(self._next_every(inputs, target=True), action)
+
+    # Target -------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _target(self, inputs: TensorDictBase, next_local: Tensor, mask: Tensor | None) -> Tensor:
+        """Target of the team values, ``[*B]`` or ``[*B, N]``, from the next step's local ones ``[*B, N]``."""
+        if self.mixed:
+            next_value = kernels.mix_linearly(next_local, *self._next_mixing(inputs, target=True))
+        else:
+            next_value = next_local
+        batch = next_local.shape[:-1]
+        names = (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done)
+        reward, terminated, done = (self._team_entry(inputs, next_key(name), batch) for name in names)
+        if self.value_type == ValueEstimators.TD0:
+            wide = (value if self.mixed else value.unsqueeze(-1) for value in (reward, terminated))
+            reward, terminated = (value.expand_as(next_value) for value in wide)
+            return kernels.one_step_target(reward, next_value, terminated, self.gamma)
+        if mask is not None:  # a sequence ends where its padding begins
+            done = done | ~torch.cat([mask[..., 1:], mask[..., -1:]], -1)
+        if self.mixed:
+            return kernels.lambda_target(reward, next_value, terminated, done, self.gamma, self.lmbda)
+        agents = next_value.shape[-1]
+        facts = (value.expand(agents, *batch) for value in (reward, terminated, done))
+        reward, terminated, done = facts
+        values = next_value.movedim(-1, 0)
+        returns = kernels.lambda_target(reward, values, terminated, done, self.gamma, self.lmbda)
+        return returns.movedim(0, -1)
+
+    def _qvalue_term(
+        self,
+        inputs: TensorDictBase,
+        local: Tensor,
+        weights: tuple[Tensor, Tensor] | None,
+        target: Tensor,
+        mask: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """``loss_qvalue``: squared errors, summed over the ensemble; and the mean team value."""
+        team = self._mix(local, weights)
+        valid = self._team_entries(inputs, target, mask)
+        return {
+            "loss_qvalue": self._reduce((team - target.unsqueeze(-1)).square().sum(-1), valid),
+            self.tensor_keys.global_qvalue: masked_mean(team.detach().mean(-1), valid),
+        }
+
+    def _team_entries(self, inputs: TensorDictBase, like: Tensor, mask: Tensor | None) -> Tensor | None:
+        """The entries of team values that have terms: rows ``[*B]``, or agents ``[*B, N]``."""
+        return mask if self.mixed else self._entries(inputs, mask, like.shape)
