@@ -41,7 +41,9 @@ def dual_loss(
 
 
 def objective_scale(
-    qvalue: Float[Tensor, "*batch"], alpha: float | Float[Tensor, ""] = 2.5, valid: Bool[Tensor, "*batch"] | None = None
+    qvalue: Float[Tensor, "*batch"],
+    alpha: float | Float[Tensor, ""] = 2.5,
+    valid: Bool[Tensor, "*batch"] | None = None,
 ) -> Float[Tensor, ""]:
     """``lambda = alpha / mean |Q|``, the factor of TD3+BC's objective (arXiv:2106.06860). Detached.
 

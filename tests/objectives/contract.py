@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -53,15 +54,51 @@ def sequences(spec: TeamSpec, *batch: int, time: int = 4) -> TensorDictBase:
     return data
 
 
+@contextmanager
+def without_chance() -> Iterator[None]:
+    """Draws the same number everywhere, so that batches of other shapes can be compared."""
+
+    def like(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return torch.full_like(x, 0.3)
+
+    def full(*size: Any, generator: Any = None, **kwargs: Any) -> Tensor:
+        flat = size[0] if size and not isinstance(size[0], int) else size
+        return torch.full(tuple(flat), 0.3, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("randn_like", "rand_like"):
+            patch.setattr(torch, name, like)
+        for name in ("randn", "rand"):
+            patch.setattr(torch, name, full)
+        for name in ("uniform_", "normal_"):
+            patch.setattr(Tensor, name, lambda x, *args, **kwargs: x.fill_(0.3))
+        yield
+
+
+def steadied(loss: LossModule) -> LossModule:
+    """``loss`` with every draw of its own replaced by the same number."""
+    evaluate = loss._evaluate
+
+    def steady(*args: Any) -> dict[str, Tensor]:
+        with without_chance():
+            return evaluate(*args)
+
+    loss._evaluate = steady
+    return loss
+
+
 class LossContract:
     """Subclasses give ``make`` and ``trained``.
 
     ``make(spec, **kwargs)`` builds the loss with small networks. ``trained`` maps each
-    loss entry to the names of the networks that it trains.
+    loss entry to the names of the networks that it trains. ``team_terms`` are those with one
+    value a row, not one an agent. ``samples`` says whether the loss draws random numbers.
     """
 
     make: Callable[..., LossModule]
     trained: dict[str, set[str]]
+    team_terms: set[str] = {"loss_qvalue"}
+    samples = False
 
     @pytest.fixture(autouse=True)
     def seed(self):
@@ -82,7 +119,7 @@ class LossContract:
         loss = type(self).make(self.fit(spec), **kwargs)
         if has_targets(loss):
             ForeachSoftUpdate(loss, tau=0.5)
-        return loss
+        return steadied(loss) if self.samples else loss
 
     @property
     def bootstraps(self) -> bool:
@@ -152,14 +189,14 @@ class LossContract:
     @pytest.mark.parametrize("reduction", [None, "none", "mean", "sum"])
     def test_reductions(self, spec, reduction):
         loss, data = self.build(spec, reduction=reduction), self.data(spec, 8)
-        if spec.masked:  # a single legal action has log probability 0
+        if self.fit(spec).masked:  # a single legal action has log probability 0
             data["agents", "action_mask"].fill_(True)
         plain = self.build(spec, reduction="none")
         plain.load_state_dict(loss.state_dict())
         for term, value in losses_of(loss(data)).items():
             unreduced = plain(data)[term]
             agents = data["agents", "observation"].shape[:-1]
-            assert unreduced.shape == (data.batch_size if term == "loss_qvalue" else agents)
+            assert unreduced.shape == (data.batch_size if term in self.team_terms else agents)
             mean = unreduced.sum() / unreduced.count_nonzero()  # zero: no target, hence not counted
             expected = {"none": unreduced, "sum": unreduced.sum()}.get(reduction, mean)
             torch.testing.assert_close(value, expected)

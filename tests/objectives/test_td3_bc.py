@@ -1,0 +1,188 @@
+"""`TD3BCLoss`: the contract, the equations in float64, and what alpha does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl.algorithms.common import make_mixer, qvalue_ensemble
+from omiga_torchrl.modules import deterministic_actor
+from omiga_torchrl.objectives.td3_bc import TD3BCLoss
+from omiga_torchrl.specs import TeamSpec
+from tests.objectives.contract import CONTINUOUS, LossContract, losses_of
+
+
+class _TD3BC(LossContract):
+    mixer = "linear"
+
+    def fit(self, spec):  # continuous actions only
+        return CONTINUOUS
+
+    @classmethod
+    def make(cls, spec, **kwargs):
+        qvalue, mixer = qvalue_ensemble(spec, 2, hidden=(8,)), make_mixer(spec, cls.mixer, (8,))
+        return TD3BCLoss(deterministic_actor(spec, hidden=(8,)), qvalue, mixer, noise=0.0, **kwargs)
+
+
+class TestMixed(_TD3BC):
+    trained = {"loss_qvalue": {"qvalue_network", "mixer_network"}, "loss_actor": {"actor_network"}}
+
+
+class TestIndependent(_TD3BC):
+    mixer = "none"
+    trained = {"loss_qvalue": {"qvalue_network"}, "loss_actor": {"actor_network"}}
+    team_terms = set()
+
+
+class TestOneAgent(TestIndependent):
+    def fit(self, spec):
+        return TeamSpec(1, 5, 2, 5)
+
+
+def mlp(layers, x):
+    n = x.shape[-2]
+    x = torch.cat([x, torch.eye(n, dtype=x.dtype).expand(*x.shape[:-1], n)], -1)
+    linear = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
+    for layer in linear[:-1]:
+        x = (x @ layer.weight.T + layer.bias).clamp(min=0)
+    return x @ linear[-1].weight.T + linear[-1].bias
+
+
+def build(mixer, **kwargs):
+    torch.manual_seed(0)
+    parts = make_algorithm("td3_bc", CONTINUOUS, hidden=[8], mixer=mixer, noise=0.0, **kwargs)
+    parts.loss.double()
+    parts.loss.gamma = 0.99
+    return parts
+
+
+@pytest.mark.parametrize("mixer", ["linear", "vdn", "none"])
+def test_losses_and_gradients_equal_a_transcription(mixer):
+    parts = build(mixer)
+    data = CONTINUOUS.fake_batch(16).apply(lambda x: x.double() if x.dtype.is_floating_point else x)
+    found = losses_of(parts.loss(data))
+    torch.stack(list(found.values())).sum().backward()
+
+    again = build(mixer)
+    modules = dict(again.policy.named_modules())
+    actor = next(m for name, m in modules.items() if name.endswith("network.body"))
+    q = again.loss.qvalue_network
+    with again.loss.qvalue_network_params.to_module(q, preserve_module_state=False):
+        twins = [member.body for member in q.module.members]
+        o, a, o2 = (
+            data["agents", "observation"],
+            data["agents", "action"],
+            data["next", "agents", "observation"],
+        )
+
+        def values(o, a, head):
+            return mlp(head, torch.cat([o, a], -1))[..., 0]
+
+        def mixing(state):
+            if mixer == "none":
+                return None
+            if mixer == "vdn":
+                return torch.ones(16, 3, dtype=torch.float64), torch.zeros(16, dtype=torch.float64)
+            network = again.loss.mixer_network
+            with again.loss.mixer_network_params.to_module(network, preserve_module_state=False):
+                weight, bias = network.module.weights(state)
+            return weight[..., 0], bias[..., 0]
+
+        def team(local, state):
+            mixed = mixing(state)
+            return local if mixed is None else (mixed[0] * local).sum(-1) + mixed[1]
+
+        with torch.no_grad():
+            a2 = mlp(actor, o2).tanh()
+            smaller = torch.minimum(values(o2, a2, twins[0]), values(o2, a2, twins[1]))
+            reward, alive = data["next", "reward"], 1 - data["next", "terminated"].double()
+            if mixer != "none":
+                reward, alive = reward[:, 0], alive[:, 0]
+            y = reward + 0.99 * alive * team(smaller, data["next", "state"])
+        loss_q = sum(((team(values(o, a, head), data["state"]) - y) ** 2).mean() for head in twins)
+        pi = mlp(actor, o).tanh()
+        mixed = mixing(data["state"])
+        weight = 1.0 if mixed is None else mixed[0].detach()
+        part = weight * values(o, pi, twins[0])
+        loss_pi = (((pi - a) ** 2).mean(-1) - 2.5 / part.abs().mean().detach() * part).mean()
+        wanted_q = torch.autograd.grad(loss_q, list(again.parameter_groups["qvalue"]), allow_unused=True)
+        wanted_pi = torch.autograd.grad(loss_pi, list(again.parameter_groups["actor"]))
+    torch.testing.assert_close(found["loss_qvalue"], loss_q, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(found["loss_actor"], loss_pi, rtol=1e-10, atol=1e-10)
+    for group, wanted in (("qvalue", wanted_q), ("actor", wanted_pi)):
+        for parameter, gradient in zip(parts.parameter_groups[group], wanted, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-10, atol=1e-10)
+
+
+def test_lambda_is_alpha_over_the_mean_size_of_q():
+    """Values ten times as large give the same gradient to the policy: lambda divides by their size."""
+    data, found = CONTINUOUS.fake_batch(32), []
+    for factor in (1.0, 10.0):
+        parts = build("none")
+        parts.loss.float()
+        with torch.no_grad():
+            for name, parameter in parts.loss.named_parameters():
+                if "qvalue_network" in name and name.endswith(("body_2_weight", "body_2_bias")):
+                    parameter.mul_(factor)
+        parts.loss.actor_loss(data).backward()
+        found.append(torch.cat([p.grad.flatten() for p in parts.parameter_groups["actor"]]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-5)
+
+
+def test_alpha_zero_is_cloning_of_the_mean():
+    data = CONTINUOUS.fake_batch(32)
+    parts = build("linear", alpha=0.0)
+    parts.loss.float()
+    action = parts.policy(data.clone().exclude(("agents", "action")))["agents", "action"]
+    expected = (action - data["agents", "action"]).square().mean()
+    torch.testing.assert_close(parts.loss.actor_loss(data), expected)
+
+
+def test_target_noise_is_clipped_and_stays_in_the_bounds():
+    torch.manual_seed(0)
+    parts = make_algorithm("td3_bc", CONTINUOUS, hidden=[8], noise=5.0, noise_clip=0.1)
+    data = CONTINUOUS.fake_batch(64)
+    loss = parts.loss
+    inputs, _ = loss._inputs(data)
+    plain = loss._run_next("actor_network", inputs, target=True)["agents", "action"].clone()
+    noisy = loss._next_action(inputs)
+    assert (noisy - plain).abs().max() <= 0.1 + 1e-6 and noisy.abs().max() <= 1
+    assert (noisy != plain).float().mean() > 0.9
+
+
+def test_learns_the_better_of_two_modes():
+    """Half of the data acts +0.5 with reward 1, half -0.5 with reward 0: TD3+BC goes to the first."""
+    torch.manual_seed(0)
+    spec = TeamSpec(1, 1, 1, 1)
+    parts = make_algorithm("td3_bc", spec, hidden=[32], alpha=10.0)
+    optimizer = torch.optim.Adam(parts.loss.parameters(), 1e-2)
+    for _ in range(300):
+        data = spec.fake_batch(64)
+        better = torch.rand(64, 1) < 0.5
+        data["agents", "observation"].zero_()
+        data["agents", "action"] = torch.where(better, 0.5, -0.5).reshape(64, 1, 1)
+        data["next", "reward"] = better.float()
+        data["next", "terminated"].fill_(True)
+        torch.stack(list(losses_of(parts.loss(data)).values())).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        parts.target_updater.step()
+    data = spec.fake_batch(1).exclude(("agents", "action"))
+    data["agents", "observation"].zero_()
+    assert parts.policy(data)["agents", "action"].item() > 0.4
+
+
+def test_discrete_tasks_are_refused_with_what_fits():
+    with pytest.raises(ValueError, match=r"'td3_bc' is defined for continuous.*Choose from: .*bc"):
+        make_algorithm("td3_bc", TeamSpec(3, 5, 4, 7, discrete=True))
+
+
+def test_negative_alpha_is_refused():
+    with pytest.raises(ValueError, match="alpha is -1"):
+        make_algorithm("td3_bc", CONTINUOUS, alpha=-1)
+
+
+def test_a_mixer_of_one_agent_is_refused():
+    with pytest.raises(ValueError, match="one agent; expected at least two"):
+        make_algorithm("td3_bc", TeamSpec(1, 5, 2, 5), mixer="linear")
