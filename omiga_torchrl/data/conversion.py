@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,18 @@ def convert(
 
     def write(writer: TedWriter) -> None:
         totals = _Totals()
-        for block in _bar(_chain(first, blocks), reading.steps, name, progress):
-            block = _convert_actions(block, convention)
-            totals.add(block)
-            _require_sound(block, totals, name)
-            writer.append(block)
+        # A block is written, which takes longest, while the next one is read.
+        with ThreadPoolExecutor(1) as worker:
+            written = None
+            for block in _bar(_chain(first, blocks), reading.steps, name, progress):
+                block = _convert_actions(block, convention)
+                totals.add(block)
+                _require_sound(block, totals, name)
+                if written is not None:
+                    written.result()
+                written = worker.submit(writer.append, block)
+            if written is not None:
+                written.result()
         card = _describe(known or {}, first, reading, totals, name)
         if convention is not None:
             card.action_convention = convention
