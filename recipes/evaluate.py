@@ -5,6 +5,7 @@ The launch command and examples are in ``configs/evaluate.yaml``.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class EvaluateConfig:
     """Fields of the recipe.
 
     Attributes:
+        imports: modules to import first: those that register algorithms or environments of your own.
         policy: ``policy.pt`` of a run, the run's folder, or a behaviour checkpoint.
         task: task to play; null is the one that the policy was trained for.
         task_kwargs: arguments of the task; they override those it was trained with.
@@ -40,6 +42,7 @@ class EvaluateConfig:
         video_path: its file, ``.mp4`` or ``.gif``; null is ``episode.mp4`` beside the policy.
     """
 
+    imports: list[str] = field(default_factory=list)
     policy: str = MISSING
     task: str | None = None
     task_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -71,6 +74,8 @@ def open_policy(path: Path) -> tuple[Any, TeamSpec, dict[str, Any]]:
 
 def run(config: EvaluateConfig) -> EvaluationResult:
     """Evaluate as ``config`` says and print the result."""
+    for module in config.imports:
+        importlib.import_module(module)
     policy, spec, facts = open_policy(Path(config.policy))
     task = config.task or facts["task"]
     env = _make_env(config, task, spec, facts, config.num_envs)

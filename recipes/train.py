@@ -5,6 +5,7 @@ The launch command and examples are in ``configs/train.yaml``.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import math
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class TrainConfig:
     """Fields of the recipe.
 
     Attributes:
+        imports: modules to import first: those that register algorithms or environments of your own.
         algorithm: group ``algorithm``: the arguments of ``make_algorithm``, besides ``slice_len``, the
             length of the slices of episodes to learn from; null learns from single transitions.
         task: task to evaluate in, e.g. ``vmas/navigation``; null trains without evaluating.
@@ -93,6 +95,7 @@ class TrainConfig:
         logger: ``csv``, ``tensorboard``, ``wandb``, or null.
     """
 
+    imports: list[str] = field(default_factory=list)
     algorithm: dict[str, Any] = MISSING
     task: str | None = "vmas/navigation"
     task_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -224,6 +227,8 @@ def train(config: TrainConfig) -> float:
     Returns:
         The mean return of the final evaluation; NaN without a task.
     """
+    for module in config.imports:
+        importlib.import_module(module)
     protocol = Protocol(**vars(config.evaluation))
     dataset = open_dataset(config)
     env = open_env(config, dataset)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+from omiga_torchrl.algorithms import registry
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -13,8 +18,32 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.S)
     assert len(blocks) >= 2
     namespace: dict[str, object] = {}
+    monkeypatch.setattr(registry, "ALGORITHMS", dict(registry.ALGORITHMS))  # one block adds an algorithm
     for block in blocks:
         exec(compile(block, str(README), "exec"), namespace)
+
+
+def test_the_example_algorithm_trains_from_its_two_files(tmp_path):
+    text = README.read_text(encoding="utf-8")
+    python = next(b for b in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "register_algorithm(" in b)
+    yaml = next(b for b in re.findall(r"```yaml\n(.*?)```", text, flags=re.S))
+    assert len(python.splitlines()) + len(yaml.splitlines()) < 60
+    (tmp_path / "configs" / "algorithm").mkdir(parents=True)
+    (tmp_path / "my_module.py").write_text(python, encoding="utf-8")
+    (tmp_path / "configs" / "algorithm" / "reward_bc.yaml").write_text(yaml, encoding="utf-8")
+
+    def run(recipe, *arguments):
+        command = [sys.executable, str(README.parent / "recipes" / recipe), *arguments, "imports=[my_module]"]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(README.parent)])}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240)
+
+    small = ("trainer.steps=4", "trainer.batch_size=8", "trainer.progress_bar=false", "evaluation.interval=4")
+    episodes = ("evaluation.episodes=4", "evaluation.final_episodes=4")
+    done = run("train.py", "--config-dir", "configs", "algorithm=reward_bc", "out=runs", *small, *episodes)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "reward_bc__vmas-navigation__mixed__seed0"
+    done = run("evaluate.py", f"policy={folder}", "episodes=4", "num_envs=4")
+    assert done.returncode == 0, done.stderr
 
 
 def test_pictures_and_recipes_that_it_names_exist():
