@@ -65,8 +65,9 @@ format: $(VENV)/dev.stamp ## repair what ruff can repair
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: $(VENV)/dev.stamp ## time updates, sampling, conversion and environments against plain code
+bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion and environments
 	$(RUN_ENV) $(PY) recipes/benchmark.py
+	$(RUN_ENV) $(PY) recipes/benchmark_algorithms.py
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py
 	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
 

@@ -46,16 +46,19 @@ class Comparison:
         ours: seconds per step, library.
         plain: seconds per step, plain code.
         ratio: median over the blocks of ours / plain.
+        against: what the second way is called.
     """
 
     name: str
     ours: float
     plain: float
     ratio: float
+    against: str = "plain"
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: {self.ours * 1e3:.3f} ms, plain {self.plain * 1e3:.3f} ms, ratio {self.ratio:.3f}"
+            f"{self.name}: {self.ours * 1e3:.3f} ms, {self.against} {self.plain * 1e3:.3f} ms, "
+            f"ratio {self.ratio:.3f}"
         )
 
 
