@@ -76,7 +76,8 @@ class TrainConfig:
     Attributes:
         imports: modules to import first: those that register algorithms or environments of your own.
         algorithm: group ``algorithm``: the arguments of ``make_algorithm``, besides ``slice_len``, the
-            length of the slices of episodes to learn from; null learns from single transitions.
+            length of the slices of episodes to learn from (null learns from single transitions), and
+            ``label``, what the run is called in records and reports (default: the name).
         task: task to evaluate in, e.g. ``vmas/navigation``; null trains without evaluating.
         task_kwargs: arguments of the task, e.g. ``+task_kwargs.layout=omiga``; they override those
             on the dataset's card.
@@ -200,7 +201,7 @@ def describe(config: TrainConfig, dataset: OfflineDataset) -> RunInfo:
     card = dataset.card
     parts = {part: vars(getattr(config, part)) for part in ("trainer", "evaluation")}
     return RunInfo(
-        algorithm=config.algorithm["name"],
+        algorithm=config.algorithm.get("label") or config.algorithm["name"],
         task=config.task or card.task or "no task",
         dataset=card.tier,
         seed=config.seed,
@@ -233,7 +234,7 @@ def train(config: TrainConfig) -> float:
     dataset = open_dataset(config)
     env = open_env(config, dataset)
     name = config.algorithm["name"]
-    arguments = {k: v for k, v in config.algorithm.items() if k not in ("name", "slice_len")}
+    arguments = {k: v for k, v in config.algorithm.items() if k not in ("name", "label", "slice_len")}
     torch.manual_seed(config.seed)  # decides the initial weights
     parts = make_algorithm(name, dataset.spec, **arguments)
     # Nothing is written before everything fits together.
