@@ -204,16 +204,19 @@ def _find_ends(data: TensorDictBase) -> Iterator[str]:
 
 
 def _find_copies(data: TensorDictBase) -> list[str]:
-    """Episodes that repeat an earlier one action by action."""
+    """Episodes that repeat an earlier one action by action, discrete ones observation by observation too."""
     episode = data.get(keys.EPISODE, None)
     if episode is None:
         return []
     starts = torch.cat([torch.zeros(1, dtype=torch.long), (episode.diff() != 0).nonzero().flatten() + 1])
     stops = [*starts[1:].tolist(), len(data)]
     action, seen, copies = data[keys.ACTION], dict[bytes, int](), []
+    # A few discrete actions may be the same by chance, which continuous ones are not.
+    compared = [action] if action.dtype.is_floating_point else [action, data[keys.OBSERVATION]]
     for number, (first, last) in enumerate(zip(starts.tolist(), stops, strict=True)):
         # One action says little; of a longer episode the bytes of all are its fingerprint.
-        digest = hashlib.blake2b(action[first:last].numpy().tobytes(), digest_size=16).digest()
+        content = b"".join(values[first:last].numpy().tobytes() for values in compared)
+        digest = hashlib.blake2b(content, digest_size=16).digest()
         if last - first > 1 and seen.setdefault(digest, number) != number:
             copies.append((number, seen[digest]))
     if not copies:

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from omiga_torchrl.data import (
     Episodes,
@@ -86,3 +87,15 @@ def test_recorded_actions_are_replayed(tmp_path, task):
     write_recording(tmp_path / "bad", played, card)
     with pytest.raises(DataError, match=r"recorded actions lead elsewhere in \d+ of 100 steps"):
         check_dataset_fits(OfflineDataset(tmp_path / "bad", root=tmp_path / "cache"), env)
+
+
+def test_discrete_episodes_with_the_same_actions_are_copies_only_if_they_saw_the_same():
+    from omiga_torchrl.data.checks import _find_copies
+
+    spec = TeamSpec(3, 5, 4, 7, discrete=True)
+    data = spec.fake_batch(6)
+    data["episode"] = torch.tensor([0, 0, 0, 1, 1, 1])
+    data["agents", "action"][3:] = data["agents", "action"][:3]
+    assert not _find_copies(data)
+    data["agents", "observation"][3:] = data["agents", "observation"][:3]
+    assert "1 of 2 episodes repeat" in _find_copies(data)[0]
