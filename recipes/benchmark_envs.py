@@ -1,6 +1,6 @@
-"""Speed of the MuJoCo environments against Gymnasium and TorchRL's own route, in one process.
+"""Speed of the environments against what is beneath them: Gymnasium, TorchRL's own route, JAX.
 
-Run: ``python recipes/benchmark_envs.py``. Needs the extra ``mujoco``. Prints one line per ratio.
+Run: ``python recipes/benchmark_envs.py``. Needs the extras ``mujoco`` and ``smax``. One line per ratio.
 """
 
 from __future__ import annotations
@@ -184,6 +184,27 @@ def evaluation_cost(robot: Robot, *, episodes: int = 32, max_steps: int = 1000, 
     return Ratio(name, 1 / speed.value, 1.3, False, speed.speeds)
 
 
+def against_jax(*, steps: int = 50, blocks: int = 9) -> Ratio:
+    """SMAX, 128 games, against its own compiled program driven by JAX alone; both reset what ends."""
+    import jax
+
+    env = make_env("smax/3m", num_envs=128, seed=0)
+    env.reset()
+    program, games = env.simulator.program, env.simulator.games
+    actions = np.random.default_rng(0).integers(0, env.n_actions, (64, 128, 3)).astype(np.int32)
+
+    def run() -> int:
+        nonlocal games
+        for step in range(steps):
+            outcome = program.step(games, actions[step % 64], np.ones(128, bool), np.int32(env.max_steps))
+            games = outcome.next_games
+        jax.block_until_ready(games)
+        return 128 * steps
+
+    name = "smax/3m, batch of 128, against its compiled program in JAX alone"
+    return speed_ratio(name, _step_block(env, steps), run, 0.6, blocks=blocks)
+
+
 def _rollout_block(env: EnvBase, steps: int) -> Callable[[], int]:
     def run() -> int:
         env.rollout(steps, break_when_any_done=False)
@@ -274,6 +295,7 @@ def main() -> None:
         for measure in (against_gymnasium, against_wrapper, evaluation_cost):
             sys.stdout.write(f"{measure(robot)}\n")
             sys.stdout.flush()
+    sys.stdout.write(f"{against_jax()}\n")
 
 
 if __name__ == "__main__":

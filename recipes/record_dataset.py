@@ -33,7 +33,7 @@ class RecordDataset:
 
     Attributes:
         task: task to record on, e.g. ``vmas/navigation``.
-        tier: random, medium, expert, medium-replay, medium-expert or mixed.
+        tier: random, poor, medium, good or expert, medium-replay, medium-expert, or mixed.
         transitions: joint transitions wanted; episodes are whole.
         out: folder of the dataset; default ``runs/datasets/<task>/<tier>``. A recording that
             was stopped goes on when it is launched again with the same fields.

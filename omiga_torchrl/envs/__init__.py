@@ -10,6 +10,9 @@ from omiga_torchrl.envs.mujoco import make_mujoco_env
 from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
 from omiga_torchrl.envs.mujoco_tasks import mujoco_tasks
 from omiga_torchrl.envs.registry import EnvFactory, available_tasks, make_env, register_env, unregister_env
+from omiga_torchrl.envs.smac import make_smac_env, smac_tasks
+from omiga_torchrl.envs.smax import SmaxTeamEnv, make_smax_env
+from omiga_torchrl.envs.smax_maps import smax_tasks
 from omiga_torchrl.envs.tabular import make_tabular_env
 from omiga_torchrl.envs.tabular_games import tabular_tasks
 from omiga_torchrl.envs.transforms import ConcatState, TeamReward
@@ -17,6 +20,8 @@ from omiga_torchrl.envs.vmas import VMAS_TASKS, VmasTask, make_vmas_env, vmas_ta
 
 register_env("vmas", make_vmas_env, tasks=vmas_tasks, replace=True)
 register_env("mujoco", make_mujoco_env, tasks=mujoco_tasks, replace=True)
+register_env("smac", make_smac_env, tasks=smac_tasks, replace=True)
+register_env("smax", make_smax_env, tasks=smax_tasks, replace=True)
 register_env("tabular", cast(EnvFactory, make_tabular_env), tasks=tabular_tasks, replace=True)
 
 __all__ = [
@@ -28,16 +33,21 @@ __all__ = [
     "ExecutedAction",
     "LastAction",
     "MujocoTeamEnv",
+    "SmaxTeamEnv",
     "TeamReward",
     "VmasTask",
     "available_tasks",
     "convert_actions",
     "make_env",
     "make_mujoco_env",
+    "make_smac_env",
+    "make_smax_env",
     "make_tabular_env",
     "make_vmas_env",
     "mujoco_tasks",
     "register_env",
+    "smac_tasks",
+    "smax_tasks",
     "tabular_tasks",
     "unregister_env",
     "vmas_tasks",

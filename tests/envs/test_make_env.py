@@ -24,7 +24,8 @@ def test_specs(task):
     check_env_specs(make_env(task, num_envs=2, seed=0))
 
 
-@pytest.mark.parametrize("task", available_tasks())
+# Each map of SMAX would be compiled for this: tests/envs/test_smax.py looks at some of them.
+@pytest.mark.parametrize("task", [task for task in available_tasks() if not task.startswith("smax/")])
 def test_every_listed_task_is_one_team(task):
     env = make_env(task, num_envs=2, max_steps=3)
     spec = TeamSpec.from_env(env)

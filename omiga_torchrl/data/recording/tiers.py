@@ -26,9 +26,11 @@ from omiga_torchrl.errors import DataError, unknown_name
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 
-Tier = Literal["random", "medium", "expert", "medium-replay", "medium-expert", "mixed"]
+# Good, medium and poor are the tiers of published StarCraft data.
+Tier = Literal["random", "poor", "medium", "good", "expert", "medium-replay", "medium-expert", "mixed"]
 
 # How far from random (0) to the best checkpoint (1), in sampled return.
+_POOR = 0.25
 _MEDIUM = 0.5
 _MIXED = (0.0, 0.4, 0.9)
 
@@ -40,10 +42,10 @@ _RANDOM_EPISODES_ONE_BY_ONE = 32
 def select_checkpoints(tier: Tier, checkpoints: Sequence[Path], *, random_return: float) -> list[Path]:
     """The checkpoints that make a tier, by their measured sampled returns.
 
-    ``expert``: the best one. ``medium``: the one nearest to halfway between random and
-    the best. ``medium-replay``: all up to medium. ``medium-expert``: medium and expert.
-    ``mixed``: the ones nearest to 0%, 40% and 90% of the way. ``random``: none, as it is
-    made of random actions.
+    ``expert``, or ``good``: the best one. ``medium``: the one nearest to halfway between random
+    and the best. ``poor``: the one nearest to a quarter of the way. ``medium-replay``: all up to
+    medium. ``medium-expert``: medium and expert. ``mixed``: the ones nearest to 0%, 40% and 90%
+    of the way. ``random``: none, as it is made of random actions.
 
     Args:
         tier: which tier.
@@ -76,7 +78,9 @@ def select_checkpoints(tier: Tier, checkpoints: Sequence[Path], *, random_return
     medium = nearest(_MEDIUM)
     chosen = {
         "expert": [best],
+        "good": [best],
         "medium": [medium],
+        "poor": [nearest(_POOR)],
         "medium-replay": list(range(medium + 1)),
         "medium-expert": sorted({medium, best}),
         "mixed": sorted({nearest(share) for share in _MIXED}),

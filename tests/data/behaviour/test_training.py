@@ -124,6 +124,7 @@ def test_exploration_type_decides_what_is_played(trained):
     [
         ("random", []),
         ("expert", [2]),
+        ("good", [2]),
         ("medium", [1]),
         ("medium-replay", [0, 1]),
         ("medium-expert", [1, 2]),
@@ -133,6 +134,12 @@ def test_exploration_type_decides_what_is_played(trained):
 def test_tiers(trained, tier, chosen):
     paths = select_checkpoints(tier, trained, random_return=-0.5)
     assert paths == [trained[index] for index in chosen]
+
+
+def test_poor_is_a_quarter_of_the_way(trained):
+    # Of the way from -2 to 3: -0.75; medium is 0.5.
+    chosen = {tier: select_checkpoints(tier, trained, random_return=-2.0) for tier in ("poor", "medium")}
+    assert chosen == {"poor": [trained[0]], "medium": [trained[1]]}
 
 
 def test_unknown_tier_and_no_checkpoints(trained):
