@@ -17,14 +17,13 @@ import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torchrl.data.replay_buffers import SliceSampler
 from torchrl.envs import EnvBase
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import LRSchedulerHook
 
 from omiga_torchrl.algorithms import Algorithm, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
-from omiga_torchrl.data import OfflineDataset, check_dataset, check_dataset_fits
+from omiga_torchrl.data import OfflineDataset, StepSliceSampler, check_dataset, check_dataset_fits
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import Protocol, evaluate
 from omiga_torchrl.report import RunInfo, RunWriter
@@ -140,14 +139,10 @@ def slice_len(config: TrainConfig) -> int | None:
     return config.algorithm.get("slice_len")
 
 
-def slice_sampler(config: TrainConfig) -> SliceSampler | None:
-    """The sampler of slices; shorter episodes are padded, and losses leave the padding out."""
+def slice_sampler(config: TrainConfig) -> StepSliceSampler | None:
+    """The sampler of slices; those at the ends of episodes are padded, which losses leave out."""
     length = slice_len(config)
-    if length is None:
-        return None
-    return SliceSampler(
-        traj_key="episode", slice_len=length, cache_values=True, strict_length=False, pad_output=True
-    )
+    return None if length is None else StepSliceSampler(length)
 
 
 def open_env(config: TrainConfig, dataset: OfflineDataset) -> EnvBase | None:

@@ -36,6 +36,7 @@ from omiga_torchrl.data.recording.dataset_recorder import RecordingSettings, rec
 from omiga_torchrl.data.recording.recorder import record_episodes
 from omiga_torchrl.data.recording.tiers import Tier, record_tier, select_checkpoints
 from omiga_torchrl.data.recording.writing import write_recording
+from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics, dataset_statistics
 from omiga_torchrl.data.storage import IndexSelectStorage
 
@@ -66,6 +67,7 @@ __all__ = [
     "ReadOptions",
     "Reading",
     "RecordingSettings",
+    "StepSliceSampler",
     "Tier",
     "as_team_policy",
     "bundled_behaviours",

@@ -105,7 +105,7 @@ class TeamGRU(TensorDictModuleBase):
         if x.ndim < 4:
             raise ValueError(
                 f"TeamGRU: inputs have {x.ndim - 2} batch dimensions; expected sequences [*batch, time, "
-                "agents, features]. Sample with SliceSampler(traj_key='episode', slice_len=T) and reshape "
+                "agents, features]. Sample with StepSliceSampler(slice_len=T) and reshape "
                 "the batch to [-1, T] (recipes: algorithm.slice_len=T)."
             )
         steps = x.shape[-3]

@@ -73,7 +73,7 @@ class MixedCriticLoss(MultiAgentLoss):
         """Choose the target of Q_tot: ``TD0`` or ``TDLambda``.
 
         TDLambda needs time in the last batch dimension, ``[*B, T]``, with ``done`` where a
-        sequence ends, as :class:`torchrl.data.SliceSampler` gives it.
+        sequence ends, as :class:`omiga_torchrl.data.StepSliceSampler` gives it.
 
         Args:
             value_type: the estimator; None means TD0.

@@ -29,7 +29,7 @@ class ICQLoss(ICQTerms):
         loss_behaviour = - mean log mu_i(a_i | o_i)              (weighting="behaviour" only)
 
     The target of a step reads the data's action at the next one, never another. Hence the batches
-    are sequences, from ``SliceSampler(traj_key="episode", slice_len=T)`` reshaped to ``[-1, T]``;
+    are sequences, from ``StepSliceSampler(slice_len=T)`` reshaped to ``[-1, T]``;
     entries under ``"next"`` other than reward and ends are not read. The last step of a sequence
     has a target if it is terminated, and none otherwise: it is left out of ``loss_qvalue``.
     Padding is marked by a loss mask, by default ``("collector", "mask")``. Networks see whole

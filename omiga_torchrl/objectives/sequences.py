@@ -116,7 +116,7 @@ def require_sequences(component: str, key: NestedKey, value: Tensor, trailing: i
     if value.ndim < trailing + 2:
         raise ValueError(
             f"{component}: {key!r} has shape {tuple(value.shape)}; expected sequences [*batch, time, ...]. "
-            "Sample with SliceSampler(traj_key='episode', slice_len=T) and reshape the batch to [-1, T] "
+            "Sample with StepSliceSampler(slice_len=T) and reshape the batch to [-1, T] "
             "(recipes: algorithm.slice_len=T)."
         )
 
@@ -136,5 +136,5 @@ def require_one_episode(component: str, done: Tensor, mask: Tensor | None) -> No
         raise ValueError(
             f"{component}: a sequence goes on after a step that is done; expected one "
             "episode a sequence. Mark padding as False in ('collector', 'mask'), as "
-            "SliceSampler(strict_length=False, pad_output=True) does."
+            "StepSliceSampler does."
         )

@@ -53,7 +53,7 @@ def test_last_action_of_an_episode_is_none_before_the_first():
 
 def test_sequences_are_asked_for():
     memory = TeamGRU(SPEC, last_action=None)
-    with pytest.raises(ValueError, match=r"SliceSampler\(traj_key='episode', slice_len=T\)"):
+    with pytest.raises(ValueError, match=r"StepSliceSampler\(slice_len=T\)"):
         along_time(memory, SPEC.fake_batch(8))
 
 
