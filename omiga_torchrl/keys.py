@@ -18,6 +18,7 @@ Shapes (``*B`` any batch dimensions, ``N`` agents, always at dimension -2)::
     "state"                     [*B, S]
     "global_qvalue"             [*B, 1]
     "global_value"              [*B, 1]
+    "is_init"                   [*B, 1]     True = first step of an episode
     ("next", "reward"|"done"|"terminated"|"truncated")  [*B, 1], of the team
 """
 
@@ -49,6 +50,7 @@ DONE: Final = "done"
 TERMINATED: Final = "terminated"
 TRUNCATED: Final = "truncated"
 EPISODE: Final = "episode"
+IS_INIT: Final = "is_init"
 EPISODE_RETURN: Final = "episode_reward"
 
 

@@ -97,7 +97,7 @@ class TeamSpec:
         """Random data of these sizes, shaped as the replay buffer gives it.
 
         Args:
-            batch: the batch dimensions.
+            batch: the batch dimensions; an episode begins at the first entry of the last.
 
         Examples:
             >>> TeamSpec(3, 5, 2, 7).fake_batch(4)["agents", "action"].shape
@@ -118,10 +118,13 @@ class TeamSpec:
             legal[1, ..., 0] = True
             agents["action_mask"], following["action_mask"] = legal
         ended = torch.rand(*batch, 1) < 0.1
+        starts = torch.zeros(*batch, 1, dtype=torch.bool)
+        starts[(..., 0, slice(None)) if batch else ...] = True
         return TensorDict(
             {
                 keys.GROUP: TensorDict(agents, [*batch]),
                 keys.STATE: states[0],
+                keys.IS_INIT: starts,
                 "next": TensorDict(
                     {
                         keys.GROUP: TensorDict(following, [*batch]),

@@ -25,7 +25,9 @@ def test_python_blocks_run(tmp_path, monkeypatch):
 
 def test_the_example_algorithm_trains_from_its_two_files(tmp_path):
     text = README.read_text(encoding="utf-8")
-    python = next(b for b in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "register_algorithm(" in b)
+    python = next(
+        b for b in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "register_algorithm(" in b
+    )
     yaml = next(b for b in re.findall(r"```yaml\n(.*?)```", text, flags=re.S))
     assert len(python.splitlines()) + len(yaml.splitlines()) < 60
     (tmp_path / "configs" / "algorithm").mkdir(parents=True)

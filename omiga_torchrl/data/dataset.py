@@ -40,8 +40,9 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     Opens bundled datasets, recordings of one's own, and every layout in
     :data:`omiga_torchrl.data.LAYOUTS`. The source is read once, streamed into a
     memory-mapped TensorDict `[T]` with the keys of :mod:`omiga_torchrl.keys` plus
-    ``"episode"``, and kept in a cache; later openings map the cache. It cannot be
-    written to, and the source never is.
+    ``"episode"``, and kept in a cache; later openings map the cache. ``"is_init"``, True
+    at the first step of every episode, is made from it. The dataset cannot be written
+    to, and the source never is.
 
     Args:
         name_or_path: a bundled dataset such as ``"vmas/navigation/mixed"``, a published one
@@ -49,7 +50,7 @@ class OfflineDataset(BaseDatasetExperienceReplay):
             :func:`omiga_torchrl.data.published_datasets`), or a dataset's file or folder.
         batch_size: transitions per sample; ``None`` means ``sample(batch_size)`` gives it.
         sampler: TorchRL sampler; default is uniform. For slices of episodes use
-            ``SliceSampler(traj_key="episode", slice_len=..., cache_values=True)``.
+            :class:`StepSliceSampler`.
         root: folder of the cache and of downloads; see :func:`omiga_torchrl.data.cache_root`.
         layout: name of the layout; ``None`` finds out.
         reward_scale: rewards are divided by this once, when the dataset is opened:
@@ -163,9 +164,17 @@ class OfflineDataset(BaseDatasetExperienceReplay):
 def _open(path: Path, reward_scale: float) -> TensorDictBase:
     data = load_ted(path)
     reward = data["next", keys.REWARD]
-    # The only entry that is held in memory: four bytes a row, scaled once.
+    # The only entries that are held in memory: five bytes a row.
     data["next"].set(keys.REWARD, reward.as_subclass(torch.Tensor) / reward_scale)
+    data.set(keys.IS_INIT, _first_steps(data[keys.EPISODE].as_subclass(torch.Tensor)))
     return data.lock_()
+
+
+def _first_steps(episode: torch.Tensor) -> torch.Tensor:
+    """Where an episode begins, ``[T, 1]``, from the episodes' numbers ``[T]``."""
+    first = torch.ones_like(episode, dtype=torch.bool)
+    torch.ne(episode[1:], episode[:-1], out=first[1:])
+    return first.unsqueeze(-1)
 
 
 def _scale(reward_scale: RewardScale, card: DatasetCard) -> float:

@@ -46,7 +46,36 @@ def tanh_gaussian_log_density(
     half_range = (high - low) / 2
     squashed = action if half_range == 1 and low == -1 else (action - low) / half_range - 1
     y = torch.atanh(squashed.clamp(-1 + margin, 1 - margin))
+    return log_density_after_tanh(y, loc, scale, half_range=half_range)
+
+
+def log_density_after_tanh(
+    y: Float[Tensor, "*batch features"],
+    loc: Float[Tensor, "*#batch features"],
+    scale: Float[Tensor, "*#batch features"],
+    *,
+    half_range: float = 1.0,
+) -> Float[Tensor, "*batch"]:
+    """The same of y before tanh, as whoever drew y knows it.
+
+    Exact however close to a bound the action is: an action that tanh rounds to the bound no longer
+    tells its y, so that the density of an action there can be wrong by hundreds of orders of magnitude.
+
+    Args:
+        y: before tanh.
+        loc: mean of y.
+        scale: standard deviation of y, > 0.
+        half_range: half the range of actions.
+
+    Examples:
+        >>> import torch
+        >>> at = torch.full((1,), 9.0)
+        >>> log_density_after_tanh(at, at, torch.full((1,), 0.02))
+        tensor(19.6068)
+        >>> tanh_gaussian_log_density(at.tanh(), at, torch.full((1,), 0.02)).round()
+        tensor(-564.)
+    """
     log_normal = -0.5 * ((y - loc) / scale).square() - scale.log()
     log_slope = 2 * (LOG_TWO - y - F.softplus(-2 * y))
     constant = LOG_SQRT_TWO_PI + math.log(half_range)
-    return (log_normal - log_slope).sum(-1) - constant * action.shape[-1]
+    return (log_normal - log_slope).sum(-1) - constant * y.shape[-1]

@@ -54,6 +54,33 @@ def sampled_kl(
     return (log_prob - other_log_prob).mean(-1)
 
 
+def gaussian_kl(
+    loc: Float[Tensor, "*batch features"],
+    scale: Float[Tensor, "*batch features"],
+    other_loc: Float[Tensor, "*batch features"],
+    other_scale: Float[Tensor, "*batch features"],
+) -> Float[Tensor, "*batch"]:
+    """``KL(p || q)`` of Gaussians with independent features, and so of both after the same tanh.
+
+    ``sum_d log(s' / s) + (s^2 + (m - m')^2) / (2 s'^2) - 1/2``. An invertible map of both leaves a
+    divergence as it is; in samples of it, what tanh rounds to a bound would be lost.
+
+    Args:
+        loc: mean m of p.
+        scale: standard deviation s of p, > 0.
+        other_loc: mean m' of q.
+        other_scale: standard deviation s' of q, > 0.
+
+    Examples:
+        >>> import torch
+        >>> gaussian_kl(torch.ones(2), torch.ones(2), torch.zeros(2), torch.ones(2))
+        tensor(1.)
+    """
+    ratio = scale / other_scale
+    shift = (loc - other_loc) / other_scale
+    return (0.5 * (ratio.square() + shift.square() - 1) - ratio.log()).sum(-1)
+
+
 def soft_chi_square_ratio(x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """``r(x) = exp(x)`` for x < 0, else ``x + 1``: the ratio of occupancies of ComaDICE (arXiv:2410.01954).
 

@@ -113,6 +113,23 @@ class ConditionalVAE(TensorDictModuleBase):
         weight = log_action.sum(-1) + log_prior - log_posterior
         return weight.logsumexp(0) - math.log(samples)
 
+    def squared_error_loss(self, observation: Tensor, action: Tensor) -> Tensor:
+        """BCQ's released training loss ``[*B, N]``: squared error of a reconstruction plus half a divergence.
+
+        ``mean_a (a - decoder(o, z))^2 + 0.5 mean_z KL(q(z | o, a), N(0, 1))``, z ~ q. With the default
+        latent size it is, up to a factor, the lower bound of :meth:`log_density` for a fixed sigma of
+        ``sqrt(1/8)``, in units of half the action range.
+
+        Args:
+            observation: ``[*B, N, O]``.
+            action: ``[*B, N, A]``.
+        """
+        mean, log_std = self.encode(observation, action)
+        latent = mean + log_std.exp() * self._noise(mean.shape, mean)
+        error = (action - self.decode(observation, latent)) / self._half
+        divergence = 0.5 * (mean.square() + (2 * log_std).exp() - 1) - log_std
+        return error.square().mean(-1) + 0.5 * divergence.mean(-1)
+
     def sample(self, observation: Tensor, samples: int) -> Tensor:
         """Actions ``[samples, *B, N, A]``, inside the bounds.
 
@@ -158,8 +175,9 @@ class LatentActions(Distribution):
         super().__init__(observation.shape[:-1], size, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """A lower bound of the log density ``[*B, N]``, with the model's importance samples."""
-        return self.model.log_density(self.observation, value, self.model.importance_samples)
+        """A lower bound of the log density ``[*M, *B, N]`` of ``[*M, *B, N, A]``, by importance samples."""
+        observation = self.observation.expand(*value.shape[:-1], self.observation.shape[-1])
+        return self.model.log_density(observation, value, self.model.importance_samples)
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
         """Actions ``[*sample_shape, *B, N, A]``, detached."""

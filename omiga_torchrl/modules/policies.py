@@ -17,6 +17,7 @@ from torch.distributions import Categorical, Distribution, constraints
 
 from omiga_torchrl import keys
 from omiga_torchrl.functional import tanh_gaussian_log_density
+from omiga_torchrl.functional.density import log_density_after_tanh
 from omiga_torchrl.modules.recurrent import agent_network
 from omiga_torchrl.specs import TeamSpec
 
@@ -68,11 +69,20 @@ class TanhGaussian(Distribution):
     def _squash(self, x: Tensor) -> Tensor:
         return self.low + (self.high - self.low) * (1 + x.tanh()) / 2
 
-    def rsample(self, sample_shape: Size = ()) -> Tensor:
-        """Reparametrised samples ``[*sample_shape, *B, A]``."""
+    def _before_tanh(self, sample_shape: Size) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
-        return self._squash(self.loc + self.scale * noise)
+        return self.loc + self.scale * noise
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        """Reparametrised samples ``[*sample_shape, *B, A]``."""
+        return self._squash(self._before_tanh(sample_shape))
+
+    def rsample_with_log_prob(self, sample_shape: Size = ()) -> tuple[Tensor, Tensor]:
+        """Samples and their log densities ``[*sample_shape, *B]``, exact at the bounds, too."""
+        y = self._before_tanh(sample_shape)
+        half_range = (self.high - self.low) / 2
+        return self._squash(y), log_density_after_tanh(y, self.loc, self.scale, half_range=half_range)
 
     @property
     def deterministic_sample(self) -> Tensor:

@@ -96,11 +96,20 @@ class MultiAgentLoss(LossInputs):
         return self._with_distribution(name, tensordict, lambda found: self._log_prob_of(found, tensordict))
 
     def _with_distribution(
-        self, name: str, tensordict: TensorDictBase, use: Callable[[Distribution], Result]
+        self,
+        name: str,
+        tensordict: TensorDictBase,
+        use: Callable[[Distribution], Result],
+        *,
+        frozen: bool = False,
     ) -> Result:
-        """What ``use`` makes of the distribution of network ``name``, with its parameters in place."""
+        """What ``use`` makes of the distribution of network ``name``, with its parameters in place.
+
+        ``frozen`` keeps gradients from the parameters, but not from what ``use`` brings.
+        """
         network: ProbabilisticTensorDictSequential = getattr(self, name)
-        with getattr(self, f"{name}_params").to_module(network, preserve_module_state=False):
+        params = getattr(self, f"{name}_params")
+        with (params.data if frozen else params).to_module(network, preserve_module_state=False):
             return use(network.get_dist(tensordict))
 
     def _with_next_distribution(

@@ -158,6 +158,19 @@ class MixedCriticLoss(MultiAgentLoss):
         self._clear_weakrefs(tensordict, *self._with_parameters)
         return out
 
+    def _term(self, tensordict: TensorDictBase, name: str) -> Tensor:
+        """One of the losses by itself.
+
+        Raises:
+            ValueError: this loss has no such term, e.g. no policy's where the policy is greedy.
+        """
+        if name not in self.terms:
+            raise ValueError(
+                f"{type(self).__name__}: has no {name}; its terms are {', '.join(self.terms)}. "
+                "Call one of them."
+            )
+        return self._evaluate(tensordict, (name,))[name]
+
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
         """The losses named in ``terms`` and the diagnostics, each network evaluated once."""
         raise NotImplementedError

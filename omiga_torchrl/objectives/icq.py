@@ -210,7 +210,7 @@ class ICQLoss(ICQTerms):
                     optimizer.zero_grad()
         """
         if target is None and step is None:
-            return self._evaluate(tensordict, ("loss_qvalue",))["loss_qvalue"]
+            return self._term(tensordict, "loss_qvalue")
         wanted = self.qvalue_target(tensordict) if target is None else target
         inputs, mask = self._inputs(tensordict)
         steps = self._steps(inputs, mask)
@@ -235,8 +235,8 @@ class ICQLoss(ICQTerms):
 
     def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._evaluate(tensordict, ("loss_actor",))["loss_actor"]
+        return self._term(tensordict, "loss_actor")
 
     def behaviour_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_behaviour``, whose gradient reaches the behaviour model only."""
-        return self._evaluate(tensordict, ("loss_behaviour",))["loss_behaviour"]
+        return self._term(tensordict, "loss_behaviour")

@@ -55,7 +55,7 @@ class OMIGAValueLoss(_CriticTerms):
 
     def value_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_value``, whose gradient reaches the value network only."""
-        return self._evaluate(tensordict, ("loss_value",))["loss_value"]
+        return self._term(tensordict, "loss_value")
 
 
 class OMIGAQValueLoss(_CriticTerms):
@@ -86,7 +86,7 @@ class OMIGAQValueLoss(_CriticTerms):
 
     def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._evaluate(tensordict, ("loss_qvalue",))["loss_qvalue"]
+        return self._term(tensordict, "loss_qvalue")
 
 
 class OMIGAPolicyLoss(OMIGATerms):
@@ -119,7 +119,7 @@ class OMIGAPolicyLoss(OMIGATerms):
 
     def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._evaluate(tensordict, ("loss_actor",))["loss_actor"]
+        return self._term(tensordict, "loss_actor")
 
 
 class OMIGALoss(OMIGATerms):
@@ -197,12 +197,12 @@ class OMIGALoss(OMIGATerms):
 
     def value_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_value``, whose gradient reaches the value network only."""
-        return self._evaluate(tensordict, ("loss_value",))["loss_value"]
+        return self._term(tensordict, "loss_value")
 
     def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._evaluate(tensordict, ("loss_qvalue",))["loss_qvalue"]
+        return self._term(tensordict, "loss_qvalue")
 
     def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._evaluate(tensordict, ("loss_actor",))["loss_actor"]
+        return self._term(tensordict, "loss_actor")

@@ -89,11 +89,11 @@ class TD3BCLoss(TeamCriticLoss):
 
     def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._evaluate(tensordict, ("loss_qvalue",))["loss_qvalue"]
+        return self._term(tensordict, "loss_qvalue")
 
     def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._evaluate(tensordict, ("loss_actor",))["loss_actor"]
+        return self._term(tensordict, "loss_actor")
 
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
         inputs, mask = self._inputs(tensordict)

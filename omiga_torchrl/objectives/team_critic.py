@@ -32,7 +32,7 @@ class TeamCriticLoss(MixedCriticLoss):
     Args:
         qvalue_network: writes ``local_qvalue``: ``[*B, N, 1, E]`` of observation and action, or for
             discrete actions ``[*B, N, K, E]`` of the observation; see
-            :func:`omiga_torchrl.algorithms.common.qvalue_ensemble`.
+            :func:`omiga_torchrl.algorithms.common.qvalue_ensemble`. None for a loss that learns V only.
         mixer_network: the weights and bias of a linear mixer, or None.
         gamma: discount.
         burn_in: first steps of every sequence without terms.
@@ -44,7 +44,7 @@ class TeamCriticLoss(MixedCriticLoss):
 
     def __init__(
         self,
-        qvalue_network: TensorDictModuleBase,
+        qvalue_network: TensorDictModuleBase | None,
         mixer_network: TensorDictModuleBase | None,
         *,
         gamma: float = 0.99,
@@ -55,7 +55,9 @@ class TeamCriticLoss(MixedCriticLoss):
         self.mixed = mixer_network is not None
         self.register_coeff_buffer("gamma", gamma)
         self.register_coeff_buffer("lmbda", 0.95)
-        self.convert_to_functional(qvalue_network, "qvalue_network", create_target_params=True)
+        self.learns_qvalue = qvalue_network is not None
+        if qvalue_network is not None:
+            self.convert_to_functional(qvalue_network, "qvalue_network", create_target_params=True)
         if mixer_network is not None:
             self.convert_to_functional(mixer_network, "mixer_network", create_target_params=True)
 
@@ -66,7 +68,8 @@ class TeamCriticLoss(MixedCriticLoss):
         return [self.actor_network]
 
     def _network_keys(self) -> Iterable[NestedKey]:
-        networks = [self.qvalue_network, *self._acting_networks()]
+        networks = [self.qvalue_network] if self.learns_qvalue else []
+        networks += self._acting_networks()
         if self.mixed:
             networks.append(self.mixer_network)
         action = self.tensor_keys.action
@@ -108,9 +111,9 @@ class TeamCriticLoss(MixedCriticLoss):
         written = self._run_next("qvalue_network", inputs, target=target)
         return written.get(self.tensor_keys.local_qvalue)
 
-    def _local(self, inputs: TensorDictBase) -> Tensor:
+    def _local(self, inputs: TensorDictBase, *, target: bool = False) -> Tensor:
         """Values of the data's actions, ``[*B, N, E]``."""
-        return self._chosen(self._every(inputs), inputs.get(self.tensor_keys.action))
+        return self._chosen(self._every(inputs, target=target), inputs.get(self.tensor_keys.action))
 
     def _chosen(self, written: Tensor, action: Tensor) -> Tensor:
         """``[*B, N, E]`` of what the Q network wrote: of the only value, or of a discrete action's."""
@@ -132,12 +135,21 @@ class TeamCriticLoss(MixedCriticLoss):
     # Target -------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _target(self, inputs: TensorDictBase, next_local: Tensor, mask: Tensor | None) -> Tensor:
-        """Target of the team values, ``[*B]`` or ``[*B, N]``, from the next step's local ones ``[*B, N]``."""
+    def _target(
+        self, inputs: TensorDictBase, next_local: Tensor, mask: Tensor | None, bonus: Tensor | None = None
+    ) -> Tensor:
+        """Target of the team values, ``[*B]`` or ``[*B, N]``, from the next step's local ones ``[*B, N]``.
+
+        A ``bonus`` of every agent at the next step ``[*B, N]``, e.g. its entropy, adds to the team's
+        next value without the mixer's weights.
+        """
         if self.mixed:
             next_value = kernels.mix_linearly(next_local, *self._next_mixing(inputs, target=True))
-        else:
-            next_value = next_local
+        else:  # nobody trains the values of agents that take no part
+            present = inputs.get(next_key(self.tensor_keys.agent_mask), None)
+            next_value = next_local if present is None else torch.where(present, next_local, 0.0)
+        if bonus is not None:
+            next_value = next_value + (bonus.sum(-1) if self.mixed else bonus)
         batch = next_local.shape[:-1]
         names = (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done)
         reward, terminated, done = (self._team_entry(inputs, next_key(name), batch) for name in names)

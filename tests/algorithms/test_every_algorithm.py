@@ -97,7 +97,7 @@ def test_burn_in_longer_than_the_sequences_is_refused(name, spec):
 
 @EVERY
 def test_single_transitions_are_refused_by_memories(name, spec):
-    with pytest.raises(ValueError, match=r"SliceSampler\(traj_key='episode', slice_len=T"):
+    with pytest.raises(ValueError, match=r"StepSliceSampler\(slice_len=T"):
         build(name, spec, recurrent=8).loss(spec.fake_batch(8))
 
 
@@ -143,4 +143,4 @@ def test_absent_agents_have_no_terms_and_no_say(name, spec, recurrent, by):
 
 
 # A factor of theirs is an average over the batch, so that every step moves every other.
-SHARED_OVER_BATCH = {"icq", "td3_bc"}
+SHARED_OVER_BATCH = {"awr", "comadice", "icq", "td3_bc"}

@@ -101,6 +101,15 @@ def test_returns_against_a_loop(lengths):
     np.testing.assert_allclose(episodes.returns(), [part.sum() for part in parts])
 
 
+def test_first_steps_are_marked(write):
+    lengths = [3, 1, 4]
+    dataset = write(make_episodes(lengths, n_agents=2))
+    expected = [t == 0 for length in lengths for t in range(length)]
+    assert dataset.data["is_init"].shape == (8, 1)
+    assert dataset.data["is_init"].flatten().tolist() == expected
+    assert dataset.sample(4)["is_init"].shape == (4, 1)
+
+
 def test_rewards_are_scaled_once_and_the_scale_is_known(write, episodes):
     std = episodes.reward.astype(np.float64).std()
     scaled = write(episodes)

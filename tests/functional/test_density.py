@@ -7,6 +7,7 @@ import torch
 from torch.distributions import Independent, Normal, TanhTransform, TransformedDistribution
 
 from omiga_torchrl.functional import tanh_gaussian_log_density
+from omiga_torchrl.functional.density import log_density_after_tanh
 
 
 def test_by_hand():
@@ -44,3 +45,20 @@ def test_is_finite_with_gradient_at_and_beyond_the_bounds(value):
     log_density = tanh_gaussian_log_density(torch.full((2,), value), loc, torch.ones(2))
     log_density.backward()
     assert log_density.isfinite() and loc.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("at", [-2.0, 0.0, 1.5])
+def test_density_of_what_was_before_tanh_is_that_of_the_action(at):
+    y, loc, scale = torch.full((4, 3), at).double(), torch.randn(4, 3).double(), torch.ones(4, 3).double()
+    action = 0.5 + 2.5 * y.tanh()
+    expected = tanh_gaussian_log_density(action, loc, scale, low=-2.0, high=3.0)
+    found = log_density_after_tanh(y, loc, scale, half_range=2.5)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_density_before_tanh_is_exact_where_tanh_rounds_to_one():
+    y = torch.tensor([20.0])
+    assert y.tanh() == 1
+    # N(20; 20, 1) / (1 - tanh^2), 1 - tanh^2 = 4 e^-40
+    expected = -0.5 * math.log(2 * math.pi) + 40 - math.log(4)
+    assert log_density_after_tanh(y, y, torch.ones(1)).item() == pytest.approx(expected, rel=1e-6)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.distributions import Categorical, Normal, kl_divergence
 
 from omiga_torchrl.functional import categorical_kl, sampled_kl, soft_chi_square, soft_chi_square_ratio
+from omiga_torchrl.functional.divergences import gaussian_kl
 
 SEED = st.integers(0, 2**31)
 
@@ -49,6 +50,13 @@ def test_sampled_kl_converges_to_the_divergence_with_its_gradient():
     torch.testing.assert_close(found, exact.expand(2), atol=0.01, rtol=0)
     gradients = [torch.autograd.grad(x, loc)[0] for x in (found.mean(), exact)]
     torch.testing.assert_close(*gradients, atol=0.01, rtol=0)
+
+
+def test_gaussian_kl_is_torch_s():
+    loc, other = torch.randn(2, 5, 3, dtype=torch.float64)
+    scale, spread = torch.rand(2, 5, 3, dtype=torch.float64) + 0.1
+    expected = kl_divergence(Normal(loc, scale), Normal(other, spread)).sum(-1)
+    torch.testing.assert_close(gaussian_kl(loc, scale, other, spread), expected)
 
 
 def test_soft_chi_square_by_hand():

@@ -60,6 +60,17 @@ def test_importance_weighting_tightens_the_bound_to_the_density():
     torch.testing.assert_close(few.exp().mean(0), exact.exp(), rtol=0.1, atol=0)
 
 
+def test_density_of_several_actions_is_that_of_each():
+    torch.manual_seed(0)
+    spec = TeamSpec(2, 3, 2, 4)
+    model, data = ConditionalVAE(spec, hidden=(8,)), spec.fake_batch(4)
+    model._noise = lambda shape, like: torch.full(tuple(shape), 0.3)
+    drawn = torch.rand(5, 4, 2, 2)
+    distribution = model.get_dist(data)
+    each = torch.stack([distribution.log_prob(action) for action in drawn])
+    torch.testing.assert_close(distribution.log_prob(drawn), each)
+
+
 def test_density_is_that_of_rescaled_actions():
     """Scaling the action range by s divides the density by s, and learns alike."""
     torch.manual_seed(0)

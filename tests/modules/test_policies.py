@@ -80,3 +80,13 @@ def test_an_agent_without_any_legal_action_makes_nothing_nan():
 def test_make_actor_follows_the_spec():
     assert make_actor(SPEC)(observations(SPEC, 2))["agents", "action"].dtype == torch.float32
     assert make_actor(DISCRETE)(observations(DISCRETE, 2))["agents", "action"].dtype == torch.int64
+
+
+def test_samples_know_their_log_probability():
+    torch.manual_seed(0)
+    distribution = TanhGaussian(torch.zeros(3, 2), torch.ones(3, 2), low=0.0, high=4.0)
+    action, log_prob = distribution.rsample_with_log_prob((100,))
+    torch.testing.assert_close(log_prob, distribution.log_prob(action), atol=1e-3, rtol=1e-3)
+    saturated = TanhGaussian(torch.full((3, 2), 9.0), torch.full((3, 2), 0.02))
+    action, log_prob = saturated.rsample_with_log_prob((100,))
+    assert (action == 1).any() and (log_prob > 30).all()

@@ -1,0 +1,106 @@
+"""BCQ for teams (ICML 2019, arXiv:1812.02900; discrete actions arXiv:1910.01708)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
+
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
+
+from omiga_torchrl import keys
+from omiga_torchrl.algorithms.common import (
+    Algorithm,
+    MixerName,
+    make_mixer,
+    parameters,
+    qvalue_ensemble,
+    split_arguments,
+)
+from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.modules import ConditionalVAE, PerturbedActions, agent_network, behaviour_model
+from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
+from omiga_torchrl.modules.greedy import greedy_policy
+from omiga_torchrl.objectives import ForeachSoftUpdate
+from omiga_torchrl.objectives.bcq import BCQLoss
+from omiga_torchrl.specs import TeamSpec
+
+
+def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> TensorDictModuleBase:
+    """Observation and action to an action at most ``limit`` half ranges away, ``[*B, N, A]``.
+
+    Args:
+        spec: sizes and action bounds.
+        limit: see :class:`omiga_torchrl.modules.PerturbedActions`.
+        **network: passed to :func:`omiga_torchrl.modules.agent_network`.
+
+    Examples:
+        >>> perturbation_network(TeamSpec(3, 5, 2, 7), 0.05).in_keys
+        [('agents', 'observation'), ('agents', 'action')]
+    """
+    size = spec.action_size
+    wrap = partial(PerturbedActions, limit=limit, low=spec.action_low, high=spec.action_high)
+    return agent_network(spec, size, keys.ACTION, extra={keys.ACTION: size}, wrap=wrap, **network)
+
+
+@register_algorithm("bcq")
+def make_bcq(
+    spec: TeamSpec,
+    *,
+    mixer: MixerName = "auto",
+    critics: int | None = None,
+    behaviour_hidden: Sequence[int] = (256, 256),
+    latent_size: int | None = None,
+    latent_limit: float | None = 0.5,
+    perturbation: float = 0.05,
+    candidates: int = 100,
+    threshold: float = 0.3,
+    restrict_acting: bool = True,
+    tau: float = 0.005,
+    **arguments: Any,
+) -> Algorithm:
+    """Assemble BCQ for a task.
+
+    Args:
+        spec: sizes of the task.
+
+    Keyword Args:
+        mixer: see :func:`omiga_torchrl.algorithms.common.make_mixer`.
+        critics: number of critics; None is 2 for continuous actions and 1 for discrete ones.
+        behaviour_hidden: hidden layers of the behaviour model.
+        latent_size: features of the latents; None is twice the action's. The released code for teams
+            takes twice the number of agents. Continuous actions, as the next three.
+        latent_limit: bound of the latents that samples are decoded from; see :class:`ConditionalVAE`.
+        perturbation: the largest change of a sampled action, in units of half the action range.
+        candidates: actions that each agent chooses among when it acts.
+        threshold: of supported actions, relative to the most likely one. Discrete actions, as the next.
+        restrict_acting: whether agents act with supported actions only; OG-MARL's with all.
+        tau: rate of the target update per training step, in (0, 1].
+        **arguments: of the networks, see :func:`omiga_torchrl.algorithms.common.split_arguments`; the
+            rest goes to :class:`omiga_torchrl.objectives.bcq.BCQLoss`.
+
+    Examples:
+        >>> sorted(make_bcq(TeamSpec(3, 5, 2, 7)).parameter_groups)
+        ['actor', 'behaviour', 'qvalue']
+    """
+    network, mixer_hidden, rest = split_arguments(arguments)
+    sampling: dict[str, Any] = (
+        {} if spec.discrete else {"latent_limit": latent_limit, "latent_size": latent_size}
+    )
+    behaviour = behaviour_model(spec, **{**network, "hidden": tuple(behaviour_hidden)}, **sampling)
+    qvalue = qvalue_ensemble(spec, critics or (1 if spec.discrete else 2), **network)
+    mixing = make_mixer(spec, mixer, mixer_hidden)
+    groups = {"qvalue": parameters(qvalue, mixing), "behaviour": parameters(behaviour)}
+    actor: TensorDictModuleBase | None = None
+    policy: TensorDictModuleBase
+    if spec.discrete and restrict_acting:
+        model = cast(ProbabilisticTensorDictSequential, behaviour)
+        policy = supported_action_policy(qvalue, model, threshold=threshold, masked=spec.masked)
+    elif spec.discrete:
+        policy = greedy_policy(qvalue, masked=spec.masked)
+    else:
+        actor = perturbation_network(spec, perturbation, **network)
+        groups["actor"] = parameters(actor)
+        policy = CandidatePolicy(cast(ConditionalVAE, behaviour), qvalue, actor, candidates=candidates)
+    loss = BCQLoss(actor, qvalue, mixing, behaviour_network=behaviour, threshold=threshold, **rest)
+    return Algorithm(policy, loss, groups, ForeachSoftUpdate(loss, tau=tau))

@@ -1,0 +1,156 @@
+"""Policies that act with the best of what a model of the behaviour policy proposes, as BCQ does."""
+
+from __future__ import annotations
+
+from tensordict import NestedKey, TensorDict, TensorDictBase
+from tensordict.nn import (
+    ProbabilisticTensorDictSequential,
+    TensorDictModule,
+    TensorDictModuleBase,
+    TensorDictSequential,
+)
+from torch import Tensor, nn
+
+from omiga_torchrl import keys
+from omiga_torchrl.functional import supported_actions
+from omiga_torchrl.modules.behaviour_models import ConditionalVAE
+from omiga_torchrl.modules.greedy import greedy_policy
+
+
+class CandidatePolicy(TensorDictModuleBase):
+    """The best of sampled actions, by each agent's own critic (BCQ, arXiv:1812.02900).
+
+    Each agent draws candidates from the behaviour model, perturbs them, and takes the one with the
+    largest Q_i of the first critic, independently of the others. Exploration types change nothing:
+    the candidates are random, the choice is not.
+
+    Args:
+        behaviour_network: the model of the behaviour policy.
+        qvalue_network: critics of observation and action, ``[*B, N, 1, E]``.
+        perturbation_network: observation and action to a changed action; None changes nothing.
+
+    Keyword Args:
+        candidates: actions drawn for each agent; published 100.
+        action: key of the action.
+        local_qvalue: key that the critics write.
+
+    Examples:
+        >>> from omiga_torchrl.algorithms import make_algorithm
+        >>> from omiga_torchrl.specs import TeamSpec
+        >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
+        >>> policy = make_algorithm("bcq", spec, hidden=[16]).policy
+        >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
+        torch.Size([8, 3, 2])
+    """
+
+    def __init__(
+        self,
+        behaviour_network: ConditionalVAE,
+        qvalue_network: TensorDictModuleBase,
+        perturbation_network: TensorDictModuleBase | None = None,
+        *,
+        candidates: int = 100,
+        action: NestedKey = keys.ACTION,
+        local_qvalue: NestedKey = keys.LOCAL_QVALUE,
+    ) -> None:
+        super().__init__()
+        if candidates < 1:
+            raise ValueError(f"CandidatePolicy: candidates is {candidates}; expected at least 1.")
+        self.behaviour_network = behaviour_network
+        self.qvalue_network = qvalue_network
+        self.perturbation_network = perturbation_network
+        self.candidates = candidates
+        self.action, self.local_qvalue = action, local_qvalue
+        networks = (behaviour_network, qvalue_network, perturbation_network)
+        read = dict.fromkeys(key for network in networks if network is not None for key in network.in_keys)
+        self.in_keys = [key for key in read if key != action]
+        self.out_keys = [action]
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """Write the chosen actions."""
+        drawn = self.behaviour_network.get_dist(tensordict).sample((self.candidates,))
+        if self.perturbation_network is not None:
+            drawn = self._at(self.perturbation_network, tensordict, drawn).get(self.action)
+        value = self._at(self.qvalue_network, tensordict, drawn).get(self.local_qvalue)[..., 0, 0]
+        best = value.argmax(0)[None, ..., None]
+        return tensordict.set(self.action, drawn.take_along_dim(best, 0).squeeze(0))
+
+    def _at(self, network: TensorDictModuleBase, tensordict: TensorDictBase, drawn: Tensor) -> TensorDictBase:
+        """What ``network`` writes for actions ``[M, *B, N, A]``; its memory makes one step only."""
+        head = network
+        if isinstance(network, TensorDictSequential):
+            network[:-1](tensordict)
+            head = network[-1]
+        scratch = TensorDict({}, [])
+        for key in head.in_keys:
+            if key != self.action:
+                value = tensordict.get(key)
+                scratch.set(key, value.expand(len(drawn), *value.shape))
+        return head(scratch.set(self.action, drawn))
+
+
+class SupportedActions(nn.Module):
+    """Which actions the data support, by a model of the behaviour policy (discrete BCQ, arXiv:1910.01708).
+
+    Those whose probability is at least ``threshold`` times that of the most likely legal one.
+
+    Args:
+        threshold: in [0, 1].
+
+    Shapes: logits ``[*B, N, K]``, action mask ``[*B, N, K]`` -> boolean ``[*B, N, K]``.
+
+    Examples:
+        >>> import torch
+        >>> SupportedActions(0.3)(torch.tensor([[0.6, 0.3, 0.1]]).log())
+        tensor([[ True,  True, False]])
+    """
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def forward(self, logits: Tensor, action_mask: Tensor | None = None) -> Tensor:
+        """Supported actions."""
+        return supported_actions(logits, self.threshold, action_mask)
+
+
+def supported_action_policy(
+    qvalue_network: TensorDictModuleBase,
+    behaviour_network: ProbabilisticTensorDictSequential,
+    *,
+    threshold: float = 0.3,
+    masked: bool = False,
+    action: NestedKey = keys.ACTION,
+    action_mask: NestedKey = keys.ACTION_MASK,
+    supported: NestedKey = (keys.GROUP, "supported_actions"),
+    local_qvalue: NestedKey = keys.LOCAL_QVALUE,
+) -> TensorDictSequential:
+    """:func:`omiga_torchrl.modules.greedy.greedy_policy` among the actions that the data support.
+
+    Args:
+        qvalue_network: critics of the observation, ``[*B, N, K, E]``; their minimum chooses.
+        behaviour_network: the model of the behaviour policy, e.g. a ``categorical_actor``.
+
+    Keyword Args:
+        threshold: see :class:`SupportedActions`.
+        masked: whether the task gives an action mask.
+        action: key written.
+        action_mask: key of the mask.
+        supported: key written, the supported actions ``[*B, N, K]``.
+        local_qvalue: key that the critics write.
+
+    Examples:
+        >>> from omiga_torchrl.algorithms import make_algorithm
+        >>> from omiga_torchrl.specs import TeamSpec
+        >>> spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
+        >>> policy = make_algorithm("bcq", spec, hidden=[16]).policy
+        >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
+        torch.Size([8, 3])
+    """
+    logits = behaviour_network[-1].in_keys[0]
+    mask = [action_mask] if masked else []
+    support = TensorDictModule(SupportedActions(threshold), in_keys=[logits, *mask], out_keys=[supported])
+    greedy = greedy_policy(
+        qvalue_network, masked=True, action=action, action_mask=supported, local_qvalue=local_qvalue
+    )
+    return TensorDictSequential(behaviour_network.det_part, support, greedy)

@@ -1,0 +1,113 @@
+"""Sampled actions with their densities, for estimates of integrals over actions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
+from omiga_torchrl.modules import TanhGaussian
+
+
+@dataclass
+class Proposals:
+    """C sampled actions of every agent. An integral is estimated by the mean of what is integrated / density.
+
+    Attributes:
+        action: ``[C, *B, N, A]``.
+        log_density: log density that each was drawn with, ``[C, *B, N]``.
+    """
+
+    action: Tensor
+    log_density: Tensor
+
+    @classmethod
+    def joined(cls, parts: Iterable[Proposals]) -> Proposals:
+        """All samples of several."""
+        actions, densities = zip(*((part.action, part.log_density) for part in parts), strict=True)
+        return cls(torch.cat(actions), torch.cat(densities))
+
+    @classmethod
+    def uniform(cls, samples: int, like: Tensor, *, low: float, high: float) -> Proposals:
+        """Uniform actions.
+
+        Args:
+            samples: number M.
+            like: actions ``[*B, N, A]``, for shape, dtype and device.
+
+        Keyword Args:
+            low: lower bound of actions.
+            high: upper bound of actions.
+
+        Examples:
+            >>> Proposals.uniform(4, torch.zeros(8, 3, 2), low=-1.0, high=1.0).log_density[0, 0, 0]
+            tensor(-1.3863)
+        """
+        unit = torch.rand((samples, *like.shape), dtype=like.dtype, device=like.device)
+        log_density = -like.shape[-1] * math.log(high - low)
+        return cls(low + (high - low) * unit, unit.new_full(unit.shape[:-1], log_density))
+
+    @classmethod
+    def of_policy(cls, policy: Distribution, samples: int) -> Proposals:
+        """Samples of a stochastic policy with batch shape ``[*B, N]``; with gradients where it has any.
+
+        Args:
+            policy: the distribution.
+            samples: number M.
+        """
+        if isinstance(policy, TanhGaussian):
+            return cls(*policy.rsample_with_log_prob((samples,)))
+        action = policy.rsample((samples,))
+        return cls(action, policy.log_prob(action))
+
+    @classmethod
+    def around(cls, action: Tensor, std: float, samples: int, *, low: float, high: float) -> Proposals:
+        """A deterministic policy's actions with Gaussian noise, truncated to the bounds.
+
+        Args:
+            action: ``[*B, N, A]``, inside the bounds.
+            std: of the noise, in units of action.
+            samples: number M.
+
+        Keyword Args:
+            low: lower bound of actions.
+            high: upper bound of actions.
+
+        Examples:
+            >>> at_bound = Proposals.around(torch.ones(1, 1, 1), 0.2, 1000, low=-1.0, high=1.0)
+            >>> bool((at_bound.action <= 1).all() & (at_bound.action > -1).all())
+            True
+        """
+        below, above = torch.special.ndtr((low - action) / std), torch.special.ndtr((high - action) / std)
+        share = below + (above - below) * torch.rand(
+            (samples, *action.shape), dtype=action.dtype, device=action.device
+        )
+        # A share that rounds to 1 would be a sample infinitely far away.
+        smallest = torch.finfo(share.dtype).eps
+        noise = torch.special.ndtri(share.clamp(smallest, 1 - smallest))
+        log_density = -0.5 * noise.square() - LOG_SQRT_TWO_PI - math.log(std) - (above - below).log()
+        return cls((action + std * noise).clamp(low, high), log_density.sum(-1))
+
+    @classmethod
+    def clamped_around(
+        cls, action: Tensor, std: float, samples: int, *, low: float, high: float
+    ) -> Proposals:
+        """The same with actions clamped afterwards and densities from before, as OMAR's released code.
+
+        Args:
+            action: ``[*B, N, A]``, inside the bounds.
+            std: of the noise, in units of action.
+            samples: number M.
+
+        Keyword Args:
+            low: lower bound of actions.
+            high: upper bound of actions.
+        """
+        noise = torch.randn((samples, *action.shape), dtype=action.dtype, device=action.device)
+        log_density = -0.5 * noise.square() - LOG_SQRT_TWO_PI - math.log(std)
+        return cls((action + std * noise).clamp(low, high), log_density.sum(-1))

@@ -1,0 +1,190 @@
+"""Every mode of `CQLLoss` is held to the contract, and refuses what does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl.objectives import ForeachSoftUpdate
+from omiga_torchrl.objectives.cql import CQLLoss
+from omiga_torchrl.specs import TeamSpec
+from tests.objectives.contract import CONTINUOUS, DISCRETE, SPECS, LossContract, losses_of
+from tests.objectives.cql_cases import continuous, cql_networks, make_cql_loss, one_agent
+
+
+class _Contract(LossContract):
+    """``spec`` decides whether there is an actor: continuous teams and discrete ones by turns."""
+
+    options: dict[str, object] = {}
+    team_terms = {"loss_qvalue", "loss_cql"}
+    samples = True
+    idle = {"loss_cql": ("bias_head", "body.2.bias")}  # what is added to all values cancels
+
+    @classmethod
+    def make(cls, spec, **kwargs):
+        return make_cql_loss(spec, **cls.options, **kwargs)
+
+    def fit(self, spec):
+        return continuous(spec)
+
+    @property
+    def trained(self):
+        critic = {"qvalue_network"}
+        if self.options.get("mixer") != "none":
+            critic.add("mixer_network")
+        found = {"loss_qvalue": critic, "loss_cql": critic, "loss_actor": {"actor_network"}}
+        return found | (
+            {"loss_behaviour": {"behaviour_network"}} if "share_sharpness" in self.options else {}
+        )
+
+
+class _Discrete(_Contract):
+    def fit(self, spec):
+        return DISCRETE
+
+    def draw(self, spec, *batch):
+        return super().draw(replace(DISCRETE, n_agents=spec.n_agents), *batch)
+
+    @property
+    def trained(self):
+        return {key: value for key, value in super().trained.items() if key != "loss_actor"}
+
+
+class TestContinuous(_Contract):
+    pass
+
+
+class TestContinuousShares(_Contract):
+    options = {"share_sharpness": 0.5}
+
+
+class TestContinuousJoint(_Contract):
+    options = {"penalty": "joint"}
+
+
+class TestContinuousOfficial(_Contract):
+    options = {"variant": "official"}
+    idle = {"loss_cql": ("body.2.bias",)}  # n - 1 biases of the mixer are left over
+
+
+class TestContinuousIndependent(_Contract):
+    options = {"mixer": "none"}
+    team_terms = set()
+
+
+class TestContinuousOneAgent(TestContinuousIndependent):
+    def fit(self, spec):
+        return one_agent(CONTINUOUS)
+
+
+class TestDiscrete(_Discrete):
+    pass
+
+
+class TestDiscreteShares(_Discrete):
+    options = {"share_sharpness": -0.5}
+
+
+class TestDiscreteJoint(_Discrete):
+    options = {"penalty": "joint"}
+
+
+class TestDiscreteIndependent(_Discrete):
+    options = {"mixer": "none"}
+    team_terms = set()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cql_alpha": -1.0}, "cql_alpha is -1.0"),
+        ({"samples": 0}, "samples is 0"),
+        ({"entropy_coeff": -0.1}, "entropy_coeff is -0.1"),
+        ({"penalty": "joined"}, "unknown penalty 'joined'; did you mean 'joint'"),
+        ({"policy": "maximize"}, "unknown policy 'maximize'; did you mean 'maximise'"),
+        ({"variant": "oficial"}, "unknown variant 'oficial'; did you mean 'official'"),
+        ({"share_sharpness": 1.0, "penalty": "joint"}, "expected penalty='counterfactual' and a mixer"),
+        ({"share_sharpness": 1.0, "mixer": "none"}, "expected penalty='counterfactual' and a mixer"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_algorithm("cql", CONTINUOUS, hidden=[8], **options)
+
+
+@SPECS
+def test_sharpness_and_behaviour_network_come_together(spec):
+    *networks, behaviour = cql_networks(spec, share_sharpness=1.0)
+    with pytest.raises(ValueError, match=r"share_sharpness=1\.0 with no behaviour_network"):
+        CQLLoss(*networks, share_sharpness=1.0)
+    with pytest.raises(ValueError, match=r"share_sharpness=0\.0 with a behaviour_network"):
+        CQLLoss(*networks, behaviour_network=behaviour)
+
+
+def test_there_is_no_released_code_for_discrete_actions():
+    with pytest.raises(ValueError, match="the released code has no others"):
+        make_algorithm("cql", DISCRETE, variant="official")
+
+
+@pytest.mark.parametrize(("spec", "other"), [(CONTINUOUS, DISCRETE), (DISCRETE, CONTINUOUS)])
+def test_other_kinds_of_actions_are_refused(spec, other):
+    loss = make_cql_loss(spec, mixer="none")
+    ForeachSoftUpdate(loss, tau=0.5)
+    data = spec.fake_batch(8)
+    data["agents", "action"] = other.fake_batch(8)["agents", "action"]
+    with pytest.raises(ValueError, match="expected an actor for continuous actions and none for discrete"):
+        loss(data)
+
+
+def test_a_mask_that_would_be_ignored_is_refused():
+    loss = CQLLoss(*cql_networks(DISCRETE)[:3])
+    ForeachSoftUpdate(loss, tau=0.5)
+    with pytest.raises(ValueError, match=r"masked is False.*Pass masked=True"):
+        loss(DISCRETE.fake_batch(8))
+
+
+def test_unmasked_discrete_team():
+    spec = TeamSpec(3, 5, 4, 7, discrete=True)
+    parts = make_algorithm("cql", spec, hidden=[8])
+    torch.stack(list(losses_of(parts.loss(spec.fake_batch(8))).values())).sum().backward()
+    assert parts.policy(spec.fake_batch(8))["agents", "action"].shape == (8, 3)
+
+
+def test_saturated_policies_leave_the_penalty_finite_and_small():
+    """Actions that tanh rounds to 1 have a density that only their value before tanh tells."""
+    torch.manual_seed(0)
+    actor, qvalue, mixer, _ = cql_networks(CONTINUOUS)
+    with torch.no_grad():
+        actor[0].module.network.body[-1].bias.copy_(torch.tensor([9.0, 9.0, -4.0, -4.0]))
+    loss = CQLLoss(actor, qvalue, mixer)
+    ForeachSoftUpdate(loss, tau=0.5)
+    assert loss(CONTINUOUS.fake_batch(8))["cql_penalty"].abs() < 20
+
+
+@SPECS
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"share_sharpness": 2.0}, {"share_sharpness": -2.0}, {"penalty": "joint"}, {"penalty": "summed"}],
+)
+def test_absent_agents_have_no_part_in_any_penalty(spec, options):
+    torch.manual_seed(0)
+    loss = make_cql_loss(spec, reduction="none", **options)
+    ForeachSoftUpdate(loss, tau=0.5)
+    data = spec.fake_batch(8)
+    present = torch.ones(8, 3, dtype=torch.bool)
+    present[::2, 2] = False
+    present[0] = False  # nobody is left
+    found = []
+    for _ in range(2):
+        data["agents", "agent_mask"] = present
+        torch.manual_seed(1)
+        found.append(loss(data)["loss_cql"])
+        data["agents", "observation"][~present] = float("nan")
+        data["agents", "action"][~present] = 1
+    torch.testing.assert_close(*found)
+    assert found[0][0].abs() < 1e-6 and found[0].isfinite().all() and (found[0][1:].abs() > 1e-3).all()
+    found[1].sum().backward()
+    assert all(p.grad.isfinite().all() for p in loss.parameters() if p.grad is not None)
