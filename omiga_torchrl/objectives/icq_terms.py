@@ -61,13 +61,12 @@ class ICQTerms(MixedCriticLoss):
         names = (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done)
         reward, terminated, done = (self._team_entry(inputs, next_key(name), shape[:-1]) for name in names)
         steps = Steps.of(*(reward, terminated, done, mask, inputs.get(self.tensor_keys.agent_mask, None)))
-        if not torch.compiler.is_compiling():
-            require_one_episode(type(self).__name__, done | terminated, mask)
-            if not steps.known.any():
-                raise ValueError(
-                    f"{type(self).__name__}: no step of the sequences {tuple(shape[:-1])} has a successor "
-                    "or is terminated; expected sequences of at least 2 steps. Raise slice_len."
-                )
+        require_one_episode(type(self).__name__, done | terminated, mask)
+        if shape[-2] == 1 and not steps.known.any():  # one-step games have no successors, but end
+            raise ValueError(
+                f"{type(self).__name__}: no step of the sequences {tuple(shape[:-1])} has a successor "
+                "or is terminated; expected sequences of at least 2 steps. Raise slice_len."
+            )
         return steps
 
     # Critic -------------------------------------------------------------------------

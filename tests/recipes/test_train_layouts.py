@@ -12,6 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from omiga_torchrl.algorithms import ALGORITHMS
 from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.data import LAYOUTS
 from tests.data.conftest import make_episodes
@@ -107,20 +108,58 @@ def test_no_layout_is_forgotten():
     assert {*WRITERS, "recording"} == set(LAYOUTS)
 
 
-@pytest.mark.parametrize("algorithm", ["bc", "omiga"])
-@pytest.mark.parametrize("layout", sorted(WRITERS))
-def test_a_path_is_enough(tmp_path, layout, algorithm):
+def train(tmp_path, layout, *overrides):
+    """Five steps on a file in a layout; gives the saved policy's facts."""
     path = WRITERS[layout](tmp_path)
     recipe = runpy.run_path(str(RECIPES / "train.py"))
     with initialize_config_dir(str(RECIPES / "configs"), version_base="1.3"):
         config = compose(
             "train",
             [
-                *(f"algorithm={algorithm}", "task=null", f"dataset={path}", f"out={tmp_path / 'runs'}"),
+                *("task=null", f"dataset={path}", f"out={tmp_path / 'runs'}", *overrides),
                 *("trainer.steps=5", "trainer.batch_size=8", "trainer.progress_bar=false", "logger=null"),
                 *("algorithm.hidden=[8]", f"data_root={tmp_path / 'cache'}", *READ.get(layout, [])),
             ],
         )
     assert math.isnan(recipe["train"](OmegaConf.to_object(config)))
     (saved,) = (tmp_path / "runs").glob("*/policy.pt")
-    assert load_policy(saved)[1]["algorithm"] == algorithm
+    return load_policy(saved)[1]
+
+
+@pytest.mark.parametrize("algorithm", ["bc", "omiga"])
+@pytest.mark.parametrize("layout", sorted(WRITERS))
+def test_a_path_is_enough(tmp_path, layout, algorithm):
+    assert train(tmp_path, layout, f"algorithm={algorithm}")["algorithm"] == algorithm
+
+
+PRESETS = {path.stem: OmegaConf.load(path) for path in sorted((RECIPES / "configs/algorithm").glob("*.yaml"))}
+KINDS = {"omiga-mujoco": "continuous", "d4rl": "continuous", "pymarl-h5": "discrete"}
+
+
+def algorithm_of(preset):
+    while "name" not in PRESETS[preset]:  # a preset of another preset
+        preset = PRESETS[preset]["defaults"][0]
+    return PRESETS[preset]["name"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "layout"),
+    [
+        (preset, layout)
+        for preset in PRESETS
+        for layout, kind in KINDS.items()
+        if kind in ALGORITHMS[algorithm_of(preset)].actions
+        and (preset, layout) != ("cfcql", "d4rl")  # one agent shares its penalty with nobody
+    ],
+)
+def test_every_preset_trains_teams_and_single_agents(tmp_path, preset, layout):
+    train(tmp_path, layout, f"algorithm={preset}")
+
+
+def test_every_algorithm_has_a_preset():
+    assert {algorithm_of(preset) for preset in PRESETS} == set(ALGORITHMS)
+
+
+def test_recurrent_teams_train_from_the_command_line(tmp_path):
+    options = ("algorithm.recurrent=8", "algorithm.slice_len=4", "algorithm.burn_in=1")
+    train(tmp_path, "pymarl-h5", "algorithm=omiga", *options)
