@@ -8,10 +8,7 @@ from __future__ import annotations
 import copy
 import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import torch
@@ -28,6 +25,7 @@ from torchrl.data.replay_buffers import SliceSampler
 from omiga_torchrl.algorithms import Algorithm, make_omiga
 from omiga_torchrl.data import IndexSelectStorage
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.timing import Comparison, compare
 from omiga_torchrl.trainers import OfflineTrainer, make_optimizer
 
 # HalfCheetah 6x1 in OMIGA's layout: every agent sees the whole state and its own number.
@@ -35,61 +33,6 @@ HALFCHEETAH = TeamSpec(n_agents=6, observation_size=23, action_size=1, state_siz
 
 # VMAS navigation's sizes: about 4 ms a step on one core.
 NAVIGATION = TeamSpec(n_agents=3, observation_size=18, action_size=2, state_size=54)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Seconds per step of two ways to do the same.
-
-    Attributes:
-        name: what was compared.
-        ours: seconds per step, library.
-        plain: seconds per step, plain code.
-        ratio: median over the blocks of ours / plain.
-        against: what the second way is called.
-    """
-
-    name: str
-    ours: float
-    plain: float
-    ratio: float
-    against: str = "plain"
-
-    def __str__(self) -> str:
-        return (
-            f"{self.name}: {self.ours * 1e3:.3f} ms, {self.against} {self.plain * 1e3:.3f} ms, "
-            f"ratio {self.ratio:.3f}"
-        )
-
-
-def compare(
-    name: str, ours: Callable[[], object], plain: Callable[[], object], *, steps: int, blocks: int
-) -> Comparison:
-    """Times two blocks of ``steps`` steps alternately, so that both meet the same machine.
-
-    Args:
-        name: for the result.
-        ours: runs ``steps`` steps.
-        plain: runs ``steps`` steps.
-        steps: steps per block.
-        blocks: pairs of blocks; one more pair warms up.
-    """
-    times: list[tuple[float, float]] = []
-    for block in range(blocks + 1):
-        pair = {}
-        # The order alternates too: whoever runs second may find a faster clock.
-        for run in (ours, plain) if block % 2 else (plain, ours):
-            start = time.perf_counter()
-            run()
-            pair[run] = (time.perf_counter() - start) / steps
-        times.append((pair[ours], pair[plain]))
-    times = times[1:]
-    return Comparison(
-        name,
-        min(mine for mine, _ in times),
-        min(theirs for _, theirs in times),
-        median(mine / theirs for mine, theirs in times),
-    )
 
 
 def trainer_overhead(

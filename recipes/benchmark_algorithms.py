@@ -12,14 +12,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from benchmark import NAVIGATION, Comparison, compare
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 
 from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.timing import Comparison, compare
 from omiga_torchrl.trainers import OfflineTrainer
 
-# SMAX 3m's sizes.
+# The sizes of VMAS navigation and of SMAX 3m.
+NAVIGATION = TeamSpec(n_agents=3, observation_size=18, action_size=2, state_size=54)
 THREE_MARINES = TeamSpec(3, 75, 8, 72, discrete=True, masked=True)
 SLICE = 8
 

@@ -7,7 +7,7 @@ import torch
 from tensordict import TensorDict
 from torchrl.envs import check_env_specs
 
-from omiga_torchrl.envs import available_tasks, make_env, register_env, unregister_env
+from omiga_torchrl.envs import available_tasks, make_env
 from omiga_torchrl.envs.tabular import TabularTeamEnv, make_tabular_env
 from omiga_torchrl.envs.tabular_games import (
     TabularGame,
@@ -64,16 +64,12 @@ def test_specs_and_keys(name):
 
 
 def test_registered_by_its_prefix():
-    register_env("tabular", make_tabular_env, tasks=tabular_tasks, replace=True)
-    try:
-        assert "tabular/xor" in available_tasks()
-        env = make_env("tabular/bridge", num_envs=2, seed=3, max_steps=5)
-        rollout = env.rollout(5, break_when_any_done=False)
-        assert rollout["next", "truncated"][:, -1].all() and not rollout["next", "terminated"].any()
-        with pytest.raises(ValueError, match=r"unknown task 'tabular/xr'; did you mean 'tabular/xor'"):
-            make_env("tabular/xr")
-    finally:
-        unregister_env("tabular")
+    assert "tabular/xor" in available_tasks()
+    env = make_env("tabular/bridge", num_envs=2, seed=3, max_steps=5)
+    rollout = env.rollout(5, break_when_any_done=False)
+    assert rollout["next", "truncated"][:, -1].all() and not rollout["next", "terminated"].any()
+    with pytest.raises(ValueError, match=r"unknown task 'tabular/xr'; did you mean 'tabular/xor'"):
+        make_env("tabular/xr")
 
 
 def test_matrix_games_pay_their_tables_and_end():
