@@ -4,45 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from omiga_torchrl.algorithms.common import (
-    Algorithm,
-    MixerName,
-    make_mixer,
-    parameters,
-    qvalue_ensemble,
-    split_arguments,
-)
+from omiga_torchrl.algorithms.common import Algorithm, TeamParts
 from omiga_torchrl.algorithms.registry import register_algorithm
-from omiga_torchrl.modules import make_actor
-from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.awac import AWACLoss
 from omiga_torchrl.specs import TeamSpec
 
 
 @register_algorithm("awac")
-def make_awac(
-    spec: TeamSpec, *, mixer: MixerName = "auto", critics: int = 2, tau: float = 0.005, **arguments: Any
-) -> Algorithm:
+def make_awac(spec: TeamSpec, **arguments: Any) -> Algorithm:
     """Assemble AWAC for a task.
 
     Args:
         spec: sizes of the task.
-
-    Keyword Args:
-        mixer: see :func:`omiga_torchrl.algorithms.common.make_mixer`.
-        critics: number of critics, the smallest of which makes targets and advantages.
-        tau: rate of the target update per training step, in (0, 1].
-        **arguments: of the networks, see :func:`omiga_torchrl.algorithms.common.split_arguments`; the
-            rest goes to :class:`omiga_torchrl.objectives.awac.AWACLoss`.
+        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
+            :class:`omiga_torchrl.objectives.awac.AWACLoss`; ``critics``, the smallest of which makes
+            targets and advantages, default 2; ``mixer``, default ``"auto"``.
 
     Examples:
         >>> sorted(make_awac(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue']
     """
-    network, mixer_hidden, rest = split_arguments(arguments)
-    actor = make_actor(spec, **network)
-    qvalue = qvalue_ensemble(spec, critics, **network)
-    mixing = make_mixer(spec, mixer, mixer_hidden)
-    loss = AWACLoss(actor, qvalue, mixing, **rest)
-    groups = {"actor": parameters(actor), "qvalue": parameters(qvalue, mixing)}
-    return Algorithm(actor, loss, groups, ForeachSoftUpdate(loss, tau=tau))
+    parts = TeamParts(spec, arguments)
+    actor, qvalue, mixing = parts.actor(), parts.qvalue(), parts.mixer()
+    loss = AWACLoss(actor, qvalue, mixing, **parts.rest)
+    return parts.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixing]})

@@ -9,19 +9,11 @@ from typing import Any, cast
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 
 from omiga_torchrl import keys
-from omiga_torchrl.algorithms.common import (
-    Algorithm,
-    MixerName,
-    make_mixer,
-    parameters,
-    qvalue_ensemble,
-    split_arguments,
-)
+from omiga_torchrl.algorithms.common import Algorithm, TeamParts
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.modules import ConditionalVAE, PerturbedActions, agent_network, behaviour_model
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
 from omiga_torchrl.modules.greedy import greedy_policy
-from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.bcq import BCQLoss
 from omiga_torchrl.specs import TeamSpec
 
@@ -47,8 +39,6 @@ def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> Tensor
 def make_bcq(
     spec: TeamSpec,
     *,
-    mixer: MixerName = "auto",
-    critics: int | None = None,
     behaviour_hidden: Sequence[int] = (256, 256),
     latent_size: int | None = None,
     latent_limit: float | None = 0.5,
@@ -56,7 +46,6 @@ def make_bcq(
     candidates: int = 100,
     threshold: float = 0.3,
     restrict_acting: bool = True,
-    tau: float = 0.005,
     **arguments: Any,
 ) -> Algorithm:
     """Assemble BCQ for a task.
@@ -65,8 +54,6 @@ def make_bcq(
         spec: sizes of the task.
 
     Keyword Args:
-        mixer: see :func:`omiga_torchrl.algorithms.common.make_mixer`.
-        critics: number of critics; None is 2 for continuous actions and 1 for discrete ones.
         behaviour_hidden: hidden layers of the behaviour model.
         latent_size: features of the latents; None is twice the action's. The released code for teams
             takes twice the number of agents. Continuous actions, as the next three.
@@ -75,22 +62,20 @@ def make_bcq(
         candidates: actions that each agent chooses among when it acts.
         threshold: of supported actions, relative to the most likely one. Discrete actions, as the next.
         restrict_acting: whether agents act with supported actions only; OG-MARL's with all.
-        tau: rate of the target update per training step, in (0, 1].
-        **arguments: of the networks, see :func:`omiga_torchrl.algorithms.common.split_arguments`; the
-            rest goes to :class:`omiga_torchrl.objectives.bcq.BCQLoss`.
+        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
+            :class:`omiga_torchrl.objectives.bcq.BCQLoss`; ``critics``, default 2 for continuous actions and
+            1 for discrete ones; ``mixer``, default ``"auto"``.
 
     Examples:
         >>> sorted(make_bcq(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'behaviour', 'qvalue']
     """
-    network, mixer_hidden, rest = split_arguments(arguments)
+    parts = TeamParts(spec, arguments)
     sampling: dict[str, Any] = (
         {} if spec.discrete else {"latent_limit": latent_limit, "latent_size": latent_size}
     )
-    behaviour = behaviour_model(spec, **{**network, "hidden": tuple(behaviour_hidden)}, **sampling)
-    qvalue = qvalue_ensemble(spec, critics or (1 if spec.discrete else 2), **network)
-    mixing = make_mixer(spec, mixer, mixer_hidden)
-    groups = {"qvalue": parameters(qvalue, mixing), "behaviour": parameters(behaviour)}
+    behaviour = behaviour_model(spec, **{**parts.network, "hidden": tuple(behaviour_hidden)}, **sampling)
+    qvalue, mixing = parts.qvalue(1 if spec.discrete else 2), parts.mixer()
     actor: TensorDictModuleBase | None = None
     policy: TensorDictModuleBase
     if spec.discrete and restrict_acting:
@@ -99,8 +84,9 @@ def make_bcq(
     elif spec.discrete:
         policy = greedy_policy(qvalue, masked=spec.masked)
     else:
-        actor = perturbation_network(spec, perturbation, **network)
-        groups["actor"] = parameters(actor)
+        actor = perturbation_network(spec, perturbation, **parts.network)
         policy = CandidatePolicy(cast(ConditionalVAE, behaviour), qvalue, actor, candidates=candidates)
-    loss = BCQLoss(actor, qvalue, mixing, behaviour_network=behaviour, threshold=threshold, **rest)
-    return Algorithm(policy, loss, groups, ForeachSoftUpdate(loss, tau=tau))
+    loss = BCQLoss(actor, qvalue, mixing, behaviour_network=behaviour, threshold=threshold, **parts.rest)
+    groups = {"qvalue": [qvalue, mixing], "behaviour": [behaviour]}
+    groups |= {} if actor is None else {"actor": [actor]}
+    return parts.algorithm(policy, loss, groups)

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from omiga_torchrl.algorithms.common import (
-    Algorithm,
-    MixerName,
-    make_mixer,
-    parameters,
-    qvalue_ensemble,
-    split_arguments,
-)
+from omiga_torchrl.algorithms.common import Algorithm, TeamParts
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.modules import behaviour_model, make_actor
-from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.brac import BRACLoss
 from omiga_torchrl.specs import TeamSpec
 
@@ -23,28 +15,18 @@ BehaviourName = Literal["policy", "vae"]
 
 
 @register_algorithm("brac_p")
-def make_brac_p(
-    spec: TeamSpec,
-    *,
-    mixer: MixerName = "auto",
-    critics: int = 2,
-    behaviour: BehaviourName = "policy",
-    tau: float = 0.005,
-    **arguments: Any,
-) -> Algorithm:
+def make_brac_p(spec: TeamSpec, *, behaviour: BehaviourName = "policy", **arguments: Any) -> Algorithm:
     """Assemble BRAC-p for a task.
 
     Args:
         spec: sizes of the task.
 
     Keyword Args:
-        mixer: see :func:`omiga_torchrl.algorithms.common.make_mixer`.
-        critics: number of critics, the smallest of which counts.
         behaviour: model of the behaviour policy: ``"policy"``, a network like the policy's own
             (published), or ``"vae"``, for continuous actions of several modes; its density is a bound.
-        tau: rate of the target update per training step, in (0, 1].
-        **arguments: of the networks, see :func:`omiga_torchrl.algorithms.common.split_arguments`; the
-            rest goes to :class:`omiga_torchrl.objectives.brac.BRACLoss`.
+        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
+            :class:`omiga_torchrl.objectives.brac.BRACLoss`; ``critics``, the smallest of which counts,
+            default 2; ``mixer``, default ``"auto"``.
 
     Examples:
         >>> sorted(make_brac_p(TeamSpec(3, 5, 2, 7)).parameter_groups)
@@ -52,20 +34,16 @@ def make_brac_p(
     """
     if behaviour not in get_args(BehaviourName):
         raise unknown_name("make_brac_p", "behaviour", behaviour, get_args(BehaviourName))
-    network, mixer_hidden, rest = split_arguments(arguments)
-    actor = make_actor(spec, **network)
-    qvalue = qvalue_ensemble(spec, critics, **network)
+    parts = TeamParts(spec, arguments)
+    actor, qvalue = parts.actor(), parts.qvalue()
     if behaviour == "vae":
-        model = behaviour_model(spec, **network)
+        model = behaviour_model(spec, **parts.network)
     else:
-        model = make_actor(spec, name="behaviour", **network)
-    mixing = make_mixer(spec, mixer, mixer_hidden)
-    loss = BRACLoss(actor, qvalue, model, mixing, **rest)
-    groups = {
-        "actor": parameters(actor),
-        "qvalue": parameters(qvalue, mixing),
-        "behaviour": parameters(model),
-    }
+        model = make_actor(spec, name="behaviour", **parts.network)
+    mixing = parts.mixer()
+    loss = BRACLoss(actor, qvalue, model, mixing, **parts.rest)
+    groups = {"actor": [actor], "qvalue": [qvalue, mixing], "behaviour": [model]}
+    made = parts.algorithm(actor, loss, groups)
     if loss.target_divergence is not None:
-        groups["alpha"] = [loss.log_alpha]
-    return Algorithm(actor, loss, groups, ForeachSoftUpdate(loss, tau=tau))
+        made.parameter_groups["alpha"] = [loss.log_alpha]
+    return made

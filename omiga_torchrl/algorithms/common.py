@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from tensordict.nn import TensorDictModule, TensorDictModuleBase
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, TensorDictModuleBase
 from torch import nn
 from torchrl.objectives import LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 
 from omiga_torchrl import keys
 from omiga_torchrl.errors import unknown_name
-from omiga_torchrl.modules import LinearMixer, VDNMixer, agent_network
+from omiga_torchrl.modules import LinearMixer, VDNMixer, agent_network, make_actor
+from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -59,28 +60,6 @@ def network_arguments(
     return {"hidden": tuple(hidden), "share_parameters": share_parameters, "recurrent": recurrent}
 
 
-def split_arguments(
-    arguments: dict[str, Any],
-) -> tuple[dict[str, Any], Sequence[int], dict[str, Any]]:
-    """The arguments of all agent networks, the mixer's hidden layers, and the rest, the loss's.
-
-    Args:
-        arguments: of an algorithm. Of the networks: ``hidden``, hidden layers, default (256, 256);
-            ``share_parameters``, one set of weights for all agents (default) or one each;
-            ``recurrent``, features of GRUs in front of the networks, default None;
-            ``mixer_hidden``, hidden layers of the mixer, default (64,).
-
-    Examples:
-        >>> split_arguments({"hidden": [8], "gamma": 0.9})[2]
-        {'gamma': 0.9}
-    """
-    rest = dict(arguments)
-    network = network_arguments(
-        rest.pop("hidden", (256, 256)), rest.pop("share_parameters", True), rest.pop("recurrent", None)
-    )
-    return network, rest.pop("mixer_hidden", (64,)), rest
-
-
 def qvalue_ensemble(spec: TeamSpec, critics: int, **network: Any) -> TensorDictModuleBase:
     """Several Q_i: ``[*B, N, 1, E]`` of observation and action; discrete: ``[*B, N, K, E]``."""
     return qvalue_network(spec, members=critics, **network)
@@ -116,3 +95,66 @@ def make_mixer(spec: TeamSpec, name: MixerName, hidden: Sequence[int]) -> Tensor
     if name == "vdn":
         return VDNMixer(spec.n_agents).as_weight_module()
     return LinearMixer(spec.n_agents, spec.state_size, hidden=hidden).as_weight_module()
+
+
+class TeamParts:
+    """The parts of an algorithm with targets, made from its arguments one by one.
+
+    Every method takes its own arguments; what is left, ``rest``, is the loss's, which refuses those that
+    nobody knows.
+
+    Args:
+        spec: sizes of the task.
+        arguments: of the algorithm. For all networks of agents ``hidden``, hidden layers, default (256,
+            256); ``share_parameters``, one set of weights for all agents (default) or one each;
+            ``recurrent``, features of GRUs in front of them, default None. ``mixer_hidden``, hidden layers
+            of the mixer, default (64,). ``tau``, rate of the target update per training step, in (0, 1],
+            default 0.005.
+
+    Examples:
+        >>> parts = TeamParts(TeamSpec(3, 5, 2, 7), {"hidden": [8], "critics": 3, "gamma": 0.9})
+        >>> parts.qvalue().out_keys, parts.rest
+        ([('agents', 'local_qvalue')], {'gamma': 0.9})
+    """
+
+    def __init__(self, spec: TeamSpec, arguments: dict[str, Any]) -> None:
+        self.spec, self.rest = spec, dict(arguments)
+        self.network = network_arguments(
+            self._take("hidden", (256, 256)),
+            self._take("share_parameters", True),
+            self._take("recurrent", None),
+        )
+        self.mixer_hidden: Sequence[int] = self._take("mixer_hidden", (64,))
+        self.tau: float = self._take("tau", 0.005)
+
+    def _take(self, name: str, default: Any) -> Any:
+        return self.rest.pop(name, default)
+
+    def actor(self) -> ProbabilisticTensorDictSequential:
+        """A stochastic policy."""
+        return make_actor(self.spec, **self.network)
+
+    def qvalue(self, critics: int = 2) -> TensorDictModuleBase:
+        """An ensemble of as many critics as ``critics`` tells, by default the given number."""
+        return qvalue_ensemble(self.spec, self._take("critics", None) or critics, **self.network)
+
+    def value(self) -> TensorDictModuleBase:
+        """A network of local values."""
+        return value_network(self.spec, **self.network)
+
+    def mixer(self, name: MixerName = "auto") -> TensorDictModule | None:
+        """The mixer that ``mixer`` names, see :func:`make_mixer`, by default the given one."""
+        return make_mixer(self.spec, self._take("mixer", name), self.mixer_hidden)
+
+    def algorithm(
+        self, policy: TensorDictModuleBase, loss: LossModule, groups: Mapping[str, Sequence[nn.Module | None]]
+    ) -> Algorithm:
+        """The whole, with slow targets.
+
+        Args:
+            policy: acts in an environment.
+            loss: the loss module.
+            groups: the networks that each term trains; None stands for no network.
+        """
+        trained = {name: parameters(*networks) for name, networks in groups.items()}
+        return Algorithm(policy, loss, trained, ForeachSoftUpdate(loss, tau=self.tau))

@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from omiga_torchrl.algorithms.common import (
-    Algorithm,
-    MixerName,
-    make_mixer,
-    parameters,
-    qvalue_ensemble,
-    split_arguments,
-)
+from omiga_torchrl.algorithms.common import Algorithm, TeamParts
 from omiga_torchrl.algorithms.registry import register_algorithm
-from omiga_torchrl.modules import behaviour_model, make_actor
+from omiga_torchrl.modules import behaviour_model
 from omiga_torchrl.modules.greedy import greedy_policy
-from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.cql import CQLLoss
 from omiga_torchrl.specs import TeamSpec
 
@@ -25,11 +17,8 @@ from omiga_torchrl.specs import TeamSpec
 def make_cql(
     spec: TeamSpec,
     *,
-    mixer: MixerName = "auto",
-    critics: int = 2,
     behaviour_hidden: Sequence[int] = (256, 256),
     share_sharpness: float = 0.0,
-    tau: float = 0.005,
     **arguments: Any,
 ) -> Algorithm:
     """Assemble CQL for a task; for discrete actions the policy is greedy in the critics.
@@ -38,13 +27,11 @@ def make_cql(
         spec: sizes of the task.
 
     Keyword Args:
-        mixer: see :func:`omiga_torchrl.algorithms.common.make_mixer`.
-        critics: number of critics, the smallest of which counts in targets and for the policy.
         behaviour_hidden: hidden layers of the behaviour model, if there is one.
         share_sharpness: of CFCQL's shares; not 0 adds a model of the behaviour policy.
-        tau: rate of the target update per training step, in (0, 1].
-        **arguments: of the networks, see :func:`omiga_torchrl.algorithms.common.split_arguments`; the
-            rest goes to :class:`omiga_torchrl.objectives.cql.CQLLoss`.
+        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
+            :class:`omiga_torchrl.objectives.cql.CQLLoss`; ``critics``, the smallest of which counts in
+            targets and for the policy, default 2; ``mixer``, default ``"auto"``.
 
     Examples:
         >>> sorted(make_cql(TeamSpec(3, 5, 2, 7), share_sharpness=0.5).parameter_groups)
@@ -52,13 +39,12 @@ def make_cql(
         >>> sorted(make_cql(TeamSpec(3, 5, 4, 7, discrete=True)).parameter_groups)
         ['qvalue']
     """
-    network, mixer_hidden, rest = split_arguments(arguments)
-    actor = None if spec.discrete else make_actor(spec, **network)
-    qvalue = qvalue_ensemble(spec, critics, **network)
-    mixing = make_mixer(spec, mixer, mixer_hidden)
+    parts = TeamParts(spec, arguments)
+    actor = None if spec.discrete else parts.actor()
+    qvalue, mixing = parts.qvalue(), parts.mixer()
     behaviour = None
     if share_sharpness:
-        behaviour = behaviour_model(spec, **{**network, "hidden": tuple(behaviour_hidden)})
+        behaviour = behaviour_model(spec, **{**parts.network, "hidden": tuple(behaviour_hidden)})
     loss = CQLLoss(
         actor,
         qvalue,
@@ -68,10 +54,10 @@ def make_cql(
         masked=spec.masked,
         low=spec.action_low,
         high=spec.action_high,
-        **rest,
+        **parts.rest,
     )
-    groups = {"qvalue": parameters(qvalue, mixing)}
-    groups |= {} if actor is None else {"actor": parameters(actor)}
-    groups |= {} if behaviour is None else {"behaviour": parameters(behaviour)}
+    groups = {"qvalue": [qvalue, mixing]}
+    groups |= {} if actor is None else {"actor": [actor]}
+    groups |= {} if behaviour is None else {"behaviour": [behaviour]}
     policy = greedy_policy(qvalue, masked=spec.masked) if actor is None else actor
-    return Algorithm(policy, loss, groups, ForeachSoftUpdate(loss, tau=tau))
+    return parts.algorithm(policy, loss, groups)

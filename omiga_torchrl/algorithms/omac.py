@@ -9,45 +9,32 @@ from torch import nn
 from torchrl.modules import MLP
 
 from omiga_torchrl import keys
-from omiga_torchrl.algorithms.common import (
-    Algorithm,
-    parameters,
-    qvalue_ensemble,
-    split_arguments,
-    value_network,
-)
+from omiga_torchrl.algorithms.common import Algorithm, TeamParts
 from omiga_torchrl.algorithms.registry import register_algorithm
-from omiga_torchrl.modules import make_actor
 from omiga_torchrl.modules.coupled_mixer import CoupledCredit, CreditWeights
-from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.omac import OMACLoss
 from omiga_torchrl.specs import TeamSpec
 
 
 @register_algorithm("omac")
-def make_omac(
-    spec: TeamSpec, *, critics: int = 2, ratio: float = 2.0, tau: float = 0.005, **arguments: Any
-) -> Algorithm:
+def make_omac(spec: TeamSpec, *, ratio: float = 2.0, **arguments: Any) -> Algorithm:
     """Assemble OMAC for a task.
 
     Args:
         spec: sizes of the task.
 
     Keyword Args:
-        critics: number of local critics, the smallest of which counts.
         ratio: largest factor between an agent's credit in Q_tot and in V_tot, at least 1.
-        tau: rate of the target update per training step, in (0, 1].
-        **arguments: of the networks, see :func:`omiga_torchrl.algorithms.common.split_arguments`; the
-            rest goes to :class:`omiga_torchrl.objectives.omac.OMACLoss`.
+        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
+            :class:`omiga_torchrl.objectives.omac.OMACLoss`; ``critics``, local ones, the smallest of which
+            counts, default 2.
 
     Examples:
         >>> sorted(make_omac(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue', 'shared_value', 'value']
     """
-    network, hidden, rest = split_arguments(arguments)
-    actor = make_actor(spec, **network)
-    qvalue = qvalue_ensemble(spec, critics, **network)
-    value = value_network(spec, **network)
+    parts = TeamParts(spec, arguments)
+    actor, qvalue, value, hidden = parts.actor(), parts.qvalue(), parts.value(), parts.mixer_hidden
     shared = TensorDictModule(
         MLP(spec.state_size, 1, num_cells=list(hidden), activation_class=nn.ReLU),
         in_keys=[keys.STATE],
@@ -61,11 +48,6 @@ def make_omac(
         in_keys=[keys.STATE, keys.ACTION, keys.MIXER_WEIGHT, keys.MIXER_BIAS],
         out_keys=[(keys.GROUP, "qvalue_weight"), "shared_qvalue"],
     )
-    loss = OMACLoss(actor, qvalue, value, shared, credit, coupled, **rest)
-    groups = {
-        "actor": parameters(actor),
-        "qvalue": parameters(qvalue, credit, coupled),
-        "value": parameters(value),
-        "shared_value": parameters(shared),
-    }
-    return Algorithm(actor, loss, groups, ForeachSoftUpdate(loss, tau=tau))
+    loss = OMACLoss(actor, qvalue, value, shared, credit, coupled, **parts.rest)
+    critics = {"qvalue": [qvalue, credit, coupled], "value": [value], "shared_value": [shared]}
+    return parts.algorithm(actor, loss, {"actor": [actor], **critics})

@@ -4,45 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from omiga_torchrl.algorithms.common import (
-    Algorithm,
-    MixerName,
-    make_mixer,
-    parameters,
-    qvalue_ensemble,
-    split_arguments,
-)
+from omiga_torchrl.algorithms.common import Algorithm, TeamParts
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.modules import deterministic_actor
-from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.td3_bc import TD3BCLoss
 from omiga_torchrl.specs import TeamSpec
 
 
 @register_algorithm("td3_bc", actions=("continuous",))
-def make_td3_bc(
-    spec: TeamSpec, *, mixer: MixerName = "auto", critics: int = 2, tau: float = 0.005, **arguments: Any
-) -> Algorithm:
+def make_td3_bc(spec: TeamSpec, **arguments: Any) -> Algorithm:
     """Assemble TD3+BC for a task.
 
     Args:
         spec: sizes of the task.
-
-    Keyword Args:
-        mixer: see :func:`omiga_torchrl.algorithms.common.make_mixer`.
-        critics: number of critics, the smallest of which makes the target.
-        tau: rate of the target update per training step, in (0, 1].
-        **arguments: of the networks, see :func:`omiga_torchrl.algorithms.common.split_arguments`; the
-            rest goes to :class:`omiga_torchrl.objectives.td3_bc.TD3BCLoss`.
+        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
+            :class:`omiga_torchrl.objectives.td3_bc.TD3BCLoss`; ``critics``, the smallest of which makes the
+            target, default 2; ``mixer``, default ``"auto"``.
 
     Examples:
         >>> sorted(make_td3_bc(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue']
     """
-    network, mixer_hidden, rest = split_arguments(arguments)
-    actor = deterministic_actor(spec, **network)
-    qvalue = qvalue_ensemble(spec, critics, **network)
-    mixing = make_mixer(spec, mixer, mixer_hidden)
-    loss = TD3BCLoss(actor, qvalue, mixing, low=spec.action_low, high=spec.action_high, **rest)
-    groups = {"actor": parameters(actor), "qvalue": parameters(qvalue, mixing)}
-    return Algorithm(actor, loss, groups, ForeachSoftUpdate(loss, tau=tau))
+    parts = TeamParts(spec, arguments)
+    actor, qvalue, mixing = deterministic_actor(spec, **parts.network), parts.qvalue(), parts.mixer()
+    loss = TD3BCLoss(actor, qvalue, mixing, low=spec.action_low, high=spec.action_high, **parts.rest)
+    return parts.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixing]})

@@ -80,7 +80,8 @@ def episode_blocks(data: TensorDictBase, *, block_bytes: int = BLOCK_BYTES) -> I
         >>> sum(len(block) for block in episode_blocks(dataset.data)) == dataset.card.episodes
         True
     """
-    length = np.diff(_episode_starts(data))
+    starts = first_steps(data[keys.EPISODE]).nonzero().flatten().numpy()
+    length = np.diff(starts, append=len(data))
     offsets = np.concatenate([[0], np.cumsum(length)])
     one = data[:1]
     size = sum(value.numel() * value.element_size() for value in one.values(True, True))
@@ -88,9 +89,17 @@ def episode_blocks(data: TensorDictBase, *, block_bytes: int = BLOCK_BYTES) -> I
         yield _to_episodes(data[int(offsets[first]) : int(offsets[last])], length[first:last])
 
 
-def _episode_starts(data: TensorDictBase) -> Array:
-    episode = np.asarray(data[keys.EPISODE])
-    return np.concatenate([[0], np.flatnonzero(np.diff(episode)) + 1, [len(episode)]])
+def first_steps(episode: torch.Tensor) -> torch.Tensor:
+    """Where an episode begins, ``[T]``, from the number of each row's episode ``[T]``.
+
+    Examples:
+        >>> first_steps(torch.tensor([4, 4, 7]))
+        tensor([ True, False,  True])
+    """
+    episode = episode.as_subclass(torch.Tensor)
+    first = torch.ones_like(episode, dtype=torch.bool)
+    torch.ne(episode[1:], episode[:-1], out=first[1:])
+    return first
 
 
 def _to_episodes(part: TensorDictBase, length: Array) -> Episodes:

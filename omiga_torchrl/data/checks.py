@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import torch
 from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
 from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
+from omiga_torchrl.data.blocks import first_steps
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.observation_checks import find_observation_differences
 from omiga_torchrl.envs import make_env
@@ -195,8 +195,7 @@ def _find_ends(data: TensorDictBase) -> Iterator[str]:
     episode = data.get(keys.EPISODE, None)
     if episode is None:
         return
-    last = torch.ones_like(done)
-    last[:-1] = episode[1:] != episode[:-1]
+    last = first_steps(episode).roll(-1)  # the first row is a first step
     if (last & ~done).any():
         yield f"an episode stops without done in {_rows(last & ~done)}"
     if (done & ~last).any():
@@ -208,7 +207,7 @@ def _find_copies(data: TensorDictBase) -> list[str]:
     episode = data.get(keys.EPISODE, None)
     if episode is None:
         return []
-    starts = torch.cat([torch.zeros(1, dtype=torch.long), (episode.diff() != 0).nonzero().flatten() + 1])
+    starts = first_steps(episode).nonzero().flatten()
     stops = [*starts[1:].tolist(), len(data)]
     action, seen, copies = data[keys.ACTION], dict[bytes, int](), []
     # A few discrete actions may be the same by chance, which continuous ones are not.

@@ -16,7 +16,7 @@ from torchrl.data.datasets.common import BaseDatasetExperienceReplay
 from torchrl.data.replay_buffers import Sampler
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.blocks import episode_blocks
+from omiga_torchrl.data.blocks import episode_blocks, first_steps
 from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.conversion import convert
@@ -166,15 +166,8 @@ def _open(path: Path, reward_scale: float) -> TensorDictBase:
     reward = data["next", keys.REWARD]
     # The only entries that are held in memory: five bytes a row.
     data["next"].set(keys.REWARD, reward.as_subclass(torch.Tensor) / reward_scale)
-    data.set(keys.IS_INIT, _first_steps(data[keys.EPISODE].as_subclass(torch.Tensor)))
+    data.set(keys.IS_INIT, first_steps(data[keys.EPISODE]).unsqueeze(-1))
     return data.lock_()
-
-
-def _first_steps(episode: torch.Tensor) -> torch.Tensor:
-    """Where an episode begins, ``[T, 1]``, from the episodes' numbers ``[T]``."""
-    first = torch.ones_like(episode, dtype=torch.bool)
-    torch.ne(episode[1:], episode[:-1], out=first[1:])
-    return first.unsqueeze(-1)
 
 
 def _scale(reward_scale: RewardScale, card: DatasetCard) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
+from omiga_torchrl.data.blocks import first_steps
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.random_state import isolated_random
 
@@ -58,8 +59,7 @@ def find_observation_differences(dataset: OfflineDataset, env: EnvBase) -> list[
 
 
 def _first_observations(data: TensorDictBase) -> Tensor:
-    episode = data[keys.EPISODE]
-    starts = torch.cat([torch.zeros(1, dtype=torch.long), (episode.diff() != 0).nonzero().flatten() + 1])
+    starts = first_steps(data[keys.EPISODE]).nonzero().flatten()
     chosen = starts[torch.linspace(0, len(starts) - 1, min(_EPISODES, len(starts))).long()]
     return data[keys.OBSERVATION].as_subclass(Tensor)[chosen].double()
 

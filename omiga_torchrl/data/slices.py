@@ -22,6 +22,8 @@ class StepSliceSampler(SliceSampler):
     task ends, T times less often than those in the middle. Here the slice begins anywhere from T - 1
     steps before the first to the last step of any episode, and is cut to its episode. Cut slices are
     padded at the end and ``("collector", "mask")`` is False there, which all losses leave out.
+    ``is_init`` stays the data's, the first step of an episode, which ComaDICE's values start from; TorchRL's
+    sampler writes the first step of every slice there.
 
     Args:
         slice_len: length T of the slices. The size of a batch must be a multiple of it.

@@ -21,8 +21,6 @@ from omiga_torchrl.modules.ensembles import Ensemble
 from omiga_torchrl.modules.networks import AgentMLP
 from omiga_torchrl.specs import TeamSpec
 
-IS_INIT = "is_init"
-
 
 class TeamGRU(TensorDictModuleBase):
     """Observation, last action and agent id to features of each agent's history.
@@ -74,7 +72,7 @@ class TeamGRU(TensorDictModuleBase):
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Write the features, and outside of recurrent mode the memory under ``"next"``."""
         x = self._encoded(tensordict)
-        resets = tensordict.get(IS_INIT, None)
+        resets = tensordict.get(keys.IS_INIT, None)
         if recurrent_mode():
             return tensordict.set(self.out_keys[0], self._along_time(x, resets))
         memory = tensordict.get(self.memory_key, None)

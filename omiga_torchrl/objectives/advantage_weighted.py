@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
@@ -51,10 +50,6 @@ class AdvantageWeightedLoss(TeamCriticLoss):
         self.max_weight = max_weight
         self.register_coeff_buffer("temperature", temperature)
         self.convert_to_functional(actor_network, "actor_network")
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._term(tensordict, "loss_actor")
 
     def _cloning_term(self, log_prob: Tensor, advantage: Tensor, valid: Tensor | None) -> dict[str, Tensor]:
         """``loss_actor`` from log densities and advantages of the data's actions ``[*B, N]``."""

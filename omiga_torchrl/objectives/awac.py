@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import cast
+from typing import Any, cast
 
 import torch
 from tensordict import NestedKey, TensorDictBase
@@ -43,9 +43,7 @@ class AWACLoss(AdvantageWeightedLoss):
         max_weight: the largest weight. Default 100.
         samples: of the policy for the advantage, continuous actions. Published 1 (default): its noise
             is the weights', too.
-        gamma: discount in [0, 1]. Default 0.99.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q with a mixer: ``[*B]``).
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -73,17 +71,13 @@ class AWACLoss(AdvantageWeightedLoss):
         temperature: float = 1.0,
         max_weight: float = 100.0,
         samples: int = 1,
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             *(actor_network, qvalue_network, mixer_network),
             temperature=temperature,
             max_weight=max_weight,
-            gamma=gamma,
-            burn_in=burn_in,
-            reduction=reduction,
+            **kwargs,
         )
         if samples < 1:
             raise ValueError(f"AWACLoss: samples is {samples}; expected at least 1.")
@@ -91,10 +85,6 @@ class AWACLoss(AdvantageWeightedLoss):
 
     def _found_out_keys(self) -> list[NestedKey]:
         return [*self.terms, self.tensor_keys.global_qvalue, *CLONING_DIAGNOSTICS]
-
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
 
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
         inputs, mask = self._inputs(tensordict)
@@ -111,7 +101,7 @@ class AWACLoss(AdvantageWeightedLoss):
         if "loss_actor" in terms:
             log_prob, expected = self._policy(inputs, every.detach())
             gain = kernels.ensemble_minimum(local).detach() - expected
-            share = self._weighed(gain.unsqueeze(-1), weights).squeeze(-1)
+            share = self._share(gain, weights)
             out |= self._cloning_term(log_prob, share, self._entries(inputs, mask, gain.shape))
         return out
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import torch
-from tensordict import NestedKey, TensorDictBase, TensorDictParams
+from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torchrl.objectives.utils import ValueEstimators
@@ -49,10 +50,7 @@ class AWRLoss(AdvantageWeightedLoss):
         max_weight: the largest weight. Default 20.
         standardise: whether advantages are standardised. Default True.
         td_lambda: lambda of the returns, in [0, 1]. Default 0.95.
-        gamma: discount in [0, 1]. Default 0.99.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, T, N]`` (V with a mixer:
-            ``[*B, T]``).
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -73,10 +71,6 @@ class AWRLoss(AdvantageWeightedLoss):
     default_value_estimator = ValueEstimators.TDLambda
     _with_parameters = ("value_network_params", "actor_network_params")
 
-    value_network: TensorDictModuleBase
-    value_network_params: TensorDictParams
-    target_value_network_params: TensorDictParams
-
     def __init__(
         self,
         actor_network: TensorDictModuleBase,
@@ -87,17 +81,13 @@ class AWRLoss(AdvantageWeightedLoss):
         max_weight: float = 20.0,
         standardise: bool = True,
         td_lambda: float = 0.95,
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             *(actor_network, None, mixer_network),
             temperature=temperature,
             max_weight=max_weight,
-            gamma=gamma,
-            burn_in=burn_in,
-            reduction=reduction,
+            **kwargs,
         )
         if not 0 <= td_lambda <= 1:
             raise ValueError(f"AWRLoss: td_lambda is {td_lambda}; expected a number in [0, 1].")
@@ -119,11 +109,10 @@ class AWRLoss(AdvantageWeightedLoss):
         inputs, mask = self._inputs(tensordict)
         key = next_key(self.tensor_keys.reward)
         require_sequences(type(self).__name__, key, inputs.get(key), trailing=1)
-        local = self._values(self._run("value_network", inputs))
-        team = self._mix(local.unsqueeze(-1), self._weights(inputs)).squeeze(-1)
+        local = self._local_value(inputs)
+        team = self._team(local, self._weights(inputs))
         with torch.no_grad():
-            following = self._values(self._run_next("value_network", inputs, target=True))
-            target = self._target(inputs, following, mask)
+            target = self._target(inputs, self._next_local_value(inputs, target=True), mask)
         rows = self._team_entries(inputs, target, mask)
         out = {self.tensor_keys.global_value: masked_mean(team.detach(), rows)}
         if "loss_value" in terms:
@@ -136,6 +125,3 @@ class AWRLoss(AdvantageWeightedLoss):
                 advantage = kernels.standardise(advantage, valid)
             out |= self._cloning_term(self._log_prob(inputs), advantage, valid)
         return out
-
-    def _values(self, written: TensorDictBase) -> Tensor:
-        return self._agent_entry(written, self.tensor_keys.local_value, "value")

@@ -71,5 +71,4 @@ class MultiAgentBCLoss(MultiAgentLoss):
     def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
         """Negative log-likelihood of the data actions."""
         inputs, mask = self._inputs(tensordict)
-        log_prob = self._log_prob(inputs)
-        return self._reduce(-log_prob, self._entries(inputs, mask, log_prob.shape))
+        return self._likelihood_term(inputs, mask, "actor_network")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
-from torch.distributions import Categorical, Distribution
+from torch.distributions import Distribution
 
 from omiga_torchrl import functional as kernels
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.modules.behaviour_models import LatentActions
+from omiga_torchrl.objectives.common import log_probabilities
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.team_critic import TeamCriticLoss
 
@@ -65,9 +66,7 @@ class BCQLoss(TeamCriticLoss):
         vae_loss: ``"likelihood"`` (default): the VAE's own lower bound, with a standard deviation that
             is learned; ``"squared_error"``: as released, see
             :meth:`omiga_torchrl.modules.ConditionalVAE.squared_error_loss`.
-        gamma: discount in [0, 1]. Default 0.99.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q with a mixer: ``[*B]``).
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -100,11 +99,9 @@ class BCQLoss(TeamCriticLoss):
         minimum_share: float = 0.75,
         threshold: float = 0.3,
         vae_loss: VAELoss = "likelihood",
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(qvalue_network, mixer_network, gamma=gamma, burn_in=burn_in, reduction=reduction)
+        super().__init__(qvalue_network, mixer_network, **kwargs)
         for name, value in (("minimum_share", minimum_share), ("threshold", threshold)):
             if not 0 <= value <= 1:
                 raise ValueError(f"BCQLoss: {name} is {value}; expected a number in [0, 1].")
@@ -126,14 +123,6 @@ class BCQLoss(TeamCriticLoss):
 
     def _acting_networks(self) -> list[TensorDictModuleBase]:
         return [self.behaviour_network, *([self.actor_network] if self.perturbs else [])]
-
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the perturbation only; continuous actions."""
-        return self._term(tensordict, "loss_actor")
 
     def behaviour_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_behaviour``, whose gradient reaches the behaviour model only."""
@@ -202,7 +191,7 @@ class BCQLoss(TeamCriticLoss):
     @torch.no_grad()
     def _next_supported(self, inputs: TensorDictBase) -> tuple[Tensor, dict[str, Tensor]]:
         """Values ``[*B, N]`` of each agent's best supported action at the next step."""
-        log_prob = self._with_next_distribution("behaviour_network", inputs, _log_probabilities)
+        log_prob = self._with_next_distribution("behaviour_network", inputs, log_probabilities)
         legal = inputs.get(next_key(self.tensor_keys.action_mask), None)
         allowed = kernels.supported_actions(log_prob, self.threshold, legal)
         online = kernels.ensemble_minimum(self._next_every(inputs, target=False))
@@ -210,7 +199,3 @@ class BCQLoss(TeamCriticLoss):
         value = self._chosen(self._next_every(inputs, target=True), best.action)
         value = torch.where(allowed.any(-1), kernels.soft_minimum(value, self.minimum_share), 0.0)
         return value, {"supported_actions": allowed.sum(-1).to(value.dtype)}
-
-
-def _log_probabilities(behaviour: Distribution) -> Tensor:
-    return cast(Categorical, behaviour).logits

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from tensordict import NestedKey, TensorDictBase, TensorDictParams
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
-from tensordict.utils import unravel_key
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution
+from torch.distributions import Distribution
 
 from omiga_torchrl import functional as kernels
 from omiga_torchrl.functional.divergences import gaussian_kl
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.modules import TanhGaussian
+from omiga_torchrl.objectives.common import log_probabilities
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.proposals import Proposals
 from omiga_torchrl.objectives.team_critic import TeamCriticLoss
@@ -76,9 +76,7 @@ class BRACLoss(TeamCriticLoss):
             takes 4 where no closed form is known; samples that tanh rounds to a bound distort KL.
         warm_up: updates in which the policy only clones the data. Published 20,000. They count in
             training mode, and are kept in the state_dict. Default 0.
-        gamma: discount in [0, 1]. Default 0.99.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q with a mixer: ``[*B]``).
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -115,11 +113,9 @@ class BRACLoss(TeamCriticLoss):
         entropy_coeff: float = 0.0,
         samples: int | None = None,
         warm_up: int = 0,
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(qvalue_network, mixer_network, gamma=gamma, burn_in=burn_in, reduction=reduction)
+        super().__init__(qvalue_network, mixer_network, **kwargs)
         at_least_zero = {"alpha": alpha, "entropy_coeff": entropy_coeff, "warm_up": warm_up}
         for name, number in at_least_zero.items():
             if number < 0:
@@ -151,14 +147,6 @@ class BRACLoss(TeamCriticLoss):
         more = [] if self.target_divergence is None else ["alpha"]
         return [*self.terms, self.tensor_keys.global_qvalue, "divergence", *more]
 
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._term(tensordict, "loss_actor")
-
     def behaviour_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_behaviour``, whose gradient reaches the behaviour model only."""
         return self._term(tensordict, "loss_behaviour")
@@ -181,8 +169,7 @@ class BRACLoss(TeamCriticLoss):
         if "loss_actor" in terms or "loss_alpha" in terms:
             out |= self._policy_terms(inputs, mask, terms)
         if "loss_behaviour" in terms:
-            log_prob = self._log_prob(inputs, "behaviour_network")
-            out["loss_behaviour"] = self._reduce(-log_prob, self._entries(inputs, mask, log_prob.shape))
+            out["loss_behaviour"] = self._likelihood_term(inputs, mask, "behaviour_network")
         return out
 
     def _discrete(self, inputs: TensorDictBase) -> bool:
@@ -191,7 +178,7 @@ class BRACLoss(TeamCriticLoss):
     def _next_step(self, inputs: TensorDictBase) -> tuple[Tensor, Tensor]:
         """Target Q_i of the policy's actions at the next step and its entropy, each ``[*B, N]``."""
         if self._discrete(inputs):
-            log_prob = self._with_next_distribution("actor_network", inputs, _log_probabilities)
+            log_prob = self._with_next_distribution("actor_network", inputs, log_probabilities)
             every = kernels.ensemble_minimum(self._next_every(inputs, target=True))
             legal = inputs.get(next_key(self.tensor_keys.action_mask), None)
             value, entropy = _expectations(every, log_prob, legal)
@@ -201,8 +188,7 @@ class BRACLoss(TeamCriticLoss):
             )
             value = kernels.ensemble_minimum(self._next_local(inputs, drawn.action[0]))
             entropy = -drawn.log_density[0]
-        present = inputs.get(unravel_key(("next", self.tensor_keys.agent_mask)), None)
-        return value, entropy if present is None else torch.where(present, entropy, 0.0)
+        return value, entropy
 
     def _policy_terms(
         self, inputs: TensorDictBase, mask: Tensor | None, terms: Collection[str]
@@ -216,7 +202,7 @@ class BRACLoss(TeamCriticLoss):
         if "loss_actor" in terms:
             with torch.no_grad():
                 weights = self._weights(inputs)
-            value = self._weighed(acting.value.unsqueeze(-1), weights).squeeze(-1)
+            value = self._share(acting.value, weights)
             loss = alpha * acting.divergence - value - self.entropy_coeff * acting.entropy
             out["loss_actor"] = self._reduce(self._warmed_up(loss, -acting.log_prob), valid)
         if "loss_alpha" in terms:
@@ -267,19 +253,15 @@ class BRACLoss(TeamCriticLoss):
 
     def _summed(self, inputs: TensorDictBase) -> _Acting:
         def use(policy: Distribution) -> tuple[Tensor, Tensor]:
-            return _log_probabilities(policy), self._log_prob_of(policy, inputs)
+            return log_probabilities(policy), self._log_prob_of(policy, inputs)
 
         legal = inputs.get(self.tensor_keys.action_mask, None)
         log_prob, of_data = self._with_distribution("actor_network", inputs, use)
         with torch.no_grad():
-            behaviour = self._with_distribution("behaviour_network", inputs, _log_probabilities)
+            behaviour = self._with_distribution("behaviour_network", inputs, log_probabilities)
             every = kernels.ensemble_minimum(self._every(inputs))
         value, entropy = _expectations(every, log_prob, legal)
         return _Acting(value, entropy, kernels.categorical_kl(log_prob, behaviour, legal), of_data)
-
-
-def _log_probabilities(policy: Distribution) -> Tensor:
-    return cast(Categorical, policy).logits.log_softmax(-1)
 
 
 def _expectations(every: Tensor, log_prob: Tensor, legal: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from tensordict import NestedKey, TensorDictBase, TensorDictParams
+from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import Tensor, nn
 
@@ -76,10 +76,8 @@ class ComaDICELoss(TeamCriticLoss):
         alpha: price of divergence > 0, in units of return. Published 10, on raw rewards. Default 10.
         variant: see above. Default ``"paper"``.
         max_weight: largest weight of the policy's loss > 0, or None (default).
-        gamma: discount in [0, 1). Default 0.99.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (with a mixer ``[*B]``, but
-            for the policy and the official normalisers); each entry has all of what is a mean itself.
+        **kwargs: ``gamma`` (here < 1), ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`. Unreduced,
+            each entry has all of what is a mean itself.
 
     Raises:
         KeyError: if an entry is missing, e.g. ``is_init``, which
@@ -109,9 +107,6 @@ class ComaDICELoss(TeamCriticLoss):
     tensor_keys: _AcceptedKeys
     default_keys = _AcceptedKeys
 
-    value_network: TensorDictModuleBase
-    value_network_params: TensorDictParams
-    target_value_network_params: TensorDictParams
     alpha: Tensor
 
     _schedulable_buffers = frozenset({"alpha", "gamma"})
@@ -126,11 +121,9 @@ class ComaDICELoss(TeamCriticLoss):
         alpha: float = 10.0,
         variant: Variant = "paper",
         max_weight: float | None = None,
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(qvalue_network, mixer_network, gamma=gamma, burn_in=burn_in, reduction=reduction)
+        super().__init__(qvalue_network, mixer_network, **kwargs)
         if variant not in ("paper", "official"):
             raise unknown_name("ComaDICELoss", "variant", variant, ("paper", "official"))
         if not alpha > 0 or (max_weight is not None and not max_weight > 0):
@@ -163,17 +156,9 @@ class ComaDICELoss(TeamCriticLoss):
         """The term ``loss_value``, whose gradient reaches V and its normaliser only."""
         return self._term(tensordict, "loss_value")
 
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
-
     def normaliser_loss(self, tensordict: TensorDictBase) -> Tensor:
         """The term ``loss_normaliser``, whose gradient reaches the policy's normaliser only."""
         return self._term(tensordict, "loss_normaliser")
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._term(tensordict, "loss_actor")
 
     # Evaluation -----------------------------------------------------------------------
 
@@ -183,13 +168,12 @@ class ComaDICELoss(TeamCriticLoss):
         local, weights = self._local(inputs), self._weights(inputs)
         if "loss_qvalue" in terms:
             with torch.no_grad():
-                target = self._target(inputs, self._next_value(inputs, target=True), mask)
+                target = self._target(inputs, self._next_local_value(inputs, target=True), mask)
             out |= self._qvalue_term(inputs, local, weights, target, mask)
         with torch.no_grad():
             slow = kernels.ensemble_minimum(self._local(inputs, target=True))
             slow_weights = self._mixing(inputs, target=True) if self.mixed else None
-        written = self._run("value_network", inputs)
-        value = self._agent_entry(written, self.tensor_keys.local_value, "value")
+        value = self._local_value(inputs)
         if "loss_value" in terms:
             if self.official:
                 qvalue = kernels.ensemble_minimum(local).detach()
@@ -200,18 +184,6 @@ class ComaDICELoss(TeamCriticLoss):
             team = self._team(value.detach(), slow_weights)
             out[self.tensor_keys.global_value] = masked_mean(team, self._team_entries(inputs, team, mask))
         return out | self._policy_terms(inputs, slow, value.detach(), slow_weights, mask, terms)
-
-    def _next_value(self, inputs: TensorDictBase, *, target: bool) -> Tensor:
-        written = self._run_next("value_network", inputs, target=target)
-        return self._agent_entry(written, self.tensor_keys.local_value, "value")
-
-    def _team(self, local: Tensor, weights: Weights) -> Tensor:
-        """Team values ``[*B]``, or ``[*B, N]`` without a mixer, of local ones ``[*B, N]``."""
-        return self._mix(local.unsqueeze(-1), weights).squeeze(-1)
-
-    def _share(self, local: Tensor, weights: Weights) -> Tensor:
-        """``w_i`` times local values ``[*B, N]``."""
-        return self._weighed(local.unsqueeze(-1), weights).squeeze(-1)
 
     def _conjugate(self, x: Tensor) -> Tensor:
         """``f*(x)``."""
@@ -231,7 +203,7 @@ class ComaDICELoss(TeamCriticLoss):
         """``loss_value`` and its valid entries, those of team values."""
         with torch.no_grad():
             next_weights = self._next_mixing(inputs, target=True) if self.mixed else None
-        following = self._team(self._next_value(inputs, target=False), next_weights)
+        following = self._team(self._next_local_value(inputs), next_weights)
         team = self._team(value, weights)
         terminated = inputs.get(next_key(self.tensor_keys.terminated))
         alive = ~(terminated.squeeze(-1) if self.mixed else terminated)

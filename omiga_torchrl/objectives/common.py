@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Categorical, Distribution
 
 from omiga_torchrl.errors import require_key, require_shape
 from omiga_torchrl.modules import is_recurrent
@@ -17,6 +17,19 @@ from omiga_torchrl.objectives.inputs import LossInputs, action_index
 from omiga_torchrl.objectives.sequences import with_first_step
 
 Result = TypeVar("Result")
+
+
+def log_probabilities(policy: Distribution) -> Tensor:
+    """Log probability of every action of a discrete policy, ``[*B, N, K]``.
+
+    Args:
+        policy: its distribution.
+
+    Examples:
+        >>> log_probabilities(Categorical(logits=torch.zeros(1, 2))).exp()
+        tensor([[0.5000, 0.5000]])
+    """
+    return cast(Categorical, policy).logits.log_softmax(-1)
 
 
 class MultiAgentLoss(LossInputs):
@@ -94,6 +107,11 @@ class MultiAgentLoss(LossInputs):
     def _log_prob(self, tensordict: TensorDictBase, name: str = "actor_network") -> Tensor:
         """Log density of the data actions under the policy or another distribution, ``[*B, N]``."""
         return self._with_distribution(name, tensordict, lambda found: self._log_prob_of(found, tensordict))
+
+    def _likelihood_term(self, inputs: TensorDictBase, mask: Tensor | None, name: str) -> Tensor:
+        """The mean negative log density of the data actions under network ``name``."""
+        log_prob = self._log_prob(inputs, name)
+        return self._reduce(-log_prob, self._entries(inputs, mask, log_prob.shape))
 
     def _with_distribution(
         self,

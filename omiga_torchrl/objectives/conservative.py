@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from tensordict import TensorDictBase
@@ -53,9 +53,7 @@ class ConservativeCriticLoss(TeamCriticLoss):
         importance: whether samples are corrected by their densities.
         low: lower bound of actions.
         high: upper bound of actions.
-        gamma: discount.
-        burn_in: first steps of every sequence without terms.
-        reduction: of the losses.
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
     """
 
     _schedulable_buffers = frozenset({"gamma", "cql_alpha"})
@@ -73,11 +71,9 @@ class ConservativeCriticLoss(TeamCriticLoss):
         importance: bool,
         low: float,
         high: float,
-        gamma: float,
-        burn_in: int,
-        reduction: str | None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(qvalue_network, mixer_network, gamma=gamma, burn_in=burn_in, reduction=reduction)
+        super().__init__(qvalue_network, mixer_network, **kwargs)
         component = type(self).__name__
         if penalty not in get_args(Penalty):
             raise unknown_name(component, "penalty", penalty, get_args(Penalty))
@@ -176,6 +172,10 @@ class ConservativeCriticLoss(TeamCriticLoss):
         return torch.ones_like(like, dtype=torch.bool) if present is None else present
 
     # Terms ----------------------------------------------------------------------------
+
+    def cql_loss(self, tensordict: TensorDictBase) -> Tensor:
+        """The term ``loss_cql``, whose gradient reaches the Q network and the mixer only."""
+        return self._term(tensordict, "loss_cql")
 
     def _critic_terms(
         self, inputs: TensorDictBase, mask: Tensor | None, terms: Collection[str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from tensordict import NestedKey, TensorDictBase
@@ -89,10 +89,7 @@ class CQLLoss(SharedPenaltyLoss):
         masked: discrete: whether the data have action masks.
         low: lower bound of actions.
         high: upper bound of actions.
-        gamma: discount in [0, 1]. Default 0.99.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q and penalty with a
-            mixer: ``[*B]``).
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -125,9 +122,7 @@ class CQLLoss(SharedPenaltyLoss):
         masked: bool = False,
         low: float = -1.0,
         high: float = 1.0,
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
         if variant not in get_args(Variant):
             raise unknown_name("CQLLoss", "variant", variant, get_args(Variant))
@@ -143,9 +138,7 @@ class CQLLoss(SharedPenaltyLoss):
             importance=not official if importance is None else importance,
             low=low,
             high=high,
-            gamma=gamma,
-            burn_in=burn_in,
-            reduction=reduction,
+            **kwargs,
         )
         self.policy: Improvement = policy or ("weighted" if official else "maximise")
         self.acting, self.masked = actor_network is not None, masked
@@ -185,18 +178,6 @@ class CQLLoss(SharedPenaltyLoss):
 
     # Terms --------------------------------------------------------------------------
 
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
-
-    def cql_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_cql``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_cql")
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._term(tensordict, "loss_actor")
-
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
         inputs, mask = self._inputs(tensordict)
         self._check_data(tensordict)
@@ -206,7 +187,7 @@ class CQLLoss(SharedPenaltyLoss):
         if "loss_actor" in terms:
             out |= self._actor_term(inputs, mask)
         if "loss_behaviour" in terms:
-            out |= self._behaviour_term(inputs, mask)
+            out["loss_behaviour"] = self._likelihood_term(inputs, mask, "behaviour_network")
         return out
 
     def _check_data(self, tensordict: TensorDictBase) -> None:

@@ -11,8 +11,11 @@ from tensordict.nn import TensorDictModuleBase, dispatch
 from torch import Tensor
 from torchrl.objectives.utils import ValueEstimators
 
+from omiga_torchrl import functional as kernels
+from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.common import MultiAgentLoss
 from omiga_torchrl.objectives.inputs import action_index
+from omiga_torchrl.objectives.sequences import next_step
 
 Targets = dict[ValueEstimators, set[str]]
 _ESTIMATORS: Targets = {ValueEstimators.TD0: {"gamma"}, ValueEstimators.TDLambda: {"gamma", "lmbda"}}
@@ -34,6 +37,9 @@ class MixedCriticLoss(MultiAgentLoss):
     qvalue_network: TensorDictModuleBase
     qvalue_network_params: TensorDictParams
     target_qvalue_network_params: TensorDictParams
+    value_network: TensorDictModuleBase
+    value_network_params: TensorDictParams
+    target_value_network_params: TensorDictParams
     mixer_network: TensorDictModuleBase
     mixer_network_params: TensorDictParams
     target_mixer_network_params: TensorDictParams
@@ -95,6 +101,26 @@ class MixedCriticLoss(MultiAgentLoss):
             getattr(self, name).fill_(value)
         self.value_type = value_type
 
+    @torch.no_grad()
+    def _bootstrapped(
+        self, inputs: TensorDictBase, next_value: Tensor, batch: torch.Size, mask: Tensor | None
+    ) -> Tensor:
+        """The chosen target of every step from the values of the next ones, ``[*B]`` or ``[*B, N]``."""
+        names = (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done)
+        facts = [self._team_entry(inputs, next_key(name), batch) for name in names]
+        if self.value_type == ValueEstimators.TDLambda and mask is not None:
+            # A sequence ends where its padding begins.
+            facts[2] = facts[2] | ~next_step(mask)
+        agents = next_value.ndim > len(batch)
+        if agents:  # to the front: time stays last
+            next_value = next_value.movedim(-1, 0)
+        reward, terminated, done = (fact.expand_as(next_value) for fact in facts)
+        if self.value_type == ValueEstimators.TD0:
+            target = kernels.one_step_target(reward, next_value, terminated, self.gamma)
+        else:
+            target = kernels.lambda_target(reward, next_value, terminated, done, self.gamma, self.lmbda)
+        return target.movedim(0, -1) if agents else target
+
     # Evaluation ---------------------------------------------------------------------
 
     def _mixing(self, inputs: TensorDictBase, *, target: bool = False) -> tuple[Tensor, Tensor]:
@@ -110,6 +136,16 @@ class MixedCriticLoss(MultiAgentLoss):
         present = written.get(self.tensor_keys.agent_mask, None)
         bias = self._team_entry(written, self.tensor_keys.mixer_bias, weight.shape[:-1])
         return weight if present is None else torch.where(present, weight, 0.0), bias
+
+    def _local_value(self, inputs: TensorDictBase, *, target: bool = False) -> Tensor:
+        """Local V, ``[*B, N]``."""
+        written = self._run("value_network", inputs, target=target)
+        return self._agent_entry(written, self.tensor_keys.local_value, "value")
+
+    def _next_local_value(self, inputs: TensorDictBase, *, target: bool = False) -> Tensor:
+        """Local V at the next step, ``[*B, N]``."""
+        written = self._run_next("value_network", inputs, target=target)
+        return self._agent_entry(written, self.tensor_keys.local_value, "value")
 
     def _qvalue(self, inputs: TensorDictBase, *, target: bool = False) -> Tensor:
         """Local Q of the data actions, ``[*B, N]``."""

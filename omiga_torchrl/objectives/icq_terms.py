@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from tensordict import TensorDictBase, TensorDictParams
@@ -14,6 +14,7 @@ from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl import functional as kernels
 from omiga_torchrl.keys import next_key
+from omiga_torchrl.objectives.common import log_probabilities
 from omiga_torchrl.objectives.critic import MixedCriticLoss
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.icq_variants import ICQVariant, Weighting
@@ -152,7 +153,7 @@ class ICQTerms(MixedCriticLoss):
             return None
         action = inputs.get(self.tensor_keys.action)
         if not action.dtype.is_floating_point:
-            return Candidates(None, self._with_distribution("behaviour_network", inputs, _log_probabilities))
+            return Candidates(None, self._with_distribution("behaviour_network", inputs, log_probabilities))
         count, copies = self.choices.behaviour_samples, self.choices.data_copies
         drawn = self._with_distribution("behaviour_network", inputs, lambda found: found.sample((count,)))
         return Candidates(drawn, sample_masses(count, copies, action))
@@ -232,7 +233,3 @@ class ICQTerms(MixedCriticLoss):
             "effective_sample_size": kernels.effective_sample_size(used, entries),
             "actor_weight_max": used.max(),
         }
-
-
-def _log_probabilities(distribution: Distribution) -> Tensor:
-    return cast(Categorical, distribution).logits.log_softmax(-1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import torch
-from tensordict import NestedKey, TensorDictBase, TensorDictParams
+from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
@@ -46,9 +47,7 @@ class IQLLoss(AdvantageWeightedLoss):
         temperature: of the policy's weights, > 0, in units of return: small is greedy on few samples,
             large is behaviour cloning. The publication's beta is its inverse. Default 1/3.
         max_weight: the largest weight. Default 100.
-        gamma: discount in [0, 1]. Default 0.99.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q with a mixer: ``[*B]``).
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -67,10 +66,6 @@ class IQLLoss(AdvantageWeightedLoss):
     terms = ("loss_value", "loss_qvalue", "loss_actor")
     _with_parameters = ("qvalue_network_params", "value_network_params", "actor_network_params")
 
-    value_network: TensorDictModuleBase
-    value_network_params: TensorDictParams
-    target_value_network_params: TensorDictParams
-
     def __init__(
         self,
         actor_network: TensorDictModuleBase,
@@ -81,17 +76,13 @@ class IQLLoss(AdvantageWeightedLoss):
         expectile: float = 0.7,
         temperature: float = 1 / 3,
         max_weight: float = 100.0,
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             *(actor_network, qvalue_network, mixer_network),
             temperature=temperature,
             max_weight=max_weight,
-            gamma=gamma,
-            burn_in=burn_in,
-            reduction=reduction,
+            **kwargs,
         )
         if not 0 < expectile < 1:
             raise ValueError(f"IQLLoss: expectile is {expectile}; expected a number in (0, 1).")
@@ -109,19 +100,13 @@ class IQLLoss(AdvantageWeightedLoss):
         """The term ``loss_value``, whose gradient reaches the value network only."""
         return self._term(tensordict, "loss_value")
 
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
-
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
         inputs, mask = self._inputs(tensordict)
         weights = self._weights(inputs)
         out: dict[str, Tensor] = {}
         if "loss_qvalue" in terms:
             with torch.no_grad():
-                written = self._run_next("value_network", inputs)
-                following = self._agent_entry(written, self.tensor_keys.local_value, "value")
-                target = self._target(inputs, following, mask)
+                target = self._target(inputs, self._next_local_value(inputs), mask)
             out |= self._qvalue_term(inputs, self._local(inputs), weights, target, mask)
         if "loss_value" in terms or "loss_actor" in terms:
             out |= self._value_terms(inputs, weights, mask, terms)
@@ -136,14 +121,14 @@ class IQLLoss(AdvantageWeightedLoss):
     ) -> dict[str, Tensor]:
         with torch.no_grad():
             qvalue = kernels.ensemble_minimum(self._local(inputs, target=True))
-        value = self._agent_entry(self._run("value_network", inputs), self.tensor_keys.local_value, "value")
+        value = self._local_value(inputs)
         valid = self._entries(inputs, mask, value.shape)
-        team = self._mix(value.detach().unsqueeze(-1), weights).squeeze(-1).detach()
+        team = self._team(value.detach(), weights).detach()
         rows = self._team_entries(inputs, team, mask)
         out = {self.tensor_keys.global_value: masked_mean(team, rows)}
         if "loss_value" in terms:
             out["loss_value"] = self._reduce(kernels.expectile_loss(qvalue - value, self.expectile), valid)
         if "loss_actor" in terms:
-            share = self._weighed((qvalue - value).detach().unsqueeze(-1), weights).squeeze(-1)
+            share = self._share((qvalue - value).detach(), weights)
             out |= self._cloning_term(self._log_prob(inputs), share, valid)
         return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import torch
 from tensordict import NestedKey, TensorDictBase, TensorDictParams
@@ -54,9 +55,7 @@ class OMACLoss(TeamCriticLoss):
             Default 0.7.
         beta: inverse temperature of the policy's weights >= 0, in 1 / units of return. Default 3.
         max_weight: largest weight > 0. Default 100.
-        gamma: discount in [0, 1]. Default 0.99.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q and V_s: ``[*B]``).
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -73,9 +72,6 @@ class OMACLoss(TeamCriticLoss):
 
     terms = ("loss_value", "loss_shared_value", "loss_qvalue", "loss_actor")
 
-    value_network: TensorDictModuleBase
-    value_network_params: TensorDictParams
-    target_value_network_params: TensorDictParams
     shared_value_network: TensorDictModuleBase
     shared_value_network_params: TensorDictParams
     target_shared_value_network_params: TensorDictParams
@@ -98,11 +94,9 @@ class OMACLoss(TeamCriticLoss):
         expectile: float = 0.7,
         beta: float = 3.0,
         max_weight: float = 100.0,
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(qvalue_network, mixer_network, gamma=gamma, burn_in=burn_in, reduction=reduction)
+        super().__init__(qvalue_network, mixer_network, **kwargs)
         if not 0 < expectile < 1:
             raise ValueError(f"OMACLoss: expectile is {expectile}; expected a number in (0, 1).")
         if beta < 0 or max_weight <= 0:
@@ -143,10 +137,6 @@ class OMACLoss(TeamCriticLoss):
         """The term ``loss_qvalue``, whose gradient reaches the Q network and all weights only."""
         return self._term(tensordict, "loss_qvalue")
 
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._term(tensordict, "loss_actor")
-
     # Mixing ---------------------------------------------------------------------------
 
     def _mixing(self, inputs: TensorDictBase, *, target: bool = False) -> tuple[Tensor, Tensor]:
@@ -186,9 +176,7 @@ class OMACLoss(TeamCriticLoss):
             out |= self._shared_term(inputs, local, mask)
         if "loss_qvalue" in terms:
             with torch.no_grad():
-                written = self._run_next("value_network", inputs, target=True)
-                following = self._agent_entry(written, self.tensor_keys.local_value, "value")
-                target = self._target(inputs, following, mask)
+                target = self._target(inputs, self._next_local_value(inputs, target=True), mask)
             weight, shared = self._mixing(inputs)
             weights = self._coupled(inputs, weight, shared.detach())
             out |= self._qvalue_term(inputs, self._local(inputs), weights, target, mask)
@@ -197,8 +185,7 @@ class OMACLoss(TeamCriticLoss):
     def _local_terms(
         self, inputs: TensorDictBase, local: Tensor, mask: Tensor | None, terms: Collection[str]
     ) -> dict[str, Tensor]:
-        written = self._run("value_network", inputs)
-        value = self._agent_entry(written, self.tensor_keys.local_value, "value")
+        value = self._local_value(inputs)
         valid = self._entries(inputs, mask, value.shape)
         out: dict[str, Tensor] = {}
         if "loss_value" in terms:

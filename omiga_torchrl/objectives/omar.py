@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from tensordict import NestedKey, TensorDictBase
@@ -79,10 +79,8 @@ class OMARLoss(ConservativeCriticLoss):
         action_penalty: weight of the squared action. Published 1e-3.
         low: lower bound of actions.
         high: upper bound of actions.
-        gamma: discount in [0, 1]. Default 0.99; the released code runs with 0.95.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q and penalty with a
-            mixer: ``[*B]``).
+        **kwargs: ``gamma`` (the released code's is 0.95), ``burn_in`` and ``reduction`` of
+            :class:`TeamCriticLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -119,9 +117,7 @@ class OMARLoss(ConservativeCriticLoss):
         action_penalty: float = 1e-3,
         low: float = -1.0,
         high: float = 1.0,
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
         if variant not in get_args(Variant):
             raise unknown_name("OMARLoss", "variant", variant, get_args(Variant))
@@ -134,9 +130,7 @@ class OMARLoss(ConservativeCriticLoss):
             importance=True,
             low=low,
             high=high,
-            gamma=gamma,
-            burn_in=burn_in,
-            reduction=reduction,
+            **kwargs,
         )
         self.official = variant == "official"
         self.search_std = (2.0 if self.official else 1.0) if search_std is None else search_std
@@ -169,18 +163,6 @@ class OMARLoss(ConservativeCriticLoss):
     def _found_out_keys(self) -> list[NestedKey]:
         return [*self.terms, self.tensor_keys.global_qvalue, "cql_penalty", "search_gain"]
 
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
-
-    def cql_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_cql``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_cql")
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._term(tensordict, "loss_actor")
-
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
         inputs, mask = self._inputs(tensordict)
         out: dict[str, Tensor] = {}
@@ -195,13 +177,6 @@ class OMARLoss(ConservativeCriticLoss):
     def _next_value(self, inputs: TensorDictBase) -> Tensor:
         action = self._next_action(inputs, target=True)
         return kernels.ensemble_minimum(self._next_local(inputs, action))
-
-    def _action(self, inputs: TensorDictBase) -> Tensor:
-        acting = inputs.select(*self.actor_network.in_keys)
-        return self._run("actor_network", acting).get(self.tensor_keys.action)
-
-    def _next_action(self, inputs: TensorDictBase, *, target: bool) -> Tensor:
-        return self._run_next("actor_network", inputs, target=target).get(self.tensor_keys.action)
 
     def _proposals(self, inputs: TensorDictBase) -> Proposals:
         uniform = self._uniform(inputs)
@@ -222,10 +197,10 @@ class OMARLoss(ConservativeCriticLoss):
         action = self._action(inputs)
         with torch.no_grad():
             weights = self._weights(inputs)
-        own = self._acted(inputs, action)[..., :1]
-        value = self._weighed(own, weights).squeeze(-1)
+        own = self._acted(inputs, action)[..., 0]
+        value = self._share(own, weights)
         found = self._search(inputs)
-        gain = found.value - own.detach().squeeze(-1)
+        gain = found.value - own.detach()
         best = torch.where((gain > 0).unsqueeze(-1), found.action, action.detach())
         error = ((action - best) / self.half).square().mean(-1)
         size = ((action - self.middle) / self.half).square().mean(-1)

@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable
 from typing import Literal
 
 import torch
-from tensordict import NestedKey, TensorDictBase, TensorDictParams
+from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
-from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl import functional as kernels
 from omiga_torchrl.errors import require_shape, unknown_name
@@ -41,10 +40,6 @@ class OMIGATerms(MixedCriticLoss):
 
     _schedulable_buffers = frozenset({"alpha", "gamma"})
     _with_parameters = ("qvalue_network_params", "value_network_params", "mixer_network_params")
-
-    value_network: TensorDictModuleBase
-    value_network_params: TensorDictParams
-    target_value_network_params: TensorDictParams
 
     def __init__(
         self,
@@ -119,19 +114,10 @@ class OMIGATerms(MixedCriticLoss):
 
     @torch.no_grad()
     def _target(self, inputs: TensorDictBase, batch: torch.Size, mask: Tensor | None) -> Tensor:
-        reward = self._team_entry(inputs, next_key(self.tensor_keys.reward), batch)
-        terminated = self._team_entry(inputs, next_key(self.tensor_keys.terminated), batch)
         delayed = self.official
-        value = self._run_next("value_network", inputs, target=delayed)
-        local = self._agent_entry(value, self.tensor_keys.local_value, "value")
+        local = self._next_local_value(inputs, target=delayed)
         weight, bias = self._next_mixing(inputs, target=delayed)
-        next_value = kernels.mix_linearly(local, weight, bias)
-        if self.value_type == ValueEstimators.TD0:
-            return kernels.one_step_target(reward, next_value, terminated, self.gamma)
-        done = self._team_entry(inputs, next_key(self.tensor_keys.done), batch)
-        if mask is not None:  # a sequence ends where its padding begins
-            done = done | ~torch.cat([mask[..., 1:], mask[..., -1:]], -1)
-        return kernels.lambda_target(reward, next_value, terminated, done, self.gamma, self.lmbda)
+        return self._bootstrapped(inputs, kernels.mix_linearly(local, weight, bias), batch, mask)
 
     # Evaluation -----------------------------------------------------------------------
 
@@ -141,7 +127,7 @@ class OMIGATerms(MixedCriticLoss):
             if self.official:
                 weight, _ = self._mixing(inputs, target=True)
             weight = weight.detach()
-        value = self._agent_entry(self._run("value_network", inputs), self.tensor_keys.local_value, "value")
+        value = self._local_value(inputs)
         named = "[*batch, agents] of the Q network"
         require_shape(type(self).__name__, self.tensor_keys.local_value, value, qvalue.shape, named)
         require_shape(type(self).__name__, self.tensor_keys.mixer_weight, weight, qvalue.shape, named)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import torch
 from tensordict import TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
-from torch.distributions import Categorical, Distribution
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.objectives.common import log_probabilities
 from omiga_torchrl.objectives.conservative import CandidateValues, ConservativeCriticLoss
 
 
@@ -64,10 +64,6 @@ class SharedPenaltyLoss(ConservativeCriticLoss):
         """The term ``loss_behaviour``, whose gradient reaches the behaviour model only."""
         return self._term(tensordict, "loss_behaviour")
 
-    def _behaviour_term(self, inputs: TensorDictBase, mask: Tensor | None) -> dict[str, Tensor]:
-        log_prob = self._log_prob(inputs, "behaviour_network")
-        return {"loss_behaviour": self._reduce(-log_prob, self._entries(inputs, mask, log_prob.shape))}
-
     def _shares(self, inputs: TensorDictBase, candidates: CandidateValues, weight: Tensor) -> Tensor:
         """The share of each agent in the counterfactual penalty, ``[*B, N]``, 0 for absent ones."""
         share = super()._shares(inputs, candidates, weight)
@@ -86,7 +82,7 @@ class SharedPenaltyLoss(ConservativeCriticLoss):
         value = kernels.ensemble_minimum((weight[..., None, None] * candidates.value).transpose(-1, -2))
         reading = inputs.select(*self.behaviour_network.in_keys)
         if candidates.action is None:
-            log_mu = self._with_distribution("behaviour_network", reading, _log_probabilities)
+            log_mu = self._with_distribution("behaviour_network", reading, log_probabilities)
             legal = None if candidates.legal is None else candidates.legal.squeeze(-2)
             masked = value if legal is None else value.masked_fill(~legal, torch.finfo(value.dtype).min)
             return kernels.categorical_kl(masked.log_softmax(-1), log_mu, legal)
@@ -97,7 +93,3 @@ class SharedPenaltyLoss(ConservativeCriticLoss):
         # Each kind of candidates estimates the integral of exp(w_i Q_i), so their mean does.
         log_density = value - score.logsumexp(-1, keepdim=True) + math.log(len(drawn))
         return (score.softmax(-1) * (log_density - log_mu.movedim(0, -1))).sum(-1)
-
-
-def _log_probabilities(distribution: Distribution) -> Tensor:
-    return cast(Categorical, distribution).logits.log_softmax(-1)

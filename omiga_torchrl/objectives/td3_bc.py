@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import torch
 from tensordict import NestedKey, TensorDictBase
@@ -43,9 +44,7 @@ class TD3BCLoss(TeamCriticLoss):
         noise_clip: bound of the noise, in the same units.
         low: lower bound of actions.
         high: upper bound of actions.
-        gamma: discount in [0, 1]. Default 0.99.
-        burn_in: for recurrent networks: first steps of every sequence without terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q with a mixer: ``[*B]``).
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -73,11 +72,9 @@ class TD3BCLoss(TeamCriticLoss):
         noise_clip: float = 0.5,
         low: float = -1.0,
         high: float = 1.0,
-        gamma: float = 0.99,
-        burn_in: int = 0,
-        reduction: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(qvalue_network, mixer_network, gamma=gamma, burn_in=burn_in, reduction=reduction)
+        super().__init__(qvalue_network, mixer_network, **kwargs)
         if alpha < 0:
             raise ValueError(f"TD3BCLoss: alpha is {alpha}; expected a number >= 0.")
         self.noise, self.noise_clip, self.low, self.high = noise, noise_clip, low, high
@@ -87,20 +84,12 @@ class TD3BCLoss(TeamCriticLoss):
     def _found_out_keys(self) -> list[NestedKey]:
         return [*self.terms, self.tensor_keys.global_qvalue, "cloning_error"]
 
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._term(tensordict, "loss_actor")
-
     def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
         inputs, mask = self._inputs(tensordict)
         out: dict[str, Tensor] = {}
         if "loss_qvalue" in terms:
             with torch.no_grad():
-                following = kernels.ensemble_minimum(self._next_local(inputs, self._next_action(inputs)))
+                following = kernels.ensemble_minimum(self._next_local(inputs, self._smoothed_action(inputs)))
                 target = self._target(inputs, following, mask)
             local = self._local(inputs)
             out |= self._qvalue_term(inputs, local, self._weights(inputs), target, mask)
@@ -108,20 +97,19 @@ class TD3BCLoss(TeamCriticLoss):
             out |= self._actor_term(inputs, mask)
         return out
 
-    def _next_action(self, inputs: TensorDictBase) -> Tensor:
+    def _smoothed_action(self, inputs: TensorDictBase) -> Tensor:
         """The target policy's action at the next step, with clipped noise, ``[*B, N, A]``."""
-        action = self._run_next("actor_network", inputs, target=True).get(self.tensor_keys.action)
+        action = self._next_action(inputs, target=True)
         half = (self.high - self.low) / 2
         noise = (self.noise * torch.randn_like(action)).clamp(-self.noise_clip, self.noise_clip)
         return (action + half * noise).clamp(self.low, self.high)
 
     def _actor_term(self, inputs: TensorDictBase, mask: Tensor | None) -> dict[str, Tensor]:
         data = inputs.get(self.tensor_keys.action)
-        acting = inputs.select(*self.actor_network.in_keys)
-        action = self._run("actor_network", acting).get(self.tensor_keys.action)
+        action = self._action(inputs)
         with torch.no_grad():
             weights = self._weights(inputs)
-        value = self._weighed(self._acted(inputs, action)[..., :1], weights).squeeze(-1)
+        value = self._share(self._acted(inputs, action)[..., 0], weights)
         valid = self._entries(inputs, mask, value.shape)
         scale = kernels.objective_scale(value, self.alpha, valid)
         error = (action - data).square().mean(-1)

@@ -9,7 +9,6 @@ import torch
 from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
-from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl import functional as kernels
 from omiga_torchrl.keys import next_key
@@ -34,9 +33,10 @@ class TeamCriticLoss(MixedCriticLoss):
             discrete actions ``[*B, N, K, E]`` of the observation; see
             :func:`omiga_torchrl.algorithms.common.qvalue_ensemble`. None for a loss that learns V only.
         mixer_network: the weights and bias of a linear mixer, or None.
-        gamma: discount.
-        burn_in: first steps of every sequence without terms.
-        reduction: of the losses.
+        gamma: discount in [0, 1].
+        burn_in: for recurrent networks: first steps of every sequence without terms.
+        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: terms of agents ``[*B, N]``, of team values
+            with a mixer ``[*B]``.
     """
 
     _schedulable_buffers = frozenset({"gamma"})
@@ -60,6 +60,14 @@ class TeamCriticLoss(MixedCriticLoss):
             self.convert_to_functional(qvalue_network, "qvalue_network", create_target_params=True)
         if mixer_network is not None:
             self.convert_to_functional(mixer_network, "mixer_network", create_target_params=True)
+
+    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
+        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
+        return self._term(tensordict, "loss_qvalue")
+
+    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
+        """The term ``loss_actor``, whose gradient reaches the policy only."""
+        return self._term(tensordict, "loss_actor")
 
     # Keys ---------------------------------------------------------------------------
 
@@ -100,6 +108,23 @@ class TeamCriticLoss(MixedCriticLoss):
     def _weighed(local: Tensor, weights: tuple[Tensor, Tensor] | None) -> Tensor:
         """``w_i Q_i``, the agent's part of the team's value; without a mixer Q_i itself."""
         return local if weights is None else weights[0].reshape(*local.shape[: weights[0].ndim], 1) * local
+
+    def _team(self, local: Tensor, weights: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Team values ``[*B]`` or ``[*B, N]`` of local ones ``[*B, N]``."""
+        return self._mix(local.unsqueeze(-1), weights).squeeze(-1)
+
+    def _share(self, local: Tensor, weights: tuple[Tensor, Tensor] | None) -> Tensor:
+        """The agents' parts ``[*B, N]`` of the team's value, of local ones ``[*B, N]``."""
+        return self._weighed(local.unsqueeze(-1), weights).squeeze(-1)
+
+    def _action(self, inputs: TensorDictBase) -> Tensor:
+        """What a deterministic policy does, ``[*B, N, A]``."""
+        acting = inputs.select(*self.actor_network.in_keys)
+        return self._run("actor_network", acting).get(self.tensor_keys.action)
+
+    def _next_action(self, inputs: TensorDictBase, *, target: bool) -> Tensor:
+        """What a deterministic policy does at the next step, ``[*B, N, A]``."""
+        return self._run_next("actor_network", inputs, target=target).get(self.tensor_keys.action)
 
     def _every(self, inputs: TensorDictBase, *, target: bool = False, frozen: bool = False) -> Tensor:
         """Values of all actions, ``[*B, N, K, E]``."""
@@ -143,30 +168,15 @@ class TeamCriticLoss(MixedCriticLoss):
         A ``bonus`` of every agent at the next step ``[*B, N]``, e.g. its entropy, adds to the team's
         next value without the mixer's weights.
         """
+        present = inputs.get(next_key(self.tensor_keys.agent_mask), None)
         if self.mixed:
             next_value = kernels.mix_linearly(next_local, *self._next_mixing(inputs, target=True))
         else:  # nobody trains the values of agents that take no part
-            present = inputs.get(next_key(self.tensor_keys.agent_mask), None)
             next_value = next_local if present is None else torch.where(present, next_local, 0.0)
         if bonus is not None:
+            bonus = bonus if present is None else torch.where(present, bonus, 0.0)
             next_value = next_value + (bonus.sum(-1) if self.mixed else bonus)
-        batch = next_local.shape[:-1]
-        names = (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done)
-        reward, terminated, done = (self._team_entry(inputs, next_key(name), batch) for name in names)
-        if self.value_type == ValueEstimators.TD0:
-            wide = (value if self.mixed else value.unsqueeze(-1) for value in (reward, terminated))
-            reward, terminated = (value.expand_as(next_value) for value in wide)
-            return kernels.one_step_target(reward, next_value, terminated, self.gamma)
-        if mask is not None:  # a sequence ends where its padding begins
-            done = done | ~torch.cat([mask[..., 1:], mask[..., -1:]], -1)
-        if self.mixed:
-            return kernels.lambda_target(reward, next_value, terminated, done, self.gamma, self.lmbda)
-        agents = next_value.shape[-1]
-        facts = (value.expand(agents, *batch) for value in (reward, terminated, done))
-        reward, terminated, done = facts
-        values = next_value.movedim(-1, 0)
-        returns = kernels.lambda_target(reward, values, terminated, done, self.gamma, self.lmbda)
-        return returns.movedim(0, -1)
+        return self._bootstrapped(inputs, next_value, next_local.shape[:-1], mask)
 
     def _qvalue_term(
         self,

@@ -54,6 +54,25 @@ def sequences(spec: TeamSpec, *batch: int, time: int = 4) -> TensorDictBase:
     return data
 
 
+def assert_actions_unread(loss: Any, data: TensorDictBase, first: int) -> None:
+    """The values of the discrete actions from number ``first`` on change nothing.
+
+    Args:
+        loss: a loss whose Q network ends in four values.
+        data: a batch.
+        first: the first action to be changed.
+    """
+    expected = loss(data)
+    with torch.no_grad():
+        for params in (loss.qvalue_network_params, loss.target_qvalue_network_params):
+            biases = [value for value in params.values(True, True) if value.shape == (4,)]
+            assert biases
+            for value in biases:
+                value.data[first:] += 100.0
+    for key, value in loss(data).items():
+        torch.testing.assert_close(value, expected[key], msg=str(key))
+
+
 @contextmanager
 def without_chance() -> Iterator[None]:
     """Draws the same number everywhere, so that batches of other shapes can be compared."""

@@ -10,6 +10,7 @@ from omiga_torchrl.algorithms.common import make_mixer, qvalue_ensemble
 from omiga_torchrl.modules import deterministic_actor
 from omiga_torchrl.objectives.td3_bc import TD3BCLoss
 from omiga_torchrl.specs import TeamSpec
+from tests.objectives import transcription as by_hand
 from tests.objectives.contract import CONTINUOUS, LossContract, losses_of
 
 
@@ -40,15 +41,6 @@ class TestOneAgent(TestIndependent):
         return TeamSpec(1, 5, 2, 5)
 
 
-def mlp(layers, x):
-    n = x.shape[-2]
-    x = torch.cat([x, torch.eye(n, dtype=x.dtype).expand(*x.shape[:-1], n)], -1)
-    linear = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
-    for layer in linear[:-1]:
-        x = (x @ layer.weight.T + layer.bias).clamp(min=0)
-    return x @ linear[-1].weight.T + linear[-1].bias
-
-
 def build(mixer, **kwargs):
     torch.manual_seed(0)
     parts = make_algorithm("td3_bc", CONTINUOUS, hidden=[8], mixer=mixer, noise=0.0, **kwargs)
@@ -66,10 +58,10 @@ def test_losses_and_gradients_equal_a_transcription(mixer):
 
     again = build(mixer)
     modules = dict(again.policy.named_modules())
-    actor = next(m for name, m in modules.items() if name.endswith("network.body"))
+    actor = next(modules[name.removesuffix(".body")] for name in modules if name.endswith("network.body"))
     q = again.loss.qvalue_network
     with again.loss.qvalue_network_params.to_module(q, preserve_module_state=False):
-        twins = [member.body for member in q.module.members]
+        twins = list(q.module.members)
         o, a, o2 = (
             data["agents", "observation"],
             data["agents", "action"],
@@ -77,7 +69,7 @@ def test_losses_and_gradients_equal_a_transcription(mixer):
         )
 
         def values(o, a, head):
-            return mlp(head, torch.cat([o, a], -1))[..., 0]
+            return by_hand.mlp(head, o, a)[..., 0]
 
         def mixing(state):
             if mixer == "none":
@@ -94,14 +86,14 @@ def test_losses_and_gradients_equal_a_transcription(mixer):
             return local if mixed is None else (mixed[0] * local).sum(-1) + mixed[1]
 
         with torch.no_grad():
-            a2 = mlp(actor, o2).tanh()
+            a2 = by_hand.mlp(actor, o2).tanh()
             smaller = torch.minimum(values(o2, a2, twins[0]), values(o2, a2, twins[1]))
             reward, alive = data["next", "reward"], 1 - data["next", "terminated"].double()
             if mixer != "none":
                 reward, alive = reward[:, 0], alive[:, 0]
             y = reward + 0.99 * alive * team(smaller, data["next", "state"])
         loss_q = sum(((team(values(o, a, head), data["state"]) - y) ** 2).mean() for head in twins)
-        pi = mlp(actor, o).tanh()
+        pi = by_hand.mlp(actor, o).tanh()
         mixed = mixing(data["state"])
         weight = 1.0 if mixed is None else mixed[0].detach()
         part = weight * values(o, pi, twins[0])
@@ -146,7 +138,7 @@ def test_target_noise_is_clipped_and_stays_in_the_bounds():
     loss = parts.loss
     inputs, _ = loss._inputs(data)
     plain = loss._run_next("actor_network", inputs, target=True)["agents", "action"].clone()
-    noisy = loss._next_action(inputs)
+    noisy = loss._smoothed_action(inputs)
     assert (noisy - plain).abs().max() <= 0.1 + 1e-6 and noisy.abs().max() <= 1
     assert (noisy != plain).float().mean() > 0.9
 
