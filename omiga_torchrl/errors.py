@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any, Final
 
 from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
+
+_RANGES: Final[dict[str, Callable[[Any], bool]]] = {
+    "> 0": lambda x: x > 0,
+    ">= 0": lambda x: x >= 0,
+    ">= 1": lambda x: x >= 1,
+    "in [0, 1]": lambda x: 0 <= x <= 1,
+    "in (0, 1)": lambda x: 0 < x < 1,
+    "that is finite": lambda x: True,
+}
 
 
 class DataError(ValueError):
@@ -67,3 +78,46 @@ def require_shape(
             f"{component}: {key!r} has shape {tuple(value.shape)}; expected {named} = "
             f"{tuple(expected)}. {hint}".strip()
         )
+
+
+def require_number(component: str, expected: str, **values: object) -> None:
+    """Raise ``ValueError`` unless every value is a finite number in a range.
+
+    Args:
+        component: who takes the numbers.
+        expected: the range: ``"> 0"``, ``">= 0"``, ``">= 1"``, ``"in [0, 1]"``, ``"in (0, 1)"``
+            or ``"that is finite"``.
+        **values: the numbers by their arguments' names.
+
+    Examples:
+        >>> require_number("IQLLoss", "> 0", temperature=float("nan"))
+        Traceback (most recent call last):
+            ...
+        ValueError: IQLLoss: temperature is nan; expected a number > 0.
+    """
+    for name, value in values.items():
+        number = isinstance(value, Real) and math.isfinite(value)
+        if not (number and _RANGES[expected](value)):
+            finite = ", and finite" if value == math.inf and "finite" not in expected else ""
+            raise ValueError(f"{component}: {name} is {value!r}; expected a number {expected}{finite}.")
+
+
+def require_count(component: str, least: int, **values: object) -> None:
+    """Raise ``ValueError`` unless every value is a whole number and large enough.
+
+    Args:
+        component: who takes the numbers.
+        least: the smallest.
+        **values: the numbers by their arguments' names.
+
+    Examples:
+        >>> require_count("AWACLoss", 1, samples=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: AWACLoss: samples is 0; expected at least 1, and a whole number.
+    """
+    for name, value in values.items():
+        if not (isinstance(value, Integral) and int(value) >= least):
+            raise ValueError(
+                f"{component}: {name} is {value!r}; expected at least {least}, and a whole number."
+            )

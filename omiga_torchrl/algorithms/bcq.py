@@ -11,6 +11,7 @@ from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBas
 from omiga_torchrl import keys
 from omiga_torchrl.algorithms.common import Algorithm, TeamParts
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.modules import ConditionalVAE, PerturbedActions, agent_network, behaviour_model
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
 from omiga_torchrl.modules.greedy import greedy_policy
@@ -70,6 +71,7 @@ def make_bcq(
         >>> sorted(make_bcq(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'behaviour', 'qvalue']
     """
+    require_number("make_bcq", ">= 0", perturbation=perturbation)
     parts = TeamParts(spec, arguments)
     sampling: dict[str, Any] = (
         {} if spec.discrete else {"latent_limit": latent_limit, "latent_size": latent_size}

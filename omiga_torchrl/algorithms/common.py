@@ -12,7 +12,7 @@ from torchrl.objectives import LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 
 from omiga_torchrl import keys
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_count, unknown_name
 from omiga_torchrl.modules import LinearMixer, VDNMixer, agent_network, make_actor
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
@@ -136,7 +136,10 @@ class TeamParts:
 
     def qvalue(self, critics: int = 2) -> TensorDictModuleBase:
         """An ensemble of as many critics as ``critics`` tells, by default the given number."""
-        return qvalue_ensemble(self.spec, self._take("critics", None) or critics, **self.network)
+        wanted = self._take("critics", None)
+        critics = critics if wanted is None else wanted
+        require_count("TeamParts", 1, critics=critics)
+        return qvalue_ensemble(self.spec, critics, **self.network)
 
     def value(self) -> TensorDictModuleBase:
         """A network of local values."""

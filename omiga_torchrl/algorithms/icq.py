@@ -10,6 +10,7 @@ from torchrl.objectives.utils import HardUpdate
 
 from omiga_torchrl.algorithms.common import Algorithm, network_arguments, parameters, qvalue_network
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.errors import require_count
 from omiga_torchrl.modules import LinearMixer, NormalisedMixer, behaviour_model, make_actor
 from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
 from omiga_torchrl.objectives.icq_variants import ICQVariant, Weighting
@@ -142,7 +143,6 @@ def make_icq(
 def _updater(loss: ICQLoss, tau: float, interval: int | None) -> Any:
     if interval is None:
         return ForeachSoftUpdate(loss, tau=tau)
-    if interval < 1:
-        raise ValueError(f"make_icq: target_interval={interval}; expected at least 1 or None.")
+    require_count("make_icq", 1, target_interval=interval)
     # TorchRL's counter runs from 0 to the interval, so that its period is one longer.
     return HardUpdate(loss, value_network_update_interval=interval - 1)

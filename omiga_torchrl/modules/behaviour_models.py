@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from omiga_torchrl import keys
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
 from omiga_torchrl.modules.networks import AgentMLP
 from omiga_torchrl.modules.policies import Size, categorical_actor
@@ -71,6 +72,8 @@ class ConditionalVAE(TensorDictModuleBase):
                 "ConditionalVAE: the actions are discrete; expected continuous ones. "
                 "Use behaviour_model(spec)."
             )
+        if latent_limit is not None:
+            require_number("ConditionalVAE", "> 0", latent_limit=latent_limit)
         size, features = spec.action_size, spec.observation_size
         self.in_keys, self.out_keys = [observation], [action]
         self.latent_size = latent_size or 2 * size

@@ -12,6 +12,7 @@ from tensordict.nn import (
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.errors import require_count
 from omiga_torchrl.functional import supported_actions
 from omiga_torchrl.modules.behaviour_models import ConditionalVAE
 from omiga_torchrl.modules.greedy import greedy_policy
@@ -54,8 +55,7 @@ class CandidatePolicy(TensorDictModuleBase):
         local_qvalue: NestedKey = keys.LOCAL_QVALUE,
     ) -> None:
         super().__init__()
-        if candidates < 1:
-            raise ValueError(f"CandidatePolicy: candidates is {candidates}; expected at least 1.")
+        require_count("CandidatePolicy", 1, candidates=candidates)
         self.behaviour_network = behaviour_network
         self.qvalue_network = qvalue_network
         self.perturbation_network = perturbation_network

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchrl.modules import MLP
 
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.specs import TeamSpec
 
 # softplus(x + _ONE) is one at x = 0: agents start with about equal credit.
@@ -75,8 +76,7 @@ class CoupledCredit(nn.Module):
 
     def __init__(self, spec: TeamSpec, *, hidden: Sequence[int] = (64,), ratio: float = 2.0) -> None:
         super().__init__()
-        if ratio < 1:
-            raise ValueError(f"CoupledCredit: ratio is {ratio}; expected a number >= 1.")
+        require_number("CoupledCredit", ">= 1", ratio=ratio)
         self.spec, self.log_ratio = spec, math.log(ratio)
         features = spec.state_size + spec.n_agents * spec.action_size
         self.body = MLP(

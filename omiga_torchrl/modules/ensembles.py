@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from omiga_torchrl.errors import require_count
+
 
 class Ensemble(nn.Module):
     """Independently initialised networks with the same inputs, their outputs stacked last.
@@ -34,11 +36,12 @@ class Ensemble(nn.Module):
 
     def __init__(self, make: Callable[[], nn.Module], size: int) -> None:
         super().__init__()
+        require_count("Ensemble", 1, size=size)
         self.members = nn.ModuleList(make() for _ in range(size))
-        if size < 1 or len({id(member) for member in self.members}) < size:
+        if len(set(self.members)) < size:
             raise ValueError(
-                f"Ensemble: {size} members of {len(set(self.members))} different modules; expected at least "
-                "one member, and a new module from every call of make."
+                f"Ensemble: {size} members of {len(set(self.members))} different modules; expected a new "
+                "module from every call of make."
             )
 
     def forward(self, *inputs: Tensor) -> Tensor:

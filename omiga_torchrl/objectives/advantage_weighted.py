@@ -9,6 +9,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.team_critic import TeamCriticLoss
 
@@ -44,9 +45,7 @@ class AdvantageWeightedLoss(TeamCriticLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(qvalue_network, mixer_network, **kwargs)
-        for name, value in (("temperature", temperature), ("max_weight", max_weight)):
-            if not value > 0:
-                raise ValueError(f"{type(self).__name__}: {name} is {value}; expected a number > 0.")
+        require_number(type(self).__name__, "> 0", temperature=temperature, max_weight=max_weight)
         self.max_weight = max_weight
         self.register_coeff_buffer("temperature", temperature)
         self.convert_to_functional(actor_network, "actor_network")

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.errors import require_count
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.advantage_weighted import CLONING_DIAGNOSTICS, AdvantageWeightedLoss
 
@@ -79,8 +80,7 @@ class AWACLoss(AdvantageWeightedLoss):
             max_weight=max_weight,
             **kwargs,
         )
-        if samples < 1:
-            raise ValueError(f"AWACLoss: samples is {samples}; expected at least 1.")
+        require_count("AWACLoss", 1, samples=samples)
         self.samples = samples
 
     def _found_out_keys(self) -> list[NestedKey]:

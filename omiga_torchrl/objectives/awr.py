@@ -12,6 +12,7 @@ from torch import Tensor
 from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.advantage_weighted import CLONING_DIAGNOSTICS, AdvantageWeightedLoss
 from omiga_torchrl.objectives.diagnostics import masked_mean
@@ -89,8 +90,7 @@ class AWRLoss(AdvantageWeightedLoss):
             max_weight=max_weight,
             **kwargs,
         )
-        if not 0 <= td_lambda <= 1:
-            raise ValueError(f"AWRLoss: td_lambda is {td_lambda}; expected a number in [0, 1].")
+        require_number("AWRLoss", "in [0, 1]", td_lambda=td_lambda)
         self.lmbda.fill_(td_lambda)
         self.standardise = standardise
         self.convert_to_functional(value_network, "value_network", create_target_params=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from omiga_torchrl import functional as kernels
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.modules.behaviour_models import LatentActions
 from omiga_torchrl.objectives.common import log_probabilities
@@ -102,11 +102,8 @@ class BCQLoss(TeamCriticLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(qvalue_network, mixer_network, **kwargs)
-        for name, value in (("minimum_share", minimum_share), ("threshold", threshold)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"BCQLoss: {name} is {value}; expected a number in [0, 1].")
-        if samples < 1:
-            raise ValueError(f"BCQLoss: samples is {samples}; expected at least 1.")
+        require_number("BCQLoss", "in [0, 1]", minimum_share=minimum_share, threshold=threshold)
+        require_count("BCQLoss", 1, samples=samples)
         if vae_loss not in get_args(VAELoss):
             raise unknown_name("BCQLoss", "vae_loss", vae_loss, get_args(VAELoss))
         self.samples, self.minimum_share, self.threshold = samples, minimum_share, threshold

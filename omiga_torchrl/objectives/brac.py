@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.errors import require_count, require_number
 from omiga_torchrl.functional.divergences import gaussian_kl
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.modules import TanhGaussian
@@ -116,12 +117,11 @@ class BRACLoss(TeamCriticLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(qvalue_network, mixer_network, **kwargs)
-        at_least_zero = {"alpha": alpha, "entropy_coeff": entropy_coeff, "warm_up": warm_up}
-        for name, number in at_least_zero.items():
-            if number < 0:
-                raise ValueError(f"BRACLoss: {name} is {number}; expected a number >= 0.")
-        if samples is not None and samples < 1:
-            raise ValueError(f"BRACLoss: samples is {samples}; expected at least 1, or None.")
+        require_number("BRACLoss", ">= 0", alpha=alpha, entropy_coeff=entropy_coeff)
+        require_number("BRACLoss", "> 0", max_alpha=max_alpha)
+        require_count("BRACLoss", 0, warm_up=warm_up)
+        if samples is not None:
+            require_count("BRACLoss", 1, samples=samples)
         self.target_divergence, self.max_alpha = target_divergence, max_alpha
         self.samples, self.warm_up = samples, warm_up
         self.register_coeff_buffer("entropy_coeff", float(entropy_coeff))
@@ -129,7 +129,7 @@ class BRACLoss(TeamCriticLoss):
         self.terms: tuple[str, ...] = ("loss_qvalue", "loss_actor", "loss_behaviour")
         if target_divergence is None:
             self.register_coeff_buffer("alpha", float(alpha))
-        elif target_divergence <= 0 or not 0 < alpha <= max_alpha:
+        elif not 0 < target_divergence < math.inf or not 0 < alpha <= max_alpha:
             raise ValueError(
                 f"BRACLoss: target_divergence is {target_divergence} with alpha={alpha} and max_alpha="
                 f"{max_alpha}; expected a target > 0 and an alpha to start from in (0, max_alpha]."

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from omiga_torchrl import functional as kernels
 from omiga_torchrl import keys
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_number, unknown_name
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.team_critic import TeamCriticLoss
@@ -126,11 +126,9 @@ class ComaDICELoss(TeamCriticLoss):
         super().__init__(qvalue_network, mixer_network, **kwargs)
         if variant not in ("paper", "official"):
             raise unknown_name("ComaDICELoss", "variant", variant, ("paper", "official"))
-        if not alpha > 0 or (max_weight is not None and not max_weight > 0):
-            raise ValueError(
-                f"ComaDICELoss: alpha is {alpha} and max_weight {max_weight}; expected numbers > 0 "
-                "(max_weight or None)."
-            )
+        require_number("ComaDICELoss", "> 0", alpha=alpha)
+        if max_weight is not None:
+            require_number("ComaDICELoss", "> 0", max_weight=max_weight)
         self.official, self.max_weight = variant == "official", max_weight
         self.register_coeff_buffer("alpha", float(alpha))
         self.normaliser = nn.Parameter(torch.zeros(()))

@@ -12,7 +12,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from omiga_torchrl import functional as kernels
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.proposals import Proposals
 from omiga_torchrl.objectives.team_critic import TeamCriticLoss
@@ -77,11 +77,8 @@ class ConservativeCriticLoss(TeamCriticLoss):
         component = type(self).__name__
         if penalty not in get_args(Penalty):
             raise unknown_name(component, "penalty", penalty, get_args(Penalty))
-        if cql_alpha < 0 or samples < 1:
-            raise ValueError(
-                f"{component}: cql_alpha is {cql_alpha} and samples is {samples}; expected "
-                "cql_alpha >= 0 and samples >= 1."
-            )
+        require_number(component, ">= 0", cql_alpha=cql_alpha)
+        require_count(component, 1, samples=samples)
         self.penalty, self.samples, self.importance = penalty, samples, importance
         self.low, self.high = low, high
         self.register_coeff_buffer("cql_alpha", cql_alpha)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from omiga_torchrl import functional as kernels
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_number, unknown_name
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.conservative import Penalty
 from omiga_torchrl.objectives.diagnostics import masked_mean
@@ -152,8 +152,7 @@ class CQLLoss(SharedPenaltyLoss):
     def _check(self, official: bool, entropy_coeff: float) -> None:
         if self.policy not in get_args(Improvement):
             raise unknown_name("CQLLoss", "policy", self.policy, get_args(Improvement))
-        if entropy_coeff < 0:
-            raise ValueError(f"CQLLoss: entropy_coeff is {entropy_coeff}; expected a number >= 0.")
+        require_number("CQLLoss", ">= 0", entropy_coeff=entropy_coeff)
         if official and not self.acting:
             raise ValueError(
                 "CQLLoss: variant='official' without actor_network; expected continuous actions, the "

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.common import MultiAgentLoss
 from omiga_torchrl.objectives.inputs import action_index
@@ -25,7 +26,15 @@ class MixedCriticLoss(MultiAgentLoss):
     """Base of the losses with ``qvalue_network``, ``mixer_network`` and ``actor_network``.
 
     A subclass names its losses in ``terms``, gives its out_keys in ``_found_out_keys`` and its
-    terms in ``_evaluate``. It registers the buffers ``gamma`` and ``lmbda``.
+    terms in ``_evaluate``.
+
+    Args:
+        reduction: of the losses.
+        burn_in: first steps of every sequence without terms.
+
+    Keyword Args:
+        gamma: discount in [0, 1].
+        lmbda: of TDLambda's targets, in [0, 1].
     """
 
     terms: tuple[str, ...]
@@ -47,8 +56,13 @@ class MixedCriticLoss(MultiAgentLoss):
     gamma: Tensor
     lmbda: Tensor
 
-    def __init__(self, reduction: str | None, burn_in: int = 0) -> None:
+    def __init__(
+        self, reduction: str | None, burn_in: int = 0, *, gamma: float = 0.99, lmbda: float = 0.95
+    ) -> None:
         super().__init__(reduction, burn_in)
+        require_number(type(self).__name__, "in [0, 1]", gamma=gamma, lmbda=lmbda)
+        self.register_coeff_buffer("gamma", gamma)
+        self.register_coeff_buffer("lmbda", lmbda)
         self._out_keys: list[NestedKey] | None = None
         self.value_type = self.default_value_estimator
 
@@ -97,6 +111,7 @@ class MixedCriticLoss(MultiAgentLoss):
         unknown = set(hyperparams) - _ESTIMATORS[value_type]
         if unknown:
             raise TypeError(f"{type(self).__name__}: {value_type} takes no {sorted(unknown)}.")
+        require_number(type(self).__name__, "in [0, 1]", **hyperparams)
         for name, value in hyperparams.items():
             getattr(self, name).fill_(value)
         self.value_type = value_type

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchrl.modules.tensordict_module.rnn import set_recurrent_mode
 from torchrl.objectives.utils import ValueEstimators
 
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.icq_terms import DIAGNOSTICS, ICQTerms
 from omiga_torchrl.objectives.icq_variants import ICQVariant, Weighting, resolve_variant
@@ -127,23 +128,22 @@ class ICQLoss(ICQTerms):
         reduction: str | None = None,
         **choices: Any,
     ) -> None:
-        super().__init__(reduction, burn_in)
-        self.team = mixer_network is not None
-        self.weighting = weighting
-        self.choices = resolve_variant(
+        team = mixer_network is not None
+        chosen = resolve_variant(
             variant,
-            team=self.team,
+            team=team,
             weighting=weighting,
             actor_alpha=actor_alpha,
             critic_alpha=critic_alpha,
             td_lambda=td_lambda,
             **choices,
         )
+        super().__init__(reduction, burn_in, gamma=gamma, lmbda=chosen.td_lambda)
+        require_number("ICQLoss", "> 0", max_log_weight=max_log_weight)
+        self.team, self.weighting, self.choices = team, weighting, chosen
         self.max_log_weight = max_log_weight
         modelled = self._check_model(behaviour_network)
         self.terms = ("loss_qvalue", "loss_actor") + ("loss_behaviour",) * modelled
-        self.register_coeff_buffer("gamma", gamma)
-        self.register_coeff_buffer("lmbda", self.choices.td_lambda)
         self.register_coeff_buffer("actor_alpha", self.choices.actor_alpha)
         self.register_coeff_buffer("critic_alpha", self.choices.critic_alpha)
         if self.choices.td_lambda:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_number, unknown_name
 
 Weighting = Literal["softmax", "behaviour"]
 Advantage = Literal["qvalue", "td", "counterfactual"]
@@ -118,10 +118,8 @@ def resolve_variant(
     if chosen.advantage not in ("qvalue", "td", "counterfactual"):
         raise unknown_name("ICQLoss", "advantage", chosen.advantage, ("qvalue", "td", "counterfactual"))
     for name in ("actor_alpha", "critic_alpha", "critic_weight_divisor", "behaviour_samples"):
-        if not getattr(chosen, name) > 0:
-            raise ValueError(f"ICQLoss: {name} is {getattr(chosen, name)!r}; expected a number > 0.")
-    if not 0 <= chosen.td_lambda <= 1:
-        raise ValueError(f"ICQLoss: td_lambda is {chosen.td_lambda!r}; expected a number in [0, 1].")
+        require_number("ICQLoss", "> 0", **{name: getattr(chosen, name)})
+    require_number("ICQLoss", "in [0, 1]", td_lambda=chosen.td_lambda)
     return chosen
 
 

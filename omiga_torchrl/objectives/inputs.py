@@ -14,7 +14,7 @@ from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl import keys
-from omiga_torchrl.errors import require_key
+from omiga_torchrl.errors import require_count, require_key
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.modules import is_recurrent
 from omiga_torchrl.objectives.sequences import (
@@ -93,8 +93,7 @@ class LossInputs(LossModule):
     def __init__(self, reduction: str | None, burn_in: int = 0) -> None:
         super().__init__()
         self.reduction = "mean" if reduction is None else reduction
-        if burn_in < 0:
-            raise ValueError(f"{type(self).__name__}: burn_in is {burn_in}; expected a number of steps >= 0.")
+        require_count(type(self).__name__, 0, burn_in=burn_in)
         self.burn_in = burn_in
         self._recurrent = False
         self._in_keys: list[NestedKey] | None = None

@@ -11,6 +11,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.objectives.advantage_weighted import CLONING_DIAGNOSTICS, AdvantageWeightedLoss
 from omiga_torchrl.objectives.diagnostics import masked_mean
 
@@ -84,8 +85,7 @@ class IQLLoss(AdvantageWeightedLoss):
             max_weight=max_weight,
             **kwargs,
         )
-        if not 0 < expectile < 1:
-            raise ValueError(f"IQLLoss: expectile is {expectile}; expected a number in (0, 1).")
+        require_number("IQLLoss", "in (0, 1)", expectile=expectile)
         self.expectile = expectile
         self.convert_to_functional(value_network, "value_network")
 

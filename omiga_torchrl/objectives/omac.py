@@ -11,6 +11,7 @@ from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBas
 from torch import Tensor
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.inputs import action_index
 from omiga_torchrl.objectives.team_critic import TeamCriticLoss
@@ -97,12 +98,9 @@ class OMACLoss(TeamCriticLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(qvalue_network, mixer_network, **kwargs)
-        if not 0 < expectile < 1:
-            raise ValueError(f"OMACLoss: expectile is {expectile}; expected a number in (0, 1).")
-        if beta < 0 or max_weight <= 0:
-            raise ValueError(
-                f"OMACLoss: beta is {beta}, max_weight {max_weight}; expected beta >= 0 and max_weight > 0."
-            )
+        require_number("OMACLoss", "in (0, 1)", expectile=expectile)
+        require_number("OMACLoss", ">= 0", beta=beta)
+        require_number("OMACLoss", "> 0", max_weight=max_weight)
         self.expectile, self.max_weight = expectile, max_weight
         self.register_coeff_buffer("beta", float(beta))
         self.convert_to_functional(actor_network, "actor_network")

@@ -11,7 +11,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from omiga_torchrl import functional as kernels
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.functional.search import Found, Update
 from omiga_torchrl.objectives.conservative import ConservativeCriticLoss
 from omiga_torchrl.objectives.diagnostics import masked_mean
@@ -136,8 +136,8 @@ class OMARLoss(ConservativeCriticLoss):
         self.search_std = (2.0 if self.official else 1.0) if search_std is None else search_std
         if search not in get_args(Update):
             raise unknown_name("OMARLoss", "search", search, get_args(Update))
-        self._check(search_weight, candidate_noise, iterations, search_samples, elites)
         self.candidate_noise, self.action_penalty = candidate_noise, action_penalty
+        self._check(search_weight, candidate_noise, iterations, search_samples, elites)
         self.iterations, self.search_samples = iterations, search_samples
         self.search, self.elites, self.refine = search, elites, refine
         self.middle, self.half = (high + low) / 2, (high - low) / 2
@@ -147,17 +147,17 @@ class OMARLoss(ConservativeCriticLoss):
     def _check(
         self, search_weight: float, noise: float | None, iterations: int, samples: int, elites: int
     ) -> None:
-        if not 0 <= search_weight <= 1:
-            raise ValueError(f"OMARLoss: search_weight is {search_weight}; expected a number in [0, 1].")
-        if (noise is not None and noise <= 0) or self.search_std <= 0:
+        require_number("OMARLoss", "in [0, 1]", search_weight=search_weight)
+        require_number("OMARLoss", "> 0", search_std=self.search_std)
+        if noise is not None:
+            require_number("OMARLoss", "> 0", candidate_noise=noise)
+        require_number("OMARLoss", ">= 0", action_penalty=self.action_penalty)
+        require_count("OMARLoss", 1, iterations=iterations)
+        require_count("OMARLoss", 2, elites=elites)
+        require_count("OMARLoss", 1, search_samples=samples)
+        if samples < elites:
             raise ValueError(
-                f"OMARLoss: candidate_noise is {noise} and search_std is {self.search_std}; expected "
-                "numbers > 0, or no candidate_noise."
-            )
-        if iterations < 1 or samples < elites or elites < 2:
-            raise ValueError(
-                f"OMARLoss: iterations={iterations}, search_samples={samples}, elites={elites}; expected "
-                "iterations >= 1 and search_samples >= elites >= 2."
+                f"OMARLoss: search_samples is {samples}, elites {elites}; expected as many samples or more."
             )
 
     def _found_out_keys(self) -> list[NestedKey]:

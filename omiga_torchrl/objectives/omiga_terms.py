@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from typing import Literal
 
@@ -11,7 +12,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from omiga_torchrl import functional as kernels
-from omiga_torchrl.errors import require_shape, unknown_name
+from omiga_torchrl.errors import require_number, require_shape, unknown_name
 from omiga_torchrl.functional.advantage import Overflow
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.critic import MixedCriticLoss
@@ -57,22 +58,22 @@ class OMIGATerms(MixedCriticLoss):
         burn_in: int = 0,
         reduction: str | None = None,
     ) -> None:
-        super().__init__(reduction, burn_in)
+        super().__init__(reduction, burn_in, gamma=gamma)
         component = type(self).__name__
         if variant not in ("paper", "official"):
             raise unknown_name(component, "variant", variant, ("paper", "official"))
         if overflow not in (None, "linear", "clamp"):
             raise unknown_name(component, "overflow", overflow, ("linear", "clamp"))
-        if alpha != "auto" and not (isinstance(alpha, (int, float)) and alpha > 0):
+        if alpha != "auto" and not (isinstance(alpha, (int, float)) and 0 < alpha < math.inf):
             raise ValueError(f"{component}: alpha is {alpha!r}; expected a number > 0 or 'auto'.")
+        require_number(component, "> 0", max_scaled_advantage=max_scaled_advantage)
+        require_number(component, "in [0, 1]", target_sample_size=target_sample_size)
         self.official = variant == "official"
         self.auto_alpha = alpha == "auto"
         self.max_scaled_advantage = max_scaled_advantage
         self.overflow: Overflow = overflow or ("clamp" if self.official else "linear")
         self.target_sample_size = target_sample_size
         self.register_coeff_buffer("alpha", 1.0 if alpha == "auto" else float(alpha))
-        self.register_coeff_buffer("gamma", gamma)
-        self.register_coeff_buffer("lmbda", 0.95)
         # Target parameters exist only where a term reads them.
         local = self.terms != ("loss_qvalue",)
         if actor_network is not None:

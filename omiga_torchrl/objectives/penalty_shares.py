@@ -11,6 +11,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.objectives.common import log_probabilities
 from omiga_torchrl.objectives.conservative import CandidateValues, ConservativeCriticLoss
 
@@ -47,6 +48,7 @@ class SharedPenaltyLoss(ConservativeCriticLoss):
 
     def _check_shares(self) -> None:
         component = type(self).__name__
+        require_number(component, "that is finite", share_sharpness=self.share_sharpness)
         if self.modelled != (self.share_sharpness != 0):
             raise ValueError(
                 f"{component}: share_sharpness={self.share_sharpness} with "

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from tensordict.utils import unravel_key
 from torch import Tensor
-from torchrl.objectives import SoftUpdate
+from torchrl.objectives import LossModule, SoftUpdate
+
+from omiga_torchrl.errors import require_number
 
 
 class ForeachSoftUpdate(SoftUpdate):
@@ -25,6 +27,9 @@ class ForeachSoftUpdate(SoftUpdate):
         eps: share of the old target that stays; ``1 - tau``. Exclusive with ``tau``.
         tau: share of the source that is mixed in, in [0, 1].
 
+    Raises:
+        ValueError: if both or neither are given, or the one is out of range.
+
     Examples:
         >>> from torchrl.objectives import DQNLoss
         >>> from torchrl.modules import QValueActor
@@ -36,6 +41,14 @@ class ForeachSoftUpdate(SoftUpdate):
 
     _flat_sources: list[Tensor]
     _flat_targets: list[Tensor]
+
+    def __init__(
+        self, loss_module: LossModule, *, eps: float | None = None, tau: float | None = None
+    ) -> None:
+        for name, share in (("eps", eps), ("tau", tau)):
+            if share is not None:
+                require_number("ForeachSoftUpdate", "in [0, 1]", **{name: share})
+        super().__init__(loss_module, eps=eps, tau=tau)
 
     def init_(self) -> None:
         """Copies the sources to the targets and lists the pairs."""

@@ -11,6 +11,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from omiga_torchrl import functional as kernels
+from omiga_torchrl.errors import require_number
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.team_critic import TeamCriticLoss
 
@@ -75,8 +76,7 @@ class TD3BCLoss(TeamCriticLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(qvalue_network, mixer_network, **kwargs)
-        if alpha < 0:
-            raise ValueError(f"TD3BCLoss: alpha is {alpha}; expected a number >= 0.")
+        require_number("TD3BCLoss", ">= 0", alpha=alpha, noise=noise, noise_clip=noise_clip)
         self.noise, self.noise_clip, self.low, self.high = noise, noise_clip, low, high
         self.register_coeff_buffer("alpha", alpha)
         self.convert_to_functional(actor_network, "actor_network", create_target_params=True)

@@ -51,10 +51,8 @@ class TeamCriticLoss(MixedCriticLoss):
         burn_in: int = 0,
         reduction: str | None = None,
     ) -> None:
-        super().__init__(reduction, burn_in)
+        super().__init__(reduction, burn_in, gamma=gamma)
         self.mixed = mixer_network is not None
-        self.register_coeff_buffer("gamma", gamma)
-        self.register_coeff_buffer("lmbda", 0.95)
         self.learns_qvalue = qvalue_network is not None
         if qvalue_network is not None:
             self.convert_to_functional(qvalue_network, "qvalue_network", create_target_params=True)

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 
 from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
 from omiga_torchrl.algorithms.saving import load_policy, save_policy
@@ -10,6 +14,7 @@ from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.trainers.stepper import check_parameter_groups
 from tests.objectives.contract import sequences
 
+ROOT = Path(__file__).parents[2]
 SPECS = [TeamSpec(3, 5, 2, 7), TeamSpec(3, 5, 4, 7, discrete=True, masked=True)]
 
 
@@ -31,6 +36,45 @@ def test_parts_fit_together(name, spec, share):
     assert all(p.grad is not None for group in parts.parameter_groups.values() for p in group)
     # the policy that acts is the one that learns
     assert {id(p) for p in parts.policy.parameters()} <= {id(p) for p in parts.loss.parameters()}
+
+
+PRESETS = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted((ROOT / "recipes/configs/algorithm").glob("*.yaml"))
+}
+NUMBERS = [
+    (content["name"], key)
+    for content in PRESETS.values()
+    if "defaults" not in content  # a variation of another one
+    for key, value in content.items()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and key != "slice_len"
+]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize(("name", "key"), NUMBERS)
+def test_numbers_out_of_range_are_refused_by_name(name, key, number):
+    if (key, number) == ("share_sharpness", -1.0):
+        pytest.skip("shares may go to the nearest agents")
+    with pytest.raises(ValueError, match=rf"\b{key} is {number}; expected"):
+        make_algorithm(name, SPECS[0], hidden=[8], **{key: number})
+
+
+def shared_blocks(files, lines):
+    """Pairs of files with the same ``lines`` lines in a row."""
+    blocks = {}
+    for path in files:
+        text = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        for first in range(len(text) - lines + 1):
+            blocks.setdefault(tuple(text[first : first + lines]), set()).add(path.name)
+    return [names for names in blocks.values() if len(names) > 1]
+
+
+@pytest.mark.parametrize("folder", ["algorithms", "objectives"])
+def test_no_two_files_share_more_than_ten_lines(folder):
+    files = sorted((ROOT / "omiga_torchrl" / folder).glob("*.py"))
+    assert not shared_blocks(files, 11)
+    assert shared_blocks(files, 2)  # imports: the count counts
 
 
 def test_unknown_algorithm_lists_the_choices():

@@ -24,7 +24,7 @@ def test_hard_targets_are_copied_at_the_interval(interval):
         moved = not (loss.target_qvalue_network_params == old).all()
         assert moved == (step == interval)
     assert (loss.target_qvalue_network_params == loss.qvalue_network_params.data).all()
-    with pytest.raises(ValueError, match="target_interval=0"):
+    with pytest.raises(ValueError, match="target_interval is 0"):
         make_icq(CONTINUOUS, target_interval=0)
 
 

@@ -124,5 +124,5 @@ def test_mistakes_are_named():
     single = make()
     with pytest.raises(ValueError, match=r"Ensemble: 2 members of 1 different modules.*new module"):
         Ensemble(lambda: single, 2)
-    with pytest.raises(ValueError, match=r"at least one member"):
+    with pytest.raises(ValueError, match=r"Ensemble: size is 0; expected at least 1"):
         Ensemble(make, 0)

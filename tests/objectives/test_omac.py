@@ -189,8 +189,8 @@ def test_one_hot_and_trailing_actions_equal_integers():
     ("kwargs", "match"),
     [
         ({"expectile": 1.0}, r"expectile is 1.0; expected a number in \(0, 1\)"),
-        ({"beta": -1.0}, "beta is -1.0, max_weight 100.0; expected beta >= 0"),
-        ({"max_weight": 0.0}, "max_weight 0.0"),
+        ({"beta": -1.0}, "beta is -1.0; expected a number >= 0"),
+        ({"max_weight": 0.0}, "max_weight is 0.0"),
         ({"ratio": 0.0}, "ratio is 0.0"),
     ],
 )
