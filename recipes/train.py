@@ -16,6 +16,7 @@ import hydra
 import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
+from tensordict import TensorDictBase
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchrl.envs import EnvBase
 from torchrl.record.loggers import Logger, get_logger
@@ -26,6 +27,7 @@ from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.data import OfflineDataset, StepSliceSampler, check_dataset, check_dataset_fits
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import Protocol, evaluate
+from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.report import RunInfo, RunWriter
 from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
 
@@ -145,6 +147,12 @@ def slice_sampler(config: TrainConfig) -> StepSliceSampler | None:
     return None if length is None else StepSliceSampler(length)
 
 
+def as_slices(config: TrainConfig, batch: TensorDictBase) -> TensorDictBase:
+    """A batch as the loss takes it: of transitions, or of slices ``[B, T]``."""
+    length = slice_len(config)
+    return batch if length is None else batch.reshape(-1, length)
+
+
 def open_env(config: TrainConfig, dataset: OfflineDataset) -> EnvBase | None:
     """The environment for evaluations, checked against the dataset."""
     if config.task is None:
@@ -183,9 +191,7 @@ def make_trainer(
         save_interval=options.save_interval,
         seed=config.seed,
     )
-    length = slice_len(config)
-    if length is not None:
-        trainer.register_op("process_optim_batch", lambda batch: batch.reshape(-1, length))
+    trainer.register_op("process_optim_batch", lambda batch: as_slices(config, batch))
     if options.cosine_decay:
         LRSchedulerHook(CosineAnnealingLR(trainer.optimizer, options.steps)).register(trainer)
     return trainer
@@ -232,7 +238,9 @@ def train(config: TrainConfig) -> float:
     arguments = {k: v for k, v in config.algorithm.items() if k not in ("name", "label", "slice_len")}
     torch.manual_seed(config.seed)  # decides the initial weights
     parts = make_algorithm(name, dataset.spec, **arguments)
-    # Nothing is written before everything fits together.
+    # Nothing is written before everything fits together, the data's entries and shapes, too.
+    with isolated_random(0), torch.no_grad():
+        parts.loss(as_slices(config, dataset.sample()))
     run = RunWriter(config.out, describe(config, dataset), existing=cast(Any, config.existing))
     trainer = make_trainer(config, parts, dataset, run)
     if env is not None:

@@ -116,10 +116,12 @@ def test_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
         ("algorithm.variant=offical", "did you mean 'official'"),
         ("trainer.stepz=3", "stepz"),
         ("existing=replace", "unknown value of existing"),
+        ("algorithm=awr algorithm.slice_len=null", "expected sequences [*batch, time, ...]"),
+        ("algorithm=cql algorithm.cql_alpha=nan", "cql_alpha is nan; expected a number >= 0"),
     ],
 )
 def test_mistakes_are_named_before_training(tmp_path, override, match):
-    done = run("train", tmp_path, override, *SMALL)
+    done = run("train", tmp_path, *override.split(), *SMALL)
     assert done.returncode != 0 and match in done.stderr, done.stderr
     assert not any(tmp_path.iterdir())
 
