@@ -2,7 +2,7 @@
 
 from omiga_torchrl.modules.behaviour_models import ConditionalVAE, LatentActions, behaviour_model
 from omiga_torchrl.modules.deterministic import BoundedActions, deterministic_actor
-from omiga_torchrl.modules.ensembles import Ensemble
+from omiga_torchrl.modules.ensembles import Ensemble, first_member
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, TeamMixer, VDNMixer
 from omiga_torchrl.modules.networks import AgentLinear, AgentMLP
 from omiga_torchrl.modules.normalised_mixer import NormalisedMixer
@@ -38,6 +38,7 @@ __all__ = [
     "behaviour_model",
     "categorical_actor",
     "deterministic_actor",
+    "first_member",
     "is_recurrent",
     "make_actor",
     "tanh_gaussian_actor",

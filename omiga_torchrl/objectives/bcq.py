@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any, Literal, get_args
 
 import torch
-from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
+from tensordict import NestedKey, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torch.distributions import Distribution
@@ -16,6 +16,7 @@ from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.modules.behaviour_models import LatentActions
 from omiga_torchrl.objectives.common import log_probabilities
+from omiga_torchrl.objectives.critic import repeated
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.team_critic import TeamCriticLoss
 
@@ -155,28 +156,19 @@ class BCQLoss(TeamCriticLoss):
         names = self.tensor_keys
         count = (self.samples,)
         drawn = self._with_next_distribution("behaviour_network", inputs, lambda mu: mu.sample(count))
-        repeated = self._repeated(inputs)
-        repeated.set(next_key(names.action), drawn.flatten(0, 1))
-        self._run_next("actor_network", repeated, target=True)
-        value = self._run_next("qvalue_network", repeated, target=True).get(names.local_qvalue).squeeze(-2)
+        read = dict.fromkeys([*self.actor_network.in_keys, *self.qvalue_network.in_keys])
+        acting = repeated(inputs, [key for name in read for key in (name, next_key(name))], self.samples)
+        acting.set(next_key(names.action), drawn.flatten(0, 1))
+        self._run_next("actor_network", acting, target=True)
+        value = self._run_next("qvalue_network", acting, target=True).get(names.local_qvalue).squeeze(-2)
         value = kernels.soft_minimum(value, self.minimum_share)
         return value.unflatten(0, (self.samples, -1)).amax(0), {}
-
-    def _repeated(self, inputs: TensorDictBase) -> TensorDictBase:
-        """What actor and critic read, every row once for each sample, along the first dimension."""
-        out = TensorDict({}, [])
-        for name in dict.fromkeys([*self.actor_network.in_keys, *self.qvalue_network.in_keys]):
-            for key in (name, next_key(name)):
-                value = inputs.get(key, None)
-                if value is not None:
-                    out.set(key, value.expand(self.samples, *value.shape).flatten(0, 1))
-        return out
 
     def _actor_term(self, inputs: TensorDictBase, mask: Tensor | None) -> dict[str, Tensor]:
         drawn = self._with_distribution("behaviour_network", inputs, lambda mu: mu.sample())
         acting = inputs.select(*self.actor_network.in_keys).set(self.tensor_keys.action, drawn)
         action = self._run("actor_network", acting).get(self.tensor_keys.action)
-        value = self._acted(inputs, action)[..., 0]
+        value = self._acted_first(inputs, action)
         valid = self._entries(inputs, mask, value.shape)
         return {
             "loss_actor": self._reduce(-value, valid),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 import torch
@@ -20,6 +20,26 @@ from omiga_torchrl.objectives.sequences import next_step
 
 Targets = dict[ValueEstimators, set[str]]
 _ESTIMATORS: Targets = {ValueEstimators.TD0: {"gamma"}, ValueEstimators.TDLambda: {"gamma", "lmbda"}}
+
+
+def repeated(inputs: TensorDictBase, names: Iterable[NestedKey], samples: int) -> TensorDictBase:
+    """The entries ``names`` once for each sample, along the first dimension: time stays the last.
+
+    Args:
+        inputs: where the entries are; those that are not there are left out.
+        names: their keys.
+        samples: number of copies.
+
+    Examples:
+        >>> repeated(TensorDict({"state": torch.zeros(4, 7)}, []), ["state"], 3)["state"].shape
+        torch.Size([12, 7])
+    """
+    out = TensorDict({}, [])
+    for name in names:
+        value = inputs.get(name, None)
+        if value is not None:
+            out.set(name, value.expand(samples, *value.shape).flatten(0, 1))
+    return out
 
 
 class MixedCriticLoss(MultiAgentLoss):
@@ -185,13 +205,8 @@ class MixedCriticLoss(MultiAgentLoss):
         ``frozen`` keeps gradients from its parameters, but not from the actions.
         """
         samples = len(drawn)
-        flat = TensorDict({}, [])
-        # Samples go to the first batch dimension: time stays the last.
-        for name in self.qvalue_network.in_keys:
-            if name != self.tensor_keys.action:
-                value = inputs.get(name)
-                flat.set(name, value.expand(samples, *value.shape).flatten(0, 1))
-        flat.set(self.tensor_keys.action, drawn.flatten(0, 1))
+        read = [name for name in self.qvalue_network.in_keys if name != self.tensor_keys.action]
+        flat = repeated(inputs, read, samples).set(self.tensor_keys.action, drawn.flatten(0, 1))
         written = self._run("qvalue_network", flat, target=target, frozen=frozen)
         return written.get(self.tensor_keys.local_qvalue).unflatten(0, (samples, -1))
 

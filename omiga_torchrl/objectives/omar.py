@@ -13,6 +13,7 @@ from torch import Tensor
 from omiga_torchrl import functional as kernels
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.functional.search import Found, Update
+from omiga_torchrl.modules import first_member
 from omiga_torchrl.objectives.conservative import ConservativeCriticLoss
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.proposals import Proposals
@@ -197,7 +198,7 @@ class OMARLoss(ConservativeCriticLoss):
         action = self._action(inputs)
         with torch.no_grad():
             weights = self._weights(inputs)
-        own = self._acted(inputs, action)[..., 0]
+        own = self._acted_first(inputs, action)
         value = self._share(own, weights)
         found = self._search(inputs)
         gain = found.value - own.detach()
@@ -214,15 +215,16 @@ class OMARLoss(ConservativeCriticLoss):
     def _search(self, inputs: TensorDictBase) -> Found:
         """The best action of each agent by its first critic, and its value."""
         start = torch.full_like(inputs.get(self.tensor_keys.action), self.middle)
-        return kernels.cross_entropy_search(
-            lambda action: self._at_actions(inputs, action)[..., 0, 0],
-            start,
-            self.half * self.search_std,
-            iterations=self.iterations,
-            samples=self.search_samples,
-            update=self.search,
-            elites=self.elites,
-            low=self.low,
-            high=self.high,
-            refine=self.refine,
-        )
+        with first_member(self.qvalue_network):
+            return kernels.cross_entropy_search(
+                lambda action: self._at_actions(inputs, action)[..., 0, 0],
+                start,
+                self.half * self.search_std,
+                iterations=self.iterations,
+                samples=self.search_samples,
+                update=self.search,
+                elites=self.elites,
+                low=self.low,
+                high=self.high,
+                refine=self.refine,
+            )

@@ -109,7 +109,7 @@ class TD3BCLoss(TeamCriticLoss):
         action = self._action(inputs)
         with torch.no_grad():
             weights = self._weights(inputs)
-        value = self._share(self._acted(inputs, action)[..., 0], weights)
+        value = self._share(self._acted_first(inputs, action), weights)
         valid = self._entries(inputs, mask, value.shape)
         scale = kernels.objective_scale(value, self.alpha, valid)
         error = (action - data).square().mean(-1)

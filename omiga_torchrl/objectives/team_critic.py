@@ -12,6 +12,7 @@ from torch import Tensor
 
 from omiga_torchrl import functional as kernels
 from omiga_torchrl.keys import next_key
+from omiga_torchrl.modules import first_member
 from omiga_torchrl.objectives.critic import MixedCriticLoss
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.inputs import action_index
@@ -149,6 +150,11 @@ class TeamCriticLoss(MixedCriticLoss):
         """Values ``[*B, N, E]`` of the policy's actions ``[*B, N, A]``, which alone get gradients."""
         acting = inputs.select(*self.qvalue_network.in_keys).set(self.tensor_keys.action, action)
         return self._every(acting, frozen=True).squeeze(-2)
+
+    def _acted_first(self, inputs: TensorDictBase, action: Tensor) -> Tensor:
+        """The same of the first critic, ``[*B, N]``."""
+        with first_member(self.qvalue_network):
+            return self._acted(inputs, action)[..., 0]
 
     def _next_local(self, inputs: TensorDictBase, action: Tensor) -> Tensor:
         """Target values of actions ``[*B, N, A]`` or ``[*B, N]`` at the next step, ``[*B, N, E]``."""
