@@ -229,8 +229,8 @@ def test_starts_can_be_renamed():
     ("kwargs", "match"),
     [
         ({"variant": "offical"}, "did you mean 'official'"),
-        ({"alpha": 0.0}, "alpha is 0.0 and max_weight None; expected numbers > 0"),
-        ({"max_weight": -1.0}, "max_weight -1.0"),
+        ({"alpha": 0.0}, "alpha is 0.0; expected a number > 0"),
+        ({"max_weight": -1.0}, "max_weight is -1.0; expected a number > 0"),
     ],
 )
 def test_bad_arguments(kwargs, match):
