@@ -1,6 +1,6 @@
-"""The table and the learning curves of a folder of runs.
+"""The tables, the scores and the learning curves of a folder of runs.
 
-Prints the table and writes report.md and report.png. The launch command is in ``configs/report.yaml``.
+Prints the tables and writes report.md, report.png and scores.png; see ``configs/report.yaml``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from omiga_torchrl.report import format_table, load_runs, table_rows, write_report
+from omiga_torchrl.report import (
+    aggregate_scores,
+    format_aggregates,
+    format_table,
+    load_runs,
+    table_rows,
+    write_report,
+)
 
 
 @dataclass
@@ -37,6 +44,9 @@ def main(config: ReportConfig) -> None:
     """Prints the table of ``config.runs`` and writes the report."""
     runs = load_runs(config.runs)
     sys.stdout.write(format_table(table_rows(runs), "terminal") + "\n")
+    overall = aggregate_scores(runs)
+    if overall:
+        sys.stdout.write("\nOver all cells, scaled:\n" + format_aggregates(overall, "terminal") + "\n")
     for path in write_report(config.runs, config.out or Path(config.runs) / "report"):
         sys.stdout.write(f"wrote {path}\n")
 

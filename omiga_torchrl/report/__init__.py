@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from omiga_torchrl.report.aggregate import Aggregate, aggregate_scores, format_aggregates
 from omiga_torchrl.report.dataset_figure import plot_dataset
 from omiga_torchrl.report.dataset_report import format_statistics, write_dataset_report
 from omiga_torchrl.report.plots import plot_learning_curves
 from omiga_torchrl.report.records import Evaluation, Run, RunInfo, load_runs
 from omiga_torchrl.report.run_writer import RunWriter
+from omiga_torchrl.report.scores_figure import plot_scores
 from omiga_torchrl.report.statistics import (
     interquartile_mean,
     mean_confidence_interval,
@@ -16,11 +18,14 @@ from omiga_torchrl.report.table import Row, format_table, table_rows
 from omiga_torchrl.report.writer import write_report
 
 __all__ = [
+    "Aggregate",
     "Evaluation",
     "Row",
     "Run",
     "RunInfo",
     "RunWriter",
+    "aggregate_scores",
+    "format_aggregates",
     "format_statistics",
     "format_table",
     "interquartile_mean",
@@ -28,6 +33,7 @@ __all__ = [
     "mean_confidence_interval",
     "plot_dataset",
     "plot_learning_curves",
+    "plot_scores",
     "stratified_bootstrap",
     "table_rows",
     "write_dataset_report",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", ":")
 REFERENCE_STYLES = (("#555555", "--"), ("#555555", "-."), ("#AAAAAA", ":"))
 COLUMNS = 3
 
@@ -37,27 +40,56 @@ def plot_learning_curves(runs: Sequence[Run], path: str | Path) -> Path:
         ImportError: matplotlib is not installed.
         ValueError: no runs.
     """
+    names = sorted({run.info.algorithm for run in runs})
+    # A second round of colours has another line.
+    looks = {name: (COLOURS[i % len(COLOURS)], LINES[i // len(COLOURS) % 3]) for i, name in enumerate(names)}
+    return draw_cells("plot_learning_curves", runs, path, 4.4, partial(_draw_panel, looks=looks))
+
+
+def draw_cells(
+    component: str,
+    runs: Sequence[Run],
+    path: str | Path,
+    height: float,
+    draw: Callable[[Axes, Sequence[Run]], None],
+) -> Path:
+    """A picture with one panel per task and dataset.
+
+    Args:
+        component: who draws, for error messages.
+        runs: as read by :func:`load_runs`.
+        path: PNG to write.
+        height: of a panel, in inches.
+        draw: draws the runs of one cell.
+
+    Returns:
+        The path.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        ValueError: no runs.
+    """
     try:  # optional: extra "plot"
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(
-            'plot_learning_curves: matplotlib is missing. pip install "omiga-torchrl[plot]"'
-        ) from error
+        raise ImportError(f'{component}: matplotlib is missing. pip install "omiga-torchrl[plot]"') from error
     if not runs:
-        raise ValueError("plot_learning_curves: no runs; expected at least one.")
+        raise ValueError(f"{component}: no runs; expected at least one.")
     cells = sorted({run.info.cell for run in runs})
-    names = sorted({run.info.algorithm for run in runs})
-    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
-    columns = min(len(cells), COLUMNS)
-    height = -(-len(cells) // columns)
+    columns = len(cells) if len(cells) <= COLUMNS else min(COLUMNS, math.ceil(math.sqrt(len(cells))))
+    rows = -(-len(cells) // columns)
     # Without pyplot: no global state, no display, no figure left open.
-    figure = Figure(figsize=(1.2 + 5.8 * columns, 4.4 * height), layout="constrained")
+    figure = Figure(figsize=(1.2 + 5.8 * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(height, columns, squeeze=False).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for panel, cell in zip(axes, cells, strict=False):
-        _draw_panel(panel, [run for run in runs if run.info.cell == cell], colours)
-    for panel in list(axes)[len(cells) :]:
+        draw(panel, [run for run in runs if run.info.cell == cell])
+        panel.set_title(f"{cell[0]}, dataset {cell[1]}", fontsize=11)
+        panel.grid(color="#E6E6E6", linewidth=0.8)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+    for panel in axes[len(cells) :]:
         panel.set_visible(False)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,25 +97,20 @@ def plot_learning_curves(runs: Sequence[Run], path: str | Path) -> Path:
     return path
 
 
-def _draw_panel(panel: Axes, runs: Sequence[Run], colours: dict[str, str]) -> None:
-    task, dataset = runs[0].info.cell
+def _draw_panel(panel: Axes, runs: Sequence[Run], looks: dict[str, tuple[str, str]]) -> None:
     for (name, value), (colour, style) in zip(references(runs).items(), REFERENCE_STYLES, strict=False):
         panel.axhline(
             value, color=colour, linestyle=style, linewidth=1.4, label=f"{name}: {value:.2f}", zorder=1
         )
     for algorithm in sorted({run.info.algorithm for run in runs}):
-        _draw_algorithm(panel, [run for run in runs if run.info.algorithm == algorithm], colours[algorithm])
-    panel.set_title(f"{task}, dataset {dataset}", fontsize=11)
+        _draw_algorithm(panel, [run for run in runs if run.info.algorithm == algorithm], *looks[algorithm])
     panel.set_xlabel("training steps")
     panel.set_ylabel("episode return (mean over episodes)")
     panel.margins(x=0.02)
-    panel.grid(color="#E6E6E6", linewidth=0.8)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
     panel.legend(fontsize=8.5, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def _draw_algorithm(panel: Axes, runs: Sequence[Run], colour: str) -> None:
+def _draw_algorithm(panel: Axes, runs: Sequence[Run], colour: str, line: str) -> None:
     steps, scores = training_curves(runs)
     name = runs[0].info.algorithm
     finals = [run.final for run in runs if run.final is not None]
@@ -92,7 +119,7 @@ def _draw_algorithm(panel: Axes, runs: Sequence[Run], colour: str) -> None:
     if finals:
         label += f": {np.mean([one.mean_return for one in finals]):.2f}"
     if steps.size:
-        panel.plot(steps, scores.mean(0), color=colour, linewidth=2.0, label=label, zorder=3)
+        panel.plot(steps, scores.mean(0), color=colour, linestyle=line, linewidth=2.0, label=label, zorder=3)
         panel.fill_between(
             steps, scores.min(0), scores.max(0), color=colour, alpha=0.18, linewidth=0, zorder=2
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -148,6 +148,15 @@ def load_runs(root: str | Path) -> list[Run]:
         latest = {(line.label, line.step): line for line in lines}
         runs.append(Run(_read_info(file), sorted(latest.values(), key=lambda line: line.step), file.parent))
     return sorted(runs, key=lambda run: (*run.info.cell, run.info.algorithm, run.info.seed))
+
+
+def final_scores(runs: Iterable[Run]) -> list[float]:
+    """The mean return of the final evaluation of every finished run.
+
+    Args:
+        runs: as read by :func:`load_runs`.
+    """
+    return [run.final.mean_return for run in runs if run.final is not None]
 
 
 def _read_info(file: Path) -> RunInfo:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from omiga_torchrl.errors import DataError, unknown_name
-from omiga_torchrl.report.records import Run
+from omiga_torchrl.report.records import Run, final_scores
 from omiga_torchrl.report.statistics import interquartile_mean, mean_confidence_interval, stratified_bootstrap
+
+Style = Literal["markdown", "terminal"]
 
 REFERENCES = (
     ("behaviour (dataset mean)", "behaviour_return"),
@@ -116,7 +118,7 @@ def references(runs: Sequence[Run]) -> dict[str, float]:
     return found
 
 
-def format_table(rows: Sequence[Row], style: Literal["markdown", "terminal"] = "markdown") -> str:
+def format_table(rows: Sequence[Row], style: Style = "markdown") -> str:
     """The rows as text.
 
     Args:
@@ -131,16 +133,38 @@ def format_table(rows: Sequence[Row], style: Literal["markdown", "terminal"] = "
         >>> format_table([row]).splitlines()[-1]
         '| game | mixed | random actions |  | -0.500 |  |  |  |  |'
     """
-    if style not in ("markdown", "terminal"):
-        raise unknown_name("format_table", "style", style, ("markdown", "terminal"))
-    lines = [list(COLUMNS), *(row.cells() for row in rows)]
+    return format_cells([list(COLUMNS), *(row.cells() for row in rows)], style, names=3)
+
+
+def format_cells(lines: Sequence[Sequence[str]], style: Style, *, names: int) -> str:
+    """Lines of text as a table.
+
+    Args:
+        lines: the columns' titles, then the rows.
+        style: ``"markdown"`` or ``"terminal"``.
+
+    Keyword Args:
+        names: so many columns are names; the others are numbers, to the right.
+
+    Raises:
+        ValueError: unknown style.
+
+    Examples:
+        >>> print(format_cells([["task", "mean"], ["game", "1.0"]], "terminal", names=1))
+        task  mean
+        ----------
+        game   1.0
+    """
+    if style not in get_args(Style):
+        raise unknown_name("format_table", "style", style, get_args(Style))
+    width = len(lines[0])
     if style == "markdown":
-        rule = ["---"] * 3 + ["---:"] * (len(COLUMNS) - 3)
+        rule = ["---"] * names + ["---:"] * (width - names)
         return "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
+    widths = [max(len(line[i]) for line in lines) for i in range(width)]
     text = [
         "  ".join(
-            c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+            c.ljust(w) if i < names else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
         )
         for line in lines
     ]
@@ -148,7 +172,7 @@ def format_table(rows: Sequence[Row], style: Literal["markdown", "terminal"] = "
 
 
 def _algorithm_row(task: str, dataset: str, algorithm: str, runs: Sequence[Run]) -> Row:
-    scores = [run.final.mean_return for run in runs if run.final is not None]
+    scores = final_scores(runs)
     best = [max(e.mean_return for e in run.labelled("training")) for run in runs if run.labelled("training")]
     best_mean = float(np.mean(best)) if best else None
     if not scores:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from omiga_torchrl.report.aggregate import AGGREGATE_NOTES, aggregate_scores, format_aggregates
 from omiga_torchrl.report.plots import plot_learning_curves
 from omiga_torchrl.report.records import Run, load_runs
+from omiga_torchrl.report.scores_figure import plot_scores
 from omiga_torchrl.report.table import NOTES, format_table, table_rows
 
 
@@ -16,23 +18,25 @@ class ReportPaths(NamedTuple):
     """What :func:`write_report` wrote.
 
     Attributes:
-        markdown: the table with notes.
+        markdown: the tables with notes.
         picture: the learning curves.
+        scores: the final scores.
     """
 
     markdown: Path
     picture: Path
+    scores: Path
 
 
 def write_report(root: str | Path, out: str | Path) -> ReportPaths:
-    """Writes ``report.md`` and ``report.png`` about all runs below ``root``.
+    """Writes ``report.md``, ``report.png`` and ``scores.png`` about all runs below ``root``.
 
     Args:
         root: folder of runs, written by :class:`RunWriter`.
         out: folder to write to.
 
     Returns:
-        The two paths.
+        The paths.
 
     Raises:
         FileNotFoundError: no runs below ``root``.
@@ -43,12 +47,14 @@ def write_report(root: str | Path, out: str | Path) -> ReportPaths:
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     markdown = out / "report.md"
-    parts = [
-        *("# Results", format_table(table_rows(runs)), NOTES),
-        *("![Learning curves](report.png)", _settings(runs)),
-    ]
+    parts = ["# Results", format_table(table_rows(runs)), NOTES]
+    overall = aggregate_scores(runs)
+    if overall:
+        parts += ["## Over all cells", format_aggregates(overall), AGGREGATE_NOTES]
+    parts += ["![Final scores](scores.png)", "![Learning curves](report.png)", _settings(runs)]
     markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return ReportPaths(markdown, plot_learning_curves(runs, out / "report.png"))
+    curves = plot_learning_curves(runs, out / "report.png")
+    return ReportPaths(markdown, curves, plot_scores(runs, out / "scores.png"))
 
 
 def _settings(runs: Sequence[Run]) -> str:

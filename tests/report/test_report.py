@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.report import RunInfo, RunWriter, format_table, load_runs, table_rows, write_report
+from omiga_torchrl.report import (
+    RunInfo,
+    RunWriter,
+    aggregate_scores,
+    format_table,
+    load_runs,
+    plot_scores,
+    table_rows,
+    write_report,
+)
 from omiga_torchrl.report.plots import training_curves
-from tests.report.fake_runs import write_runs
+from tests.report.fake_runs import FINAL, REFERENCES, write_runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,7 +78,45 @@ def test_write_report(tmp_path: Path) -> None:
     paths = write_report(tmp_path / "runs", tmp_path / "out")
     text = paths.markdown.read_text()
     assert "| vmas/balance | mixed | omiga | 3 | 2.800 |" in text and "report.png" in text and "torch" in text
-    assert paths.picture.read_bytes().startswith(b"\x89PNG") and paths.picture.stat().st_size > 30_000
+    assert "## Over all cells" in text and "| omiga | 2 | 6 |" in text and "scores.png" in text
+    for picture in (paths.picture, paths.scores):
+        assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 30_000
+
+
+def test_aggregates_are_scaled_and_stratified(tmp_path: Path) -> None:
+    write_runs(tmp_path, ("a", "b"))
+    scale = REFERENCES["best_checkpoint_return"] - REFERENCES["random_return"]
+    omiga, bc = aggregate_scores(load_runs(tmp_path))
+    assert (omiga.algorithm, bc.algorithm, omiga.cells, omiga.runs) == ("omiga", "bc", 2, 6)
+    # Runs end at level - 0.1, level and level + 0.1 in both cells.
+    assert omiga.mean == pytest.approx((FINAL["omiga"] - REFERENCES["random_return"]) / scale)
+    assert bc.iqm == pytest.approx((FINAL["bc"] - REFERENCES["random_return"]) / scale)
+    low, high = bc.bootstrap
+    assert bc.iqm - 0.1 / scale < low < bc.iqm < high < bc.iqm + 0.1 / scale
+
+
+def test_aggregates_need_two_cells_with_a_scale_and_all_of_them(tmp_path: Path) -> None:
+    write_runs(tmp_path / "one", ("a",))
+    assert aggregate_scores(load_runs(tmp_path / "one")) == []
+    write_runs(tmp_path / "two", ("a", "b"))
+    elsewhere = RunWriter(tmp_path / "two", RunInfo("cql", "a", "mixed", 0, **REFERENCES))
+    elsewhere.evaluation(1, "final", returns=[9.0])
+    unscaled = RunWriter(tmp_path / "two", RunInfo("bc", "c", "mixed", 0, behaviour_return=1.0))
+    unscaled.evaluation(1, "final", returns=[9.0])
+    assert [row.algorithm for row in aggregate_scores(load_runs(tmp_path / "two"))] == ["omiga", "bc"]
+
+
+@pytest.mark.parametrize("cells", [1, 3, 4, 5])
+def test_no_panel_is_left_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
+    from matplotlib.figure import Figure
+
+    seen: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kwargs: seen.append(self))
+    write_runs(tmp_path, tuple("abcde"[:cells]), seeds=2)
+    plot_scores(load_runs(tmp_path), tmp_path / "scores.png")
+    panels = [panel for panel in seen[0].axes if panel.get_visible()]
+    assert len(panels) == cells
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["bc", "omiga"]
 
 
 def test_curves_use_shared_steps(tmp_path: Path) -> None:
