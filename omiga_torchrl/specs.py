@@ -97,7 +97,8 @@ class TeamSpec:
         """Random data of these sizes, shaped as the replay buffer gives it.
 
         Args:
-            batch: the batch dimensions; an episode begins at the first entry of the last.
+            batch: the batch dimensions. With two or more the last is time, and each sequence is of one
+                episode: it begins with the first step and may end with the last.
 
         Examples:
             >>> TeamSpec(3, 5, 2, 7).fake_batch(4)["agents", "action"].shape
@@ -118,6 +119,8 @@ class TeamSpec:
             legal[1, ..., 0] = True
             agents["action_mask"], following["action_mask"] = legal
         ended = torch.rand(*batch, 1) < 0.1
+        if len(batch) > 1:
+            ended[..., :-1, :] = False
         starts = torch.zeros(*batch, 1, dtype=torch.bool)
         starts[(..., 0, slice(None)) if batch else ...] = True
         return TensorDict(

@@ -102,8 +102,6 @@ class ICQLoss(ICQTerms):
         >>> loss = ICQLoss(networks.actor, networks.qvalue, networks.mixer, actor_alpha=0.5)
         >>> updater = ForeachSoftUpdate(loss, tau=0.005)
         >>> data = spec.fake_batch(8, 4)  # 8 sequences of 4 steps
-        >>> for key in ("done", "terminated"):  # an episode ends with its sequence at the earliest
-        ...     data["next", key][:, :-1] = False
         >>> out = loss(data)
         >>> sum(value for key, value in out.items() if key.startswith("loss_")).backward()
         >>> sorted(key for key in out.keys() if key.startswith("loss_"))
