@@ -13,6 +13,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl.specs import TeamSpec
+
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 CONFIGS = RECIPES / "configs"
@@ -41,8 +44,12 @@ def test_every_yaml_loads(config):
         overrides = [name.replace("/", "=")] if "/" in name else []
         if name.startswith("experiment/"):  # no part of the defaults: added, not replaced
             overrides = [f"+{overrides[0]}"]
-        missing = OmegaConf.missing_keys(compose(top, overrides))
-    assert missing <= {"policy", "runs", "layout", "out"}
+        content = compose(top, overrides)
+    assert OmegaConf.missing_keys(content) <= {"policy", "runs", "layout", "out"}
+    if top == "train":  # the algorithm takes what is written for it
+        arguments = dict(OmegaConf.to_object(content.algorithm))
+        known = {k: v for k, v in arguments.items() if k not in ("name", "label", "slice_len")}
+        assert make_algorithm(arguments["name"], TeamSpec(2, 3, 2, 6), **known).loss.out_keys
 
 
 def test_train_evaluate_report(tmp_path):
