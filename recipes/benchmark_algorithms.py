@@ -28,14 +28,9 @@ SLICE = 8
 def steps_of(name: str, spec: TeamSpec, batch_size: int) -> Callable[[int], None]:
     """Runs steps of the algorithm ``name``; algorithms along sequences get as many transitions."""
     parts = make_algorithm(name, spec, hidden=[128, 128])
-    buffer = ReplayBuffer(storage=LazyTensorStorage(8_192), batch_size=batch_size)
-    data = spec.fake_batch(8_192)
-    sequences = ALGORITHMS[name].sequences
-    if sequences:
-        data = data.reshape(-1, SLICE)
-        for key in ("done", "terminated"):
-            data["next", key][:, :-1] = False
-        buffer = ReplayBuffer(storage=LazyTensorStorage(len(data)), batch_size=batch_size // SLICE)
+    rows, steps = 8_192, SLICE if ALGORITHMS[name].sequences else 1
+    data = spec.fake_batch(rows // steps, steps) if steps > 1 else spec.fake_batch(rows)
+    buffer = ReplayBuffer(storage=LazyTensorStorage(len(data)), batch_size=batch_size // steps)
     buffer.extend(data)
     trainer = OfflineTrainer(
         loss_module=parts.loss,
