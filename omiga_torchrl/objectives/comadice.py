@@ -16,10 +16,9 @@ from omiga_torchrl import keys
 from omiga_torchrl.errors import require_number, unknown_name
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.diagnostics import masked_mean
-from omiga_torchrl.objectives.team_critic import TeamCriticLoss
+from omiga_torchrl.objectives.team_critic import TeamCriticLoss, Weights
 
 Variant = Literal["paper", "official"]
-Weights = tuple[Tensor, Tensor] | None
 
 
 class ComaDICELoss(TeamCriticLoss):

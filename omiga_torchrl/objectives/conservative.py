@@ -15,10 +15,9 @@ from omiga_torchrl import functional as kernels
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.proposals import Proposals
-from omiga_torchrl.objectives.team_critic import TeamCriticLoss
+from omiga_torchrl.objectives.team_critic import TeamCriticLoss, Weights
 
 Penalty = Literal["counterfactual", "joint", "summed"]
-Weights = tuple[Tensor, Tensor] | None
 
 
 @dataclass

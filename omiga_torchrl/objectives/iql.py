@@ -14,6 +14,7 @@ from omiga_torchrl import functional as kernels
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.objectives.advantage_weighted import CLONING_DIAGNOSTICS, AdvantageWeightedLoss
 from omiga_torchrl.objectives.diagnostics import masked_mean
+from omiga_torchrl.objectives.team_critic import Weights
 
 
 class IQLLoss(AdvantageWeightedLoss):
@@ -115,7 +116,7 @@ class IQLLoss(AdvantageWeightedLoss):
     def _value_terms(
         self,
         inputs: TensorDictBase,
-        weights: tuple[Tensor, Tensor] | None,
+        weights: Weights,
         mask: Tensor | None,
         terms: Collection[str],
     ) -> dict[str, Tensor]:

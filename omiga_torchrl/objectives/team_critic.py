@@ -17,6 +17,9 @@ from omiga_torchrl.objectives.critic import MixedCriticLoss
 from omiga_torchrl.objectives.diagnostics import masked_mean
 from omiga_torchrl.objectives.inputs import action_index
 
+# Weight [*B, N] and bias [*B] of the mixer; None without one.
+Weights = tuple[Tensor, Tensor] | None
+
 
 class TeamCriticLoss(MixedCriticLoss):
     """Base of the losses whose Q network is an ensemble of E members, by default twins.
@@ -91,12 +94,12 @@ class TeamCriticLoss(MixedCriticLoss):
 
     # Values -------------------------------------------------------------------------
 
-    def _weights(self, inputs: TensorDictBase) -> tuple[Tensor, Tensor] | None:
+    def _weights(self, inputs: TensorDictBase) -> Weights:
         """Mixer weight ``[*B, N]`` and bias ``[*B]``; None without a mixer."""
         return self._mixing(inputs) if self.mixed else None
 
     @staticmethod
-    def _mix(local: Tensor, weights: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _mix(local: Tensor, weights: Weights) -> Tensor:
         """Team values ``[*B, E]`` or ``[*B, N, E]`` of local ones ``[*B, N, E]``."""
         if weights is None:
             return local
@@ -104,15 +107,15 @@ class TeamCriticLoss(MixedCriticLoss):
         return (weight.unsqueeze(-1) * local).sum(-2) + bias.unsqueeze(-1)
 
     @staticmethod
-    def _weighed(local: Tensor, weights: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _weighed(local: Tensor, weights: Weights) -> Tensor:
         """``w_i Q_i``, the agent's part of the team's value; without a mixer Q_i itself."""
         return local if weights is None else weights[0].reshape(*local.shape[: weights[0].ndim], 1) * local
 
-    def _team(self, local: Tensor, weights: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _team(self, local: Tensor, weights: Weights) -> Tensor:
         """Team values ``[*B]`` or ``[*B, N]`` of local ones ``[*B, N]``."""
         return self._mix(local.unsqueeze(-1), weights).squeeze(-1)
 
-    def _share(self, local: Tensor, weights: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _share(self, local: Tensor, weights: Weights) -> Tensor:
         """The agents' parts ``[*B, N]`` of the team's value, of local ones ``[*B, N]``."""
         return self._weighed(local.unsqueeze(-1), weights).squeeze(-1)
 
@@ -186,7 +189,7 @@ class TeamCriticLoss(MixedCriticLoss):
         self,
         inputs: TensorDictBase,
         local: Tensor,
-        weights: tuple[Tensor, Tensor] | None,
+        weights: Weights,
         target: Tensor,
         mask: Tensor | None,
     ) -> dict[str, Tensor]:
