@@ -9,11 +9,13 @@ from omiga_torchrl.report.records import Run
 from omiga_torchrl.report.statistics import interquartile_mean, iqm, stratified_bootstrap
 from omiga_torchrl.report.table import Style, format_cells, references
 
-AGGREGATE_COLUMNS = ("algorithm", "cells", "runs", "mean", "IQM", "95% bootstrap of the IQM")
+AGGREGATE_COLUMNS = ("algorithm", "cells", "runs", "mean", "95% bootstrap", "IQM", "95% bootstrap")
 AGGREGATE_NOTES = """\
 Final returns, scaled so that random actions are 0 and the best behaviour checkpoint is 1, over all runs of
-all cells (a cell is a task with a dataset). The bootstrap resamples the runs within each cell. Algorithms
-that have no runs in some cell are left out."""
+all cells (a cell is a task with a dataset). The bootstrap resamples the runs within each cell. The
+interquartile mean leaves out the lowest and the highest quarter of the runs: with few cells that may be all
+runs of the cell in which an algorithm fails, which the mean shows. Algorithms that have no runs in some
+cell are left out."""
 
 
 @dataclass(frozen=True)
@@ -24,27 +26,29 @@ class Aggregate:
         algorithm: its name.
         cells: number of cells.
         runs: number of finished runs in them.
-        mean: mean over cells of the mean scaled return.
-        iqm: interquartile mean over all runs.
-        bootstrap: 95% stratified bootstrap interval of it.
+        mean: mean scaled return of all runs.
+        mean_interval: 95% stratified bootstrap interval of it.
+        iqm: interquartile mean of all runs.
+        iqm_interval: 95% stratified bootstrap interval of it.
     """
 
     algorithm: str
     cells: int
     runs: int
     mean: float
+    mean_interval: tuple[float, float]
     iqm: float
-    bootstrap: tuple[float, float]
+    iqm_interval: tuple[float, float]
 
     def as_text(self) -> list[str]:
         """The row as text, in the order of ``AGGREGATE_COLUMNS``."""
-        low, high = self.bootstrap
-        numbers = (f"{self.mean:.3f}", f"{self.iqm:.3f}", f"[{low:.3f}, {high:.3f}]")
-        return [self.algorithm, str(self.cells), str(self.runs), *numbers]
+        found = ((self.mean, self.mean_interval), (self.iqm, self.iqm_interval))
+        numbers = [(f"{value:.3f}", f"[{low:.3f}, {high:.3f}]") for value, (low, high) in found]
+        return [self.algorithm, str(self.cells), str(self.runs), *numbers[0], *numbers[1]]
 
 
 def aggregate_scores(runs: Iterable[Run]) -> list[Aggregate]:
-    """The algorithms that have finished runs in every cell, best first; none with a single cell.
+    """The algorithms that have finished runs in every cell, the best mean first; none with a single cell.
 
     A cell without the returns of random actions and of the best behaviour checkpoint has no scale and is
     left out.
@@ -71,7 +75,7 @@ def aggregate_scores(runs: Iterable[Run]) -> list[Aggregate]:
                 score = (run.final.mean_return - low) / (high - low)
                 scores.setdefault(run.info.algorithm, {}).setdefault(" ".join(cell), []).append(score)
     rows = [_row(name, found) for name, found in scores.items() if len(found) == scaled > 1]
-    return sorted(rows, key=lambda row: row.iqm, reverse=True)
+    return sorted(rows, key=lambda row: row.mean, reverse=True)
 
 
 def format_aggregates(rows: Sequence[Aggregate], style: Style = "markdown") -> str:
@@ -85,16 +89,17 @@ def format_aggregates(rows: Sequence[Aggregate], style: Style = "markdown") -> s
         ValueError: unknown style.
 
     Examples:
-        >>> format_aggregates([Aggregate("bc", 2, 6, 0.5, 0.4, (0.3, 0.5))]).splitlines()[-1]
-        '| bc | 2 | 6 | 0.500 | 0.400 | [0.300, 0.500] |'
+        >>> row = Aggregate("bc", 2, 6, 0.5, (0.4, 0.6), 0.4, (0.3, 0.5))
+        >>> format_aggregates([row]).splitlines()[-1]
+        '| bc | 2 | 6 | 0.500 | [0.400, 0.600] | 0.400 | [0.300, 0.500] |'
     """
     return format_cells([list(AGGREGATE_COLUMNS), *(row.as_text() for row in rows)], style, names=1)
 
 
 def _row(algorithm: str, scores: dict[str, list[float]]) -> Aggregate:
     every = [score for found in scores.values() for score in found]
-    means = [sum(found) / len(found) for found in scores.values()]
     return Aggregate(
-        *(algorithm, len(scores), len(every), sum(means) / len(means), interquartile_mean(every)),
-        stratified_bootstrap(scores, iqm),
+        *(algorithm, len(scores), len(every)),
+        *(sum(every) / len(every), stratified_bootstrap(scores)),
+        *(interquartile_mean(every), stratified_bootstrap(scores, iqm)),
     )

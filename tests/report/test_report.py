@@ -91,8 +91,8 @@ def test_aggregates_are_scaled_and_stratified(tmp_path: Path) -> None:
     # Runs end at level - 0.1, level and level + 0.1 in both cells.
     assert omiga.mean == pytest.approx((FINAL["omiga"] - REFERENCES["random_return"]) / scale)
     assert bc.iqm == pytest.approx((FINAL["bc"] - REFERENCES["random_return"]) / scale)
-    low, high = bc.bootstrap
-    assert bc.iqm - 0.1 / scale < low < bc.iqm < high < bc.iqm + 0.1 / scale
+    for value, (low, high) in ((bc.mean, bc.mean_interval), (bc.iqm, bc.iqm_interval)):
+        assert value - 0.1 / scale < low < value < high < value + 0.1 / scale
 
 
 def test_aggregates_need_two_cells_with_a_scale_and_all_of_them(tmp_path: Path) -> None:
