@@ -6,7 +6,7 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # Training and tests use small tensors: one thread per process is fastest.
-RUN_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+RUN_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 RL_LOGGING_LEVEL=WARNING
 
 # The demo: each algorithm with each seed on the bundled data, then the table and the picture.
 DEMO_OUT        ?= runs/demo
