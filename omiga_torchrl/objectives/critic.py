@@ -107,6 +107,14 @@ class MixedCriticLoss(MultiAgentLoss):
         super().set_keys(**kwargs)
         self._out_keys = None
 
+    def _outcome_keys(self) -> Iterable[NestedKey]:
+        """Reward, end in the task's sense and end of every step."""
+        names = (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done)
+        return [next_key(name) for name in names]
+
+    def _data_keys(self) -> Iterable[NestedKey]:
+        return [self.tensor_keys.action, *self._outcome_keys()]
+
     # Targets ------------------------------------------------------------------------
 
     def make_value_estimator(self, value_type: ValueEstimators | None = None, **hyperparams: float) -> None:
@@ -141,8 +149,7 @@ class MixedCriticLoss(MultiAgentLoss):
         self, inputs: TensorDictBase, next_value: Tensor, batch: torch.Size, mask: Tensor | None
     ) -> Tensor:
         """The chosen target of every step from the values of the next ones, ``[*B]`` or ``[*B, N]``."""
-        names = (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done)
-        facts = [self._team_entry(inputs, next_key(name), batch) for name in names]
+        facts = [self._team_entry(inputs, key, batch) for key in self._outcome_keys()]
         if self.value_type == ValueEstimators.TDLambda and mask is not None:
             # A sequence ends where its padding begins.
             facts[2] = facts[2] | ~next_step(mask)

@@ -13,7 +13,6 @@ from torchrl.modules.tensordict_module.rnn import set_recurrent_mode
 from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl.errors import require_number
-from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.icq_terms import DIAGNOSTICS, ICQTerms
 from omiga_torchrl.objectives.icq_variants import ICQVariant, Weighting, resolve_variant
 
@@ -178,11 +177,6 @@ class ICQLoss(ICQTerms):
         yield from self.actor_network.in_keys
         if self.weighting == "behaviour":
             yield from self.behaviour_network.in_keys
-
-    def _data_keys(self) -> Iterable[NestedKey]:
-        yield self.tensor_keys.action
-        for name in (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done):
-            yield next_key(name)
 
     def qvalue_loss(
         self, tensordict: TensorDictBase, *, target: Tensor | None = None, step: int | None = None

@@ -59,8 +59,8 @@ class ICQTerms(MixedCriticLoss):
         key = next_key(self.tensor_keys.reward)
         require_sequences(type(self).__name__, key, inputs.get(key), trailing=1)
         shape = inputs.get(key).shape
-        names = (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done)
-        reward, terminated, done = (self._team_entry(inputs, next_key(name), shape[:-1]) for name in names)
+        facts = (self._team_entry(inputs, key, shape[:-1]) for key in self._outcome_keys())
+        reward, terminated, done = facts
         steps = Steps.of(*(reward, terminated, done, mask, inputs.get(self.tensor_keys.agent_mask, None)))
         require_one_episode(type(self).__name__, done | terminated, mask)
         if shape[-2] == 1 and not steps.known.any():  # one-step games have no successors, but end

@@ -105,11 +105,7 @@ class OMIGATerms(MixedCriticLoss):
                 yield from (next_key(key) for key in network.in_keys)
 
     def _data_keys(self) -> Iterable[NestedKey]:
-        yield self.tensor_keys.action
-        if "loss_qvalue" in self.terms:
-            yield next_key(self.tensor_keys.reward)
-            yield next_key(self.tensor_keys.terminated)
-            yield next_key(self.tensor_keys.done)
+        return super()._data_keys() if "loss_qvalue" in self.terms else [self.tensor_keys.action]
 
     # Targets ------------------------------------------------------------------------
 

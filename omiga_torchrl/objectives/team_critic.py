@@ -87,11 +87,6 @@ class TeamCriticLoss(MixedCriticLoss):
         yield from found
         yield from (next_key(key) for key in found if key != action)
 
-    def _data_keys(self) -> Iterable[NestedKey]:
-        yield self.tensor_keys.action
-        for name in (self.tensor_keys.reward, self.tensor_keys.terminated, self.tensor_keys.done):
-            yield next_key(name)
-
     # Values -------------------------------------------------------------------------
 
     def _weights(self, inputs: TensorDictBase) -> Weights:

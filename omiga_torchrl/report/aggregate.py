@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from omiga_torchrl.report.records import Run
+from omiga_torchrl.report.records import Run, by_cell
 from omiga_torchrl.report.statistics import interquartile_mean, iqm, stratified_bootstrap
-from omiga_torchrl.report.table import Style, format_cells, references
+from omiga_torchrl.report.table import (
+    BEST_CHECKPOINT,
+    RANDOM,
+    Style,
+    format_cells,
+    format_interval,
+    format_number,
+    references,
+)
 
 AGGREGATE_COLUMNS = ("algorithm", "cells", "runs", "mean", "95% bootstrap", "IQM", "95% bootstrap")
 AGGREGATE_NOTES = """\
@@ -42,9 +50,11 @@ class Aggregate:
 
     def as_text(self) -> list[str]:
         """The row as text, in the order of ``AGGREGATE_COLUMNS``."""
-        found = ((self.mean, self.mean_interval), (self.iqm, self.iqm_interval))
-        numbers = [(f"{value:.3f}", f"[{low:.3f}, {high:.3f}]") for value, (low, high) in found]
-        return [self.algorithm, str(self.cells), str(self.runs), *numbers[0], *numbers[1]]
+        return [
+            *(self.algorithm, str(self.cells), str(self.runs)),
+            *(format_number(self.mean), format_interval(self.mean_interval)),
+            *(format_number(self.iqm), format_interval(self.iqm_interval)),
+        ]
 
 
 def aggregate_scores(runs: Iterable[Run]) -> list[Aggregate]:
@@ -59,14 +69,11 @@ def aggregate_scores(runs: Iterable[Run]) -> list[Aggregate]:
     Raises:
         DataError: the runs of a cell do not agree on a reference return.
     """
-    cells: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        cells.setdefault(run.info.cell, []).append(run)
     scores: dict[str, dict[str, list[float]]] = {}
     scaled = 0
-    for cell, members in cells.items():
+    for cell, members in by_cell(runs).items():
         found = references(members)
-        low, high = found.get("random actions"), found.get("best behaviour checkpoint")
+        low, high = found.get(RANDOM), found.get(BEST_CHECKPOINT)
         if low is None or high is None or low == high:
             continue
         scaled += 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from omiga_torchrl.report.records import Run
+from omiga_torchrl.report.records import Run, by_cell
 from omiga_torchrl.report.table import references
 
 if TYPE_CHECKING:
@@ -42,7 +42,10 @@ def plot_learning_curves(runs: Sequence[Run], path: str | Path) -> Path:
     """
     names = sorted({run.info.algorithm for run in runs})
     # A second round of colours has another line.
-    looks = {name: (COLOURS[i % len(COLOURS)], LINES[i // len(COLOURS) % 3]) for i, name in enumerate(names)}
+    looks = {
+        name: (COLOURS[i % len(COLOURS)], LINES[i // len(COLOURS) % len(LINES)])
+        for i, name in enumerate(names)
+    }
     return draw_cells("plot_learning_curves", runs, path, 4.4, partial(_draw_panel, looks=looks))
 
 
@@ -76,16 +79,16 @@ def draw_cells(
         raise ImportError(f'{component}: matplotlib is missing. pip install "omiga-torchrl[plot]"') from error
     if not runs:
         raise ValueError(f"{component}: no runs; expected at least one.")
-    cells = sorted({run.info.cell for run in runs})
+    cells = by_cell(runs)
     columns = len(cells) if len(cells) <= COLUMNS else min(COLUMNS, math.ceil(math.sqrt(len(cells))))
     rows = -(-len(cells) // columns)
     # Without pyplot: no global state, no display, no figure left open.
     figure = Figure(figsize=(1.2 + 5.8 * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for panel, cell in zip(axes, cells, strict=False):
-        draw(panel, [run for run in runs if run.info.cell == cell])
-        panel.set_title(f"{cell[0]}, dataset {cell[1]}", fontsize=11)
+    for panel, ((task, dataset), members) in zip(axes, cells.items(), strict=False):
+        draw(panel, members)
+        panel.set_title(f"{task}, dataset {dataset}", fontsize=11)
         panel.grid(color="#E6E6E6", linewidth=0.8)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from omiga_torchrl.report.plots import COLOURS, REFERENCE_STYLES, draw_cells
 from omiga_torchrl.report.records import Run, final_scores
-from omiga_torchrl.report.table import references, table_rows
+from omiga_torchrl.report.statistics import mean_confidence_interval
+from omiga_torchrl.report.table import RANDOM, references
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,15 +43,17 @@ def _draw_panel(panel: Axes, runs: Sequence[Run]) -> None:
     for (name, value), (colour, style) in zip(references(runs).items(), REFERENCE_STYLES, strict=False):
         label = f"{name}: {value:.4g}" if low <= value <= high else f"{name}: {value:.4g} (not in sight)"
         panel.axvline(value, color=colour, linestyle=style, linewidth=1.4, label=label, zorder=1)
-    rows = [row for row in table_rows(runs) if row.seeds]
-    for height, row in enumerate(reversed(rows)):
-        assert row.mean is not None
-        found = final_scores(run for run in runs if run.info.algorithm == row.algorithm)
+    names = sorted({run.info.algorithm for run in runs if run.final is not None}, reverse=True)
+    scores = {name: final_scores(run for run in runs if run.info.algorithm == name) for name in names}
+    ranked = sorted(names, key=lambda name: float(np.mean(scores[name])))
+    for height, name in enumerate(ranked):
+        found = scores[name]
         panel.scatter(found, [height] * len(found), s=12, color=COLOURS[0], alpha=0.6, linewidth=0, zorder=4)
-        panel.scatter([row.mean], [height], s=45, color=COLOURS[0], edgecolor="white", zorder=5)
-        if row.student is not None:
-            panel.plot(row.student, [height] * 2, color=COLOURS[0], alpha=0.5, linewidth=2.5, zorder=3)
-    panel.set_yticks(range(len(rows)), [row.algorithm for row in reversed(rows)])
+        panel.scatter([np.mean(found)], [height], s=45, color=COLOURS[0], edgecolor="white", zorder=5)
+        if len(found) > 1:
+            interval = mean_confidence_interval(found)
+            panel.plot(interval, [height] * 2, color=COLOURS[0], alpha=0.5, linewidth=2.5, zorder=3)
+    panel.set_yticks(range(len(ranked)), ranked)
     panel.set_xlabel("final episode return")
     panel.set_xlim(low, high)  # a wide interval of one algorithm must not hide the others
     if references(runs):
@@ -57,7 +62,7 @@ def _draw_panel(panel: Axes, runs: Sequence[Run]) -> None:
 
 def _span(runs: Sequence[Run]) -> tuple[float, float]:
     """From the worst to the best run and reference, and a little more; random actions would be far off."""
-    shown = final_scores(runs) + [x for name, x in references(runs).items() if name != "random actions"]
+    shown = final_scores(runs) + [x for name, x in references(runs).items() if name != RANDOM]
     if not shown:
         return 0.0, 1.0
     margin = 0.06 * (max(shown) - min(shown)) or 1.0

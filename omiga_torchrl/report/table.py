@@ -9,15 +9,16 @@ from typing import Literal, get_args
 import numpy as np
 
 from omiga_torchrl.errors import DataError, unknown_name
-from omiga_torchrl.report.records import Run, final_scores
+from omiga_torchrl.report.records import Run, by_cell, final_scores
 from omiga_torchrl.report.statistics import interquartile_mean, mean_confidence_interval, stratified_bootstrap
 
 Style = Literal["markdown", "terminal"]
 
+BEST_CHECKPOINT, RANDOM = "best behaviour checkpoint", "random actions"
 REFERENCES = (
     ("behaviour (dataset mean)", "behaviour_return"),
-    ("best behaviour checkpoint", "best_checkpoint_return"),
-    ("random actions", "random_return"),
+    (BEST_CHECKPOINT, "best_checkpoint_return"),
+    (RANDOM, "random_return"),
 )
 COLUMNS = (
     *("task", "dataset", "algorithm", "seeds", "final mean", "final IQM"),
@@ -63,8 +64,8 @@ class Row:
         return [
             *(self.task, self.dataset, self.algorithm),
             "" if self.seeds is None else str(self.seeds),
-            *(_number(self.mean), _number(self.iqm), _interval(self.bootstrap)),
-            *(_interval(self.student), _number(self.best)),
+            *(format_number(self.mean), format_number(self.iqm), format_interval(self.bootstrap)),
+            *(format_interval(self.student), format_number(self.best)),
         ]
 
 
@@ -80,11 +81,8 @@ def table_rows(runs: Iterable[Run]) -> list[Row]:
     Raises:
         DataError: the runs of a cell do not agree on a reference return.
     """
-    cells: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        cells.setdefault(run.info.cell, []).append(run)
     rows = []
-    for cell, members in sorted(cells.items()):
+    for cell, members in by_cell(runs).items():
         names = sorted({run.info.algorithm for run in members})
         found = [
             _algorithm_row(*cell, name, [r for r in members if r.info.algorithm == name]) for name in names
@@ -187,9 +185,11 @@ def _algorithm_row(task: str, dataset: str, algorithm: str, runs: Sequence[Run])
     )
 
 
-def _number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
+    """A number of a table; None is an empty cell."""
     return "" if value is None else f"{value:.3f}"
 
 
-def _interval(value: tuple[float, float] | None) -> str:
+def format_interval(value: tuple[float, float] | None) -> str:
+    """An interval of a table; None is an empty cell."""
     return "" if value is None else f"[{value[0]:.3f}, {value[1]:.3f}]"

@@ -7,7 +7,7 @@ import torch
 
 from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
 from omiga_torchrl.specs import TeamSpec
-from tests.objectives.contract import losses_of, sequences, without_chance
+from tests.objectives.contract import assert_actions_unread, losses_of, sequences, without_chance
 
 CONTINUOUS = TeamSpec(3, 5, 2, 7)
 DISCRETE = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
@@ -144,3 +144,11 @@ def test_absent_agents_have_no_terms_and_no_say(name, spec, recurrent, by):
 
 # A factor of theirs is an average over the batch, so that every step moves every other.
 SHARED_OVER_BATCH = {"awr", "comadice", "icq", "td3_bc"}
+
+
+@pytest.mark.parametrize("name", ["iql", "omac"])
+def test_other_actions_of_the_critic_are_never_read(name):
+    loss, data = build(name, DISCRETE).loss, DISCRETE.fake_batch(8)
+    data["agents", "action"][:] = 0
+    data["agents", "action_mask"][..., 0] = True
+    assert_actions_unread(loss, data, 1)

@@ -17,10 +17,8 @@ from tests.objectives import transcription as by_hand
 from tests.objectives.bandit import ninety_ten, spec, table, train
 from tests.objectives.contract import (
     CONTINUOUS,
-    DISCRETE,
     SPECS,
     LossContract,
-    assert_actions_unread,
     losses_of,
 )
 
@@ -106,15 +104,6 @@ def test_expectiles_tend_to_the_best_action_of_the_data(expectile, temperature, 
     assert found == pytest.approx(exact, abs=0.01)
     assert {0.5: found < 0.11, 0.999: found > 0.98}.get(expectile, 0.11 < found < 0.98)
     assert actor.get_dist(data[:1]).probs[0, 0, 1].item() == pytest.approx(good, abs=0.02)
-
-
-def test_other_actions_of_the_critic_are_never_read():
-    torch.manual_seed(0)
-    loss = make_algorithm("iql", DISCRETE, hidden=[8]).loss
-    data = DISCRETE.fake_batch(8)
-    data["agents", "action"][:] = 0
-    data["agents", "action_mask"][..., 0] = True
-    assert_actions_unread(loss, data, 1)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,6 @@ from tests.objectives.contract import (
     DISCRETE,
     SPECS,
     LossContract,
-    assert_actions_unread,
     losses_of,
 )
 
@@ -164,15 +163,6 @@ def test_advantages_of_both_totals_agree_when_credit_is_the_same():
     weight, shared = loss._mixing(inputs)
     coupled, shared_q = loss._coupled(inputs, weight, shared)
     assert coupled.equal(weight) and not shared_q.isclose(shared).any()
-
-
-def test_other_actions_of_the_critic_are_never_read():
-    torch.manual_seed(0)
-    loss = make_algorithm("omac", DISCRETE, hidden=[8]).loss
-    data = DISCRETE.fake_batch(8)
-    data["agents", "action"][:] = 0
-    data["agents", "action_mask"][..., 0] = True
-    assert_actions_unread(loss, data, 1)
 
 
 def test_one_hot_and_trailing_actions_equal_integers():
