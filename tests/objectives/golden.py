@@ -17,10 +17,8 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from tensordict import TensorDictParams
@@ -31,6 +29,7 @@ from torchrl.objectives.utils import ValueEstimators
 from omiga_torchrl.algorithms import make_algorithm
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from tests.objectives.golden_cases import CASES, SPECS, Case, generator, make_batch
+from tests.objectives.golden_draws import without_order
 
 # From the names of the record to those of today: arguments of algorithms, and strings that they are given.
 KEYWORDS: dict[str, str] = {}
@@ -54,8 +53,6 @@ RECORD = Path(__file__).with_name("golden.json")
 RTOL, ATOL = 1e-10, 1e-12
 Record = dict[str, Any]
 Parts = dict[tuple[str, str], dict[str, Tensor]]
-
-_SOURCES = {"normal": torch.randn, "uniform": torch.rand}
 
 # Parameters ---------------------------------------------------------------------------
 
@@ -103,52 +100,6 @@ def round_coefficients(loss: LossModule) -> None:
             buffer.fill_(float(f"{buffer.item():.6g}"))
 
 
-# Chance -------------------------------------------------------------------------------
-
-
-def _numbers(kind: str, shape: Any, dtype: torch.dtype | None) -> Tensor:
-    shape = tuple(shape)
-    drawn = _SOURCES[kind](shape, generator=generator(f"{kind}{shape}"), dtype=torch.float64)
-    return drawn.to(dtype or torch.get_default_dtype())
-
-
-def _made(kind: str) -> Any:
-    def make(*args: Any, size: Any = None, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
-        shape = size if size is not None else args[0] if args and not isinstance(args[0], int) else args
-        return _numbers(kind, shape, dtype)
-
-    return make
-
-
-def _like(kind: str) -> Any:
-    return lambda x, dtype=None, **_: _numbers(kind, x.shape, dtype or x.dtype)
-
-
-def _normal_(x: Tensor, mean: float = 0.0, std: float = 1.0, **_: Any) -> Tensor:
-    return x.copy_(mean + std * _numbers("normal", x.shape, x.dtype))
-
-
-def _uniform_(x: Tensor, low: float = 0.0, high: float = 1.0, **_: Any) -> Tensor:
-    return x.copy_(low + (high - low) * _numbers("uniform", x.shape, x.dtype))
-
-
-@contextmanager
-def without_order() -> Iterator[None]:
-    """Draws follow from their distribution and shape alone; raises if anything draws in another way."""
-    before = torch.get_rng_state()
-    replaced = (
-        *((torch, "randn", _made("normal")), (torch, "rand", _made("uniform"))),
-        *((torch, "randn_like", _like("normal")), (torch, "rand_like", _like("uniform"))),
-        *((torch.Tensor, "normal_", _normal_), (torch.Tensor, "uniform_", _uniform_)),
-    )
-    with ExitStack() as stack:
-        for owner, name, replacement in replaced:
-            stack.enter_context(mock.patch.object(owner, name, replacement))
-        yield
-    if not torch.equal(before, torch.get_rng_state()):
-        raise RuntimeError("golden: the loss draws in a way that is not replaced. Add it to without_order.")
-
-
 # One case -----------------------------------------------------------------------------
 
 
@@ -171,7 +122,8 @@ def make_loss(case: Case) -> tuple[LossModule, ForeachSoftUpdate | None]:
 
 
 def _gradient_norm(leaves: dict[str, Tensor]) -> float:
-    return math.sqrt(sum(leaf.grad.square().sum().item() for leaf in leaves.values() if leaf.grad is not None))
+    found = [leaf.grad.square().sum().item() for leaf in leaves.values() if leaf.grad is not None]
+    return math.sqrt(sum(found))
 
 
 def _totals(leaves: dict[str, Tensor]) -> list[float]:
@@ -254,7 +206,8 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.compare:
         return _compare([name for name in CASES if asked.only in name])
-    lines = [f"{json.dumps(name)}: {json.dumps(measure(case), allow_nan=False)}" for name, case in CASES.items()]
+    records = {name: json.dumps(measure(case), allow_nan=False) for name, case in CASES.items()}
+    lines = [f"{json.dumps(name)}: {record}" for name, record in records.items()]
     RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     return 0
 
