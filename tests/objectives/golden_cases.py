@@ -174,7 +174,7 @@ def make_batch(case: Case, index: int) -> TensorDictBase:
         agents["action_mask"] = legal
     lengths = torch.full((rows,), steps)
     if case.masked:
-        lengths = torch.tensor([5, 3, 4] if steps > 1 else [1, 1, 1, 1, 0, 1])
+        lengths = torch.tensor([3, 5, 4] if steps > 1 else [1, 1, 1, 1, 0, 1])
         if spec.n_agents > 1:
             _remove_agents(agents, spec)
     batch = _assembled(agents, team, action, reward, lengths)
@@ -188,7 +188,7 @@ def _remove_agents(agents: dict[str, Tensor], spec: TeamSpec) -> None:
     present[2, :, 0] = False
     agents["agent_mask"] = present
     if spec.masked:
-        agents["action_mask"][0, -2:, 1] = False
+        agents["action_mask"][2, -3:-1, 1] = False
 
 
 def _assembled(
