@@ -11,9 +11,9 @@ import importlib
 import pkgutil
 
 from omiga_torchrl.algorithms.bc import make_bc
-from omiga_torchrl.algorithms.common import Algorithm
-from omiga_torchrl.algorithms.icq import ICQNetworks, icq_networks, make_icq
-from omiga_torchrl.algorithms.omiga import OMIGANetworks, make_omiga, omiga_networks
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig
+from omiga_torchrl.algorithms.iql import make_iql
 from omiga_torchrl.algorithms.registry import (
     ALGORITHMS,
     RegisteredAlgorithm,
@@ -21,20 +21,15 @@ from omiga_torchrl.algorithms.registry import (
     register_algorithm,
 )
 
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
-
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
-    "ICQNetworks",
-    "OMIGANetworks",
+    "AlgorithmConfig",
+    "CriticConfig",
+    "NetworkBuilder",
     "RegisteredAlgorithm",
-    "icq_networks",
     "make_algorithm",
     "make_bc",
-    "make_icq",
-    "make_omiga",
-    "omiga_networks",
+    "make_iql",
     "register_algorithm",
 ]

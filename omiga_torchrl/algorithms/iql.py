@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from omiga_torchrl.algorithms.common import Algorithm, TeamParts
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.objectives.iql import IQLLoss
 from omiga_torchrl.specs import TeamSpec
 
 
-@register_algorithm("iql")
-def make_iql(spec: TeamSpec, **arguments: Any) -> Algorithm:
+@dataclass(frozen=True, kw_only=True)
+class IQLConfig(CriticConfig):
+    """Arguments of implicit Q-learning, besides those of :class:`CriticConfig`.
+
+    Attributes:
+        expectile: of Q that V follows, in (0, 1): 0.5 is the mean, towards 1 the best action of the data.
+        temperature: of the policy's weights, > 0, in units of return; the paper's beta is its inverse.
+        max_weight: largest weight of the policy's loss, > 0.
+    """
+
+    expectile: float = 0.7
+    temperature: float = 1 / 3
+    max_weight: float = 100.0
+
+
+@register_algorithm("iql", IQLConfig)
+def make_iql(spec: TeamSpec, config: IQLConfig) -> Algorithm:
     """Assemble implicit Q-learning for a task.
 
     Args:
         spec: sizes of the task.
-        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
-            :class:`omiga_torchrl.objectives.iql.IQLLoss`; ``critics``, the smallest of which the values
-            follow, default 2; ``mixer``, default ``"auto"``.
 
     Examples:
         >>> sorted(make_iql(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue', 'value']
     """
-    parts = TeamParts(spec, arguments)
-    actor, value, qvalue, mixing = parts.actor(), parts.value(), parts.qvalue(), parts.mixer()
-    loss = IQLLoss(actor, qvalue, value, mixing, **parts.rest)
-    groups = {"actor": [actor], "qvalue": [qvalue, mixing], "value": [value]}
-    return parts.algorithm(actor, loss, groups)
+    build = NetworkBuilder(spec, config)
+    actor, value, qvalue, mixer = build.actor(), build.value(), build.qvalue(), build.mixer()
+    loss = IQLLoss(actor, qvalue, value, mixer, **config.loss_arguments(IQLLoss))
+    return build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer], "value": [value]})

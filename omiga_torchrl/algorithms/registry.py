@@ -2,72 +2,167 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, Generic, Literal
 
 from omiga_torchrl.algorithms.common import Algorithm
+from omiga_torchrl.algorithms.config import AlgorithmConfig, Config, MixerName, make_config, signature_of
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.specs import TeamSpec
 
 Actions = Literal["continuous", "discrete"]
-Factory = TypeVar("Factory", bound=Callable[..., Algorithm])
 
 
 @dataclass(frozen=True)
-class RegisteredAlgorithm:
+class RegisteredAlgorithm(Generic[Config]):
     """What the library knows of an algorithm before it is assembled.
 
     Attributes:
-        make: assembles it from the sizes of a task and its own arguments.
+        name: what ``make_algorithm`` and ``algorithm=...`` of the recipes know it by.
+        assemble: makes it from the sizes of a task and its config.
+        config: dataclass of its arguments.
         actions: the kinds of actions that it is defined for.
-        sequences: whether its loss takes sequences ``[*B, T]`` only.
+        mixers: the mixers that it is defined for in a team, besides ``"auto"``.
+        sequences: True if its loss takes sequences ``[*B, T]`` only.
+        why: why other mixers or actions are left out, for the error message.
     """
 
-    make: Callable[..., Algorithm]
+    name: str
+    assemble: Callable[[TeamSpec, Config], Algorithm]
+    config: type[Config]
     actions: tuple[Actions, ...]
+    mixers: tuple[MixerName, ...]
     sequences: bool
+    why: str = ""
+
+    def make(self, spec: TeamSpec, **arguments: Any) -> Algorithm:
+        """Assemble the algorithm for a task, after checking that it is defined for it.
+
+        Args:
+            spec: sizes of the task.
+            **arguments: fields of :attr:`config`.
+
+        Raises:
+            ValueError: it is not, or an argument is not one of its own or out of its range.
+        """
+        kind: Actions = "discrete" if spec.discrete else "continuous"
+        if kind not in self.actions:
+            fitting = sorted(other for other, known in ALGORITHMS.items() if kind in known.actions)
+            raise ValueError(
+                f"make_algorithm: {self.name!r} is defined for {' and '.join(self.actions)} actions; "
+                f"got a task with {kind} ones. Choose from: {', '.join(fitting)}."
+            )
+        config = make_config(self.name, self.config, arguments)
+        mixer = getattr(config, "mixer", "auto")
+        if spec.n_agents > 1 and mixer != "auto" and mixer not in self.mixers:
+            raise ValueError(
+                f"{self.name}: mixer must be one of {', '.join(self.mixers)} for a team, got {mixer!r}. {self.why}".strip()
+            )
+        return self.assemble(spec, config)
 
 
-ALGORITHMS: dict[str, RegisteredAlgorithm] = {}
+ALGORITHMS: dict[str, RegisteredAlgorithm[Any]] = {}
 
 
 def register_algorithm(
-    name: str, *, actions: tuple[Actions, ...] = ("continuous", "discrete"), sequences: bool = False
-) -> Callable[[Factory], Factory]:
+    name: str,
+    config: type[Config],
+    *,
+    actions: tuple[Actions, ...] = ("continuous", "discrete"),
+    mixers: tuple[MixerName, ...] = ("linear", "vdn", "qmix", "none"),
+    sequences: bool = False,
+    why: str = "",
+) -> Callable[[Callable[[TeamSpec, Config], Algorithm]], Callable[..., Algorithm]]:
     """Enter a function that assembles an algorithm in :data:`ALGORITHMS`, as a decorator.
+
+    The decorated function takes the sizes of a task and the config's fields as keyword arguments, which
+    its signature and ``help`` show.
 
     Args:
         name: what ``make_algorithm`` and ``algorithm=...`` of the recipes know it by.
+        config: dataclass of its arguments.
 
     Keyword Args:
         actions: the kinds of actions that it is defined for.
-        sequences: whether its loss takes sequences ``[*B, T]`` only.
+        mixers: the mixers that it is defined for in a team, besides ``"auto"``.
+        sequences: True if its loss takes sequences ``[*B, T]`` only.
+        why: why other mixers are left out, for the error message.
 
     Raises:
         ValueError: if another function has the name.
 
     Examples:
-        >>> from omiga_torchrl.algorithms import make_algorithm, make_bc
-        >>> @register_algorithm("cloning", actions=("continuous",))
-        ... def make_cloning(spec, **kwargs):
-        ...     return make_bc(spec, **kwargs)
-        >>> make_algorithm("cloning", TeamSpec(3, 5, 2, 7), hidden=[8]).loss.out_keys
+        >>> from omiga_torchrl.algorithms import NetworkBuilder, make_algorithm
+        >>> from omiga_torchrl.objectives import MultiAgentBCLoss
+        >>> @register_algorithm("cloning", AlgorithmConfig, actions=("continuous",))
+        ... def make_cloning(spec, config):
+        ...     actor = NetworkBuilder(spec, config).actor()
+        ...     return Algorithm(actor, MultiAgentBCLoss(actor), {"actor": list(actor.parameters())})
+        >>> make_algorithm("cloning", TeamSpec(3, 5, 2, 7), hidden_sizes=[8]).loss.out_keys
         ['loss_actor']
         >>> del ALGORITHMS["cloning"]
     """
 
-    def enter(make: Factory) -> Factory:
+    def enter(assemble: Callable[[TeamSpec, Config], Algorithm]) -> Callable[..., Algorithm]:
         known = ALGORITHMS.get(name)
-        if known is not None and known.make.__qualname__ != make.__qualname__:
+        if known is not None and known.assemble.__qualname__ != assemble.__qualname__:
             raise ValueError(
-                f"register_algorithm: {name!r} is {known.make.__qualname__} already; got "
-                f"{make.__qualname__}. Choose another name."
+                f"register_algorithm: {name!r} is {known.assemble.__qualname__} already; got "
+                f"{assemble.__qualname__}. Choose another name."
             )
-        ALGORITHMS[name] = RegisteredAlgorithm(make, actions, sequences)
-        return make
+        registered = RegisteredAlgorithm(name, assemble, config, actions, mixers, sequences, why)
+        ALGORITHMS[name] = registered
+
+        def make(spec: TeamSpec, **arguments: Any) -> Algorithm:
+            return registered.make(spec, **arguments)
+
+        return _documented(make, assemble, config)
 
     return enter
+
+
+def _documented(
+    make: Callable[..., Algorithm], assemble: Callable[..., Algorithm], config: type[AlgorithmConfig]
+) -> Callable[..., Algorithm]:
+    """``make`` with the name of ``assemble``, and the signature and documentation of ``config``."""
+    make.__module__, make.__name__, make.__qualname__ = assemble.__module__, assemble.__name__, assemble.__name__
+    bases = [base for base in reversed(config.__mro__) if issubclass(base, AlgorithmConfig)]
+    arguments = "\n\n".join(inspect.cleandoc(base.__doc__ or "") for base in bases)
+    make.__doc__ = f"{inspect.cleandoc(assemble.__doc__ or '')}\n\n{arguments}"
+    spec = inspect.Parameter("spec", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=TeamSpec)
+    signature = inspect.Signature([spec, *signature_of(config)], return_annotation=Algorithm)
+    make.__signature__ = signature  # type: ignore[attr-defined]
+    return make
+
+
+def argument_names(name: str) -> list[str]:
+    """Names of an algorithm's arguments.
+
+    Args:
+        name: a key of :data:`ALGORITHMS`.
+
+    Examples:
+        >>> from omiga_torchrl.algorithms import make_bc
+        >>> argument_names("bc")
+        ['hidden_sizes', 'share_params', 'rnn_hidden_size', 'burn_in']
+    """
+    return [field.name for field in fields(find_algorithm(name).config)]
+
+
+def find_algorithm(name: str) -> RegisteredAlgorithm[Any]:
+    """A registered algorithm.
+
+    Args:
+        name: its name.
+
+    Raises:
+        ValueError: there is none of this name; lists the nearest and all names.
+    """
+    if name not in ALGORITHMS:
+        raise unknown_name("make_algorithm", "algorithm", name, ALGORITHMS)
+    return ALGORITHMS[name]
 
 
 def make_algorithm(name: str, spec: TeamSpec, **kwargs: Any) -> Algorithm:
@@ -85,13 +180,4 @@ def make_algorithm(name: str, spec: TeamSpec, **kwargs: Any) -> Algorithm:
         >>> make_algorithm("bc", TeamSpec(3, 5, 2, 7)).loss.out_keys
         ['loss_actor']
     """
-    if name not in ALGORITHMS:
-        raise unknown_name("make_algorithm", "algorithm", name, ALGORITHMS)
-    kind: Actions = "discrete" if spec.discrete else "continuous"
-    if kind not in ALGORITHMS[name].actions:
-        fitting = sorted(other for other, known in ALGORITHMS.items() if kind in known.actions)
-        raise ValueError(
-            f"make_algorithm: {name!r} is defined for {' and '.join(ALGORITHMS[name].actions)} actions; "
-            f"got a task with {kind} ones. Choose from: {', '.join(fitting)}."
-        )
-    return ALGORITHMS[name].make(spec, **kwargs)
+    return find_algorithm(name).make(spec, **kwargs)

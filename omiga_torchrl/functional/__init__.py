@@ -25,6 +25,7 @@ from omiga_torchrl.functional.dual import dual_loss, objective_scale
 from omiga_torchrl.functional.ensembles import ensemble_minimum, soft_minimum
 from omiga_torchrl.functional.expectile import expectile_loss
 from omiga_torchrl.functional.mixing import mix_linearly
+from omiga_torchrl.functional.scale import mean_absolute_deviation
 from omiga_torchrl.functional.search import Found, cross_entropy_search
 from omiga_torchrl.functional.targets import lambda_target, one_step_target
 from omiga_torchrl.functional.weights import (
@@ -54,6 +55,7 @@ __all__ = [
     "expectile_loss",
     "lambda_target",
     "log_partition",
+    "mean_absolute_deviation",
     "mix_linearly",
     "objective_scale",
     "omiga_value_loss",

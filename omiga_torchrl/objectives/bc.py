@@ -1,18 +1,19 @@
-"""Behaviour cloning of a team."""
+"""Behavior cloning of a team."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
-from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
-from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase, dispatch
+from tensordict import TensorDictBase
+from tensordict.nn import ProbabilisticTensorDictSequential
 from torch import Tensor
 
-from omiga_torchrl.objectives.common import MultiAgentLoss
+from omiga_torchrl.objectives.base import TeamLoss
+from omiga_torchrl.objectives.view import TeamView
 
 
-class MultiAgentBCLoss(MultiAgentLoss):
-    """``- mean log pi_i(a_i | o_i)`` over batch and agents.
+class MultiAgentBCLoss(TeamLoss):
+    """Behavior cloning: ``- mean log pi_i(a_i | o_i)`` over batch and agents.
 
     TorchRL's ``BCLoss`` silently falls back to a mean squared error when its keys are
     nested; this one is always the negative log-likelihood, for continuous and for
@@ -23,9 +24,7 @@ class MultiAgentBCLoss(MultiAgentLoss):
             (discrete) and batch shape ``[*B, N]``.
 
     Keyword Args:
-        burn_in: for recurrent policies: first steps of every sequence ``[*B, T]`` that only fill the
-            memory. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"`` (``[*B, N]``).
+        **kwargs: of :class:`TeamLoss`: ``burn_in``, ``reduction``.
 
     Examples:
         >>> from omiga_torchrl.modules import make_actor
@@ -39,36 +38,14 @@ class MultiAgentBCLoss(MultiAgentLoss):
         torch.Size([])
     """
 
-    out_keys = ["loss_actor"]
+    terms = ("actor",)
+    reads = ("action",)
 
-    actor_network: TensorDictModuleBase
-    actor_network_params: TensorDictParams
-    target_actor_network_params: TensorDictParams
+    def __init__(self, actor_network: ProbabilisticTensorDictSequential, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_network("actor_network", actor_network)
 
-    def __init__(
-        self,
-        actor_network: ProbabilisticTensorDictSequential,
-        *,
-        burn_in: int = 0,
-        reduction: str | None = None,
-    ) -> None:
-        super().__init__(reduction, burn_in)
-        self.convert_to_functional(actor_network, "actor_network")
-
-    def _network_keys(self) -> Iterable[NestedKey]:
-        return self.actor_network.in_keys
-
-    def _data_keys(self) -> Iterable[NestedKey]:
-        return [self.tensor_keys.action]
-
-    @dispatch(auto_batch_size=False)
-    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """The term ``loss_actor``."""
-        loss = self.actor_loss(tensordict)
-        self._clear_weakrefs(tensordict, "actor_network_params")
-        return TensorDict({"loss_actor": loss}, [])
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """Negative log-likelihood of the data actions."""
-        inputs, mask = self._inputs(tensordict)
-        return self._likelihood_term(inputs, mask, "actor_network")
+    def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``- log pi_i(a_i | o_i)``; trains the policy."""
+        batch = self.view(data)
+        return batch.reduce(-batch.log_prob)

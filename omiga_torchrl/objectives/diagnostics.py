@@ -1,71 +1,81 @@
-"""What a loss that weights actions tells about itself, detached."""
+"""Diagnostics that all losses share, each with one name; a new one for all of them is added here only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
+from tensordict import NestedKey
 from torch import Tensor
 
-from omiga_torchrl.functional.advantage import Overflow
+if TYPE_CHECKING:
+    from omiga_torchrl.objectives.base import TeamLoss
+    from omiga_torchrl.objectives.view import TeamView
 
-DIAGNOSTICS = (
-    "scaled_advantage",
-    "scaled_advantage_max",
-    "overflow_share",
-    "effective_sample_size",
-    "alpha",
-    "mixer_weight",
-)
+WEIGHT_METRICS = ("advantage", "effective_sample_size", "clip_fraction")
+"""Statistics of a policy loss that weights the data's actions, see :meth:`TeamView.record_weights`."""
 
 
-@dataclass
-class LocalTerms:
-    """What the value and policy losses share, each ``[*B, N]``.
+def common_metrics(loss: TeamLoss) -> list[NestedKey]:
+    """Names of the diagnostics that a loss has because of its networks.
 
-    Attributes:
-        qvalue: target Q_i of the data action, detached.
-        value: V_i, with its gradient.
-        weight: mixer weight w_i, detached.
-        alpha: the alpha of this evaluation, scalar.
-        z: scaled advantage, detached.
-        valid: entries under the loss mask, or None.
-    """
-
-    qvalue: Tensor
-    value: Tensor
-    weight: Tensor
-    alpha: Tensor
-    z: Tensor
-    valid: Tensor | None
-
-
-def diagnose(local: LocalTerms, sample_size: Tensor, cap: float, overflow: Overflow) -> dict[str, Tensor]:
-    """The entries :data:`DIAGNOSTICS`: scalars, but ``mixer_weight [N]``.
+    ``td_error``: mean absolute TD error. ``tensor_keys.global_qvalue`` and ``global_value``: means of Q_tot
+    and V_tot, without a mixer of Q_i and V_i. ``mixer_weight [N]``: mean weight of each agent.
+    ``entropy``: of a discrete policy, in nats.
 
     Args:
-        local: what the value and policy losses share.
-        sample_size: effective sample size of the policy weights.
-        cap: where exp ends.
-        overflow: what happens beyond; a clamp acts on both sides.
+        loss: a loss with its networks.
     """
-    valid = local.valid
-    z = local.z if valid is None else torch.where(valid, local.z, 0.0)
-    largest = z if valid is None else z.masked_fill(~valid, -torch.inf)
-    beyond = z.abs() if overflow == "clamp" else z
-    return {
-        "scaled_advantage": masked_mean(z, valid),
-        "scaled_advantage_max": largest.max(),
-        "overflow_share": masked_mean((beyond > cap).to(z.dtype), valid),
-        "effective_sample_size": sample_size,
-        "alpha": local.alpha.clone(),
-        "mixer_weight": masked_mean(local.weight, valid, keep_agents=True),
-    }
+    names, networks = loss.tensor_keys, loss.networks
+    found: list[NestedKey] = []
+    if "qvalue" in loss.terms:
+        found += ["td_error", names.global_qvalue]
+    if "value_network" in networks:
+        found.append(names.global_value)
+    if loss.has_linear_mixer:
+        found.append("mixer_weight")
+    if "actor" in loss.terms and loss.is_discrete:
+        found.append("entropy")
+    return found
 
 
-def masked_mean(x: Tensor, valid: Tensor | None, *, keep_agents: bool = False) -> Tensor:
-    """Mean over valid entries; with ``keep_agents`` over the batch only."""
-    if valid is None:
+@torch.no_grad()
+def collect_metrics(view: TeamView) -> dict[str, Tensor]:
+    """The diagnostics of a batch whose terms have been evaluated; they evaluate nothing more than a mixer.
+
+    Args:
+        view: the batch.
+    """
+    loss, names = view.loss, view.loss.tensor_keys
+    out = {}
+    for name in common_metrics(loss):
+        if name == "td_error":
+            out[name] = view.metrics["td_error"]
+        elif name == names.global_qvalue:
+            out[name] = view.masked_mean(view.q_tot.mean(-1))
+        elif name == names.global_value:
+            out[name] = view.masked_mean(view.v_tot)
+        elif name == "mixer_weight":
+            weight = view.mixer_output.weight
+            out[name] = masked_mean(weight, view.mask_for(weight), keep_agents=True)
+        else:
+            log_probs = view.policy_log_probs
+            out[name] = view.masked_mean(-(log_probs.exp() * log_probs).nan_to_num().sum(-1))
+    out = {name: value.detach() for name, value in out.items()}
+    return out | {name: view.metrics[name] for name in loss.metrics}
+
+
+def masked_mean(x: Tensor, mask: Tensor | None, *, keep_agents: bool = False) -> Tensor:
+    """Mean over the entries under a mask; 0 if there is none.
+
+    Args:
+        x: values ``[*B, N]`` or ``[*B]``.
+        mask: entries that count; None for all.
+
+    Keyword Args:
+        keep_agents: mean over the batch only, ``[N]``.
+    """
+    if mask is None:
         return x.flatten(0, -2).mean(0) if keep_agents else x.mean()
-    x, valid = (x.flatten(0, -2), valid.flatten(0, -2)) if keep_agents else (x.flatten(), valid.flatten())
-    return torch.where(valid, x, 0.0).sum(0) / valid.sum(0).clamp(min=1)
+    x, mask = (x.flatten(0, -2), mask.flatten(0, -2)) if keep_agents else (x.flatten(), mask.flatten())
+    return torch.where(mask, x, 0.0).sum(0) / mask.sum(0).clamp(min=1)

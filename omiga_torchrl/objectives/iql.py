@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
-import torch
-from tensordict import NestedKey, TensorDictBase
-from tensordict.nn import TensorDictModuleBase
+from tensordict import TensorDictBase
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import Tensor
 
-from omiga_torchrl import functional as kernels
 from omiga_torchrl.errors import require_number
-from omiga_torchrl.objectives.advantage_weighted import CLONING_DIAGNOSTICS, AdvantageWeightedLoss
-from omiga_torchrl.objectives.diagnostics import masked_mean
-from omiga_torchrl.objectives.team_critic import Weights
+from omiga_torchrl.objectives.base import TeamLoss
+from omiga_torchrl.objectives.diagnostics import WEIGHT_METRICS
+from omiga_torchrl.objectives.view import TeamView
 
 
-class IQLLoss(AdvantageWeightedLoss):
+class IQLLoss(TeamLoss):
     """Multi-agent **implicit** Q-learning (IQL: ICLR 2022, arXiv:2110.06169).
 
     Not independent Q-learning, which OG-MARL and much of the multi-agent literature call IQL.
@@ -49,7 +46,7 @@ class IQLLoss(AdvantageWeightedLoss):
         temperature: of the policy's weights, > 0, in units of return: small is greedy on few samples,
             large is behaviour cloning. The publication's beta is its inverse. Default 1/3.
         max_weight: the largest weight. Default 100.
-        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
+        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamLoss`.
 
     Raises:
         KeyError: if an entry is missing.
@@ -65,12 +62,15 @@ class IQLLoss(AdvantageWeightedLoss):
         ['loss_actor', 'loss_qvalue', 'loss_value']
     """
 
-    terms = ("loss_value", "loss_qvalue", "loss_actor")
-    _with_parameters = ("qvalue_network_params", "value_network_params", "actor_network_params")
+    terms = ("value", "qvalue", "actor")
+    metrics = WEIGHT_METRICS
+    _schedulable_buffers = frozenset({"temperature"})
+
+    temperature: Tensor
 
     def __init__(
         self,
-        actor_network: TensorDictModuleBase,
+        actor_network: ProbabilisticTensorDictSequential,
         qvalue_network: TensorDictModuleBase,
         value_network: TensorDictModuleBase,
         mixer_network: TensorDictModuleBase | None = None,
@@ -80,56 +80,29 @@ class IQLLoss(AdvantageWeightedLoss):
         max_weight: float = 100.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            *(actor_network, qvalue_network, mixer_network),
-            temperature=temperature,
-            max_weight=max_weight,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
         require_number("IQLLoss", "in (0, 1)", expectile=expectile)
-        self.expectile = expectile
-        self.convert_to_functional(value_network, "value_network")
+        require_number("IQLLoss", "> 0", max_weight=max_weight)
+        self.expectile, self.max_weight = expectile, max_weight
+        self.add_coefficient("temperature", temperature, "> 0")
+        self.add_network("qvalue_network", qvalue_network, target=True)
+        self.add_network("mixer_network", mixer_network, target=True, at_next=True)
+        self.add_network("actor_network", actor_network)
+        self.add_network("value_network", value_network, at_next=True)
 
-    def _found_out_keys(self) -> list[NestedKey]:
-        names = self.tensor_keys
-        return [*self.terms, names.global_qvalue, names.global_value, *CLONING_DIAGNOSTICS]
+    def value_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``|expectile - 1(u_i < 0)| u_i^2``; trains the value network."""
+        batch = self.view(data)
+        return batch.expectile_loss(batch.target.q_min, batch.v, self.expectile)
 
-    def _acting_networks(self) -> list[TensorDictModuleBase]:
-        return [self.actor_network, self.value_network]
+    def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``(Q_tot - r - gamma (1 - terminated) V_tot(s'))^2``; trains Q network and mixer."""
+        batch = self.view(data)
+        target = batch.td_target(batch.next.target.mix(batch.next.v))
+        return batch.td_loss(batch.q_tot, target)
 
-    def value_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_value``, whose gradient reaches the value network only."""
-        return self._term(tensordict, "loss_value")
-
-    def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
-        inputs, mask = self._inputs(tensordict)
-        weights = self._weights(inputs)
-        out: dict[str, Tensor] = {}
-        if "loss_qvalue" in terms:
-            with torch.no_grad():
-                target = self._target(inputs, self._next_local_value(inputs), mask)
-            out |= self._qvalue_term(inputs, self._local(inputs), weights, target, mask)
-        if "loss_value" in terms or "loss_actor" in terms:
-            out |= self._value_terms(inputs, weights, mask, terms)
-        return out
-
-    def _value_terms(
-        self,
-        inputs: TensorDictBase,
-        weights: Weights,
-        mask: Tensor | None,
-        terms: Collection[str],
-    ) -> dict[str, Tensor]:
-        with torch.no_grad():
-            qvalue = kernels.ensemble_minimum(self._local(inputs, target=True))
-        value = self._local_value(inputs)
-        valid = self._entries(inputs, mask, value.shape)
-        team = self._team(value.detach(), weights).detach()
-        rows = self._team_entries(inputs, team, mask)
-        out = {self.tensor_keys.global_value: masked_mean(team, rows)}
-        if "loss_value" in terms:
-            out["loss_value"] = self._reduce(kernels.expectile_loss(qvalue - value, self.expectile), valid)
-        if "loss_actor" in terms:
-            share = self._share((qvalue - value).detach(), weights)
-            out |= self._cloning_term(self._log_prob(inputs), share, valid)
-        return out
+    def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``- min(exp(w_i u_i / temperature), max_weight) log pi_i(a_i | o_i)``; trains the policy."""
+        batch = self.view(data)
+        advantage = batch.weighted(batch.target.q_min - batch.v.detach())
+        return batch.advantage_weighted_loss(advantage, self.temperature, self.max_weight)

@@ -70,7 +70,7 @@ def next_step(x: Tensor) -> Tensor:
     return torch.cat([x[..., 1:], x[..., -1:]], -1)
 
 
-def last_actions(action: Tensor, time: int) -> Tensor:
+def prev_actions(action: Tensor, time: int) -> Tensor:
     """The action before each step of sequences; before the first -1 (discrete) or 0 (continuous).
 
     Args:
@@ -78,7 +78,7 @@ def last_actions(action: Tensor, time: int) -> Tensor:
         time: that dimension.
 
     Examples:
-        >>> last_actions(torch.tensor([[[3], [1], [2]]]), time=1).squeeze(-1)
+        >>> prev_actions(torch.tensor([[[3], [1], [2]]]), time=1).squeeze(-1)
         tensor([[-1,  3,  1]])
     """
     none = torch.full_like(action.narrow(time, 0, 1), 0 if action.dtype.is_floating_point else -1)

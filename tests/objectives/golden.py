@@ -28,13 +28,16 @@ from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl.algorithms import make_algorithm
 from omiga_torchrl.objectives import ForeachSoftUpdate
+from omiga_torchrl.renames import rename_arguments
 from tests.objectives.golden_cases import CASES, SPECS, Case, generator, make_batch
 from tests.objectives.golden_draws import without_order
 
-# From the names of the record to those of today: arguments of algorithms, and strings that they are given.
-KEYWORDS: dict[str, str] = {}
-# From the loss terms of the record to those of today.
-TERMS: dict[str, str] = {}
+# From the loss terms of today to those of the record.
+TERMS = {
+    "loss_behavior": "loss_behaviour",
+    "loss_lagrange": "loss_normaliser",
+    "loss_state_value": "loss_shared_value",
+}
 # From attributes of a loss, today's and later ones, to the networks of the record.
 NETWORKS = {
     "behaviour_network": "behavior",
@@ -103,15 +106,11 @@ def round_coefficients(loss: LossModule) -> None:
 # One case -----------------------------------------------------------------------------
 
 
-def _translated(value: Any) -> Any:
-    return KEYWORDS.get(value, value) if isinstance(value, str) else value
-
-
 def make_loss(case: Case) -> tuple[LossModule, ForeachSoftUpdate | None]:
     """The loss in float64, with parameters that follow from their names, and the updater of its targets."""
     given = {key: value for key, value in case.arguments.items() if key != "lambda"}
-    arguments = {_translated(key): _translated(value) for key, value in {**case.sizes(), **given}.items()}
-    made = make_algorithm(_translated(case.algorithm), SPECS[case.kind], **arguments)
+    arguments = rename_arguments(case.algorithm, {**case.sizes(), **given}, warn=False)
+    made = make_algorithm(case.algorithm, SPECS[case.kind], **arguments)
     loss = made.loss.double()
     if "lambda" in case.arguments:
         loss.make_value_estimator(ValueEstimators.TDLambda, gamma=0.9, lmbda=case.arguments["lambda"])
@@ -139,7 +138,6 @@ def measure(case: Case) -> Record:
     online = {network: leaves for (network, role), leaves in parts.items() if role == "online"}
     optimizer = torch.optim.Adam([leaf for leaves in online.values() for leaf in leaves.values()], lr=1e-3)
     batches = [make_batch(case, index) for index in range(2)]
-    recorded = {today: name for name, today in TERMS.items()}
     record: Record = {}
     for step in range(case.steps):
         with without_order():
@@ -147,7 +145,7 @@ def measure(case: Case) -> Record:
         terms = {key: value.sum() for key, value in out.items() if key.startswith("loss_")}
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
-        losses = {recorded.get(key, key): value.item() for key, value in terms.items()}
+        losses = {TERMS.get(key, key): value.item() for key, value in terms.items()}
         if step == 0:
             record["losses"] = losses
             record["gradients"] = {network: _gradient_norm(leaves) for network, leaves in online.items()}

@@ -15,25 +15,25 @@ from omiga_torchrl.modules import TanhGaussian
 
 
 @dataclass
-class Proposals:
+class SampledActions:
     """C sampled actions of every agent. An integral is estimated by the mean of what is integrated / density.
 
     Attributes:
         action: ``[C, *B, N, A]``.
-        log_density: log density that each was drawn with, ``[C, *B, N]``.
+        log_prob: log density that each was drawn with, ``[C, *B, N]``.
     """
 
     action: Tensor
-    log_density: Tensor
+    log_prob: Tensor
 
     @classmethod
-    def joined(cls, parts: Iterable[Proposals]) -> Proposals:
+    def concatenate(cls, parts: Iterable[SampledActions]) -> SampledActions:
         """All samples of several."""
-        actions, densities = zip(*((part.action, part.log_density) for part in parts), strict=True)
+        actions, densities = zip(*((part.action, part.log_prob) for part in parts), strict=True)
         return cls(torch.cat(actions), torch.cat(densities))
 
     @classmethod
-    def uniform(cls, samples: int, like: Tensor, *, low: float, high: float) -> Proposals:
+    def uniform(cls, samples: int, like: Tensor, *, low: float, high: float) -> SampledActions:
         """Uniform actions.
 
         Args:
@@ -45,15 +45,15 @@ class Proposals:
             high: upper bound of actions.
 
         Examples:
-            >>> Proposals.uniform(4, torch.zeros(8, 3, 2), low=-1.0, high=1.0).log_density[0, 0, 0]
+            >>> SampledActions.uniform(4, torch.zeros(8, 3, 2), low=-1.0, high=1.0).log_prob[0, 0, 0]
             tensor(-1.3863)
         """
         unit = torch.rand((samples, *like.shape), dtype=like.dtype, device=like.device)
-        log_density = -like.shape[-1] * math.log(high - low)
-        return cls(low + (high - low) * unit, unit.new_full(unit.shape[:-1], log_density))
+        log_prob = -like.shape[-1] * math.log(high - low)
+        return cls(low + (high - low) * unit, unit.new_full(unit.shape[:-1], log_prob))
 
     @classmethod
-    def of_policy(cls, policy: Distribution, samples: int) -> Proposals:
+    def from_policy(cls, policy: Distribution, samples: int) -> SampledActions:
         """Samples of a stochastic policy with batch shape ``[*B, N]``; with gradients where it has any.
 
         Args:
@@ -66,7 +66,7 @@ class Proposals:
         return cls(action, policy.log_prob(action))
 
     @classmethod
-    def around(cls, action: Tensor, std: float, samples: int, *, low: float, high: float) -> Proposals:
+    def gaussian(cls, action: Tensor, std: float, samples: int, *, low: float, high: float) -> SampledActions:
         """A deterministic policy's actions with Gaussian noise, truncated to the bounds.
 
         Args:
@@ -79,7 +79,7 @@ class Proposals:
             high: upper bound of actions.
 
         Examples:
-            >>> at_bound = Proposals.around(torch.ones(1, 1, 1), 0.2, 1000, low=-1.0, high=1.0)
+            >>> at_bound = SampledActions.gaussian(torch.ones(1, 1, 1), 0.2, 1000, low=-1.0, high=1.0)
             >>> bool((at_bound.action <= 1).all() & (at_bound.action > -1).all())
             True
         """
@@ -90,13 +90,13 @@ class Proposals:
         # A share that rounds to 1 would be a sample infinitely far away.
         smallest = torch.finfo(share.dtype).eps
         noise = torch.special.ndtri(share.clamp(smallest, 1 - smallest))
-        log_density = -0.5 * noise.square() - LOG_SQRT_TWO_PI - math.log(std) - (above - below).log()
-        return cls((action + std * noise).clamp(low, high), log_density.sum(-1))
+        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - math.log(std) - (above - below).log()
+        return cls((action + std * noise).clamp(low, high), log_prob.sum(-1))
 
     @classmethod
-    def clamped_around(
+    def clipped_gaussian(
         cls, action: Tensor, std: float, samples: int, *, low: float, high: float
-    ) -> Proposals:
+    ) -> SampledActions:
         """The same with actions clamped afterwards and densities from before, as OMAR's released code.
 
         Args:
@@ -109,5 +109,5 @@ class Proposals:
             high: upper bound of actions.
         """
         noise = torch.randn((samples, *action.shape), dtype=action.dtype, device=action.device)
-        log_density = -0.5 * noise.square() - LOG_SQRT_TWO_PI - math.log(std)
-        return cls((action + std * noise).clamp(low, high), log_density.sum(-1))
+        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - math.log(std)
+        return cls((action + std * noise).clamp(low, high), log_prob.sum(-1))

@@ -1,0 +1,148 @@
+"""Arguments of algorithms as frozen dataclasses: the one place of each argument's name, default and source."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
+
+from omiga_torchrl.errors import require_count, require_number, unknown_name
+from omiga_torchrl.renames import rename_arguments
+
+MixerName = Literal["auto", "linear", "vdn", "qmix", "none"]
+Config = TypeVar("Config", bound="AlgorithmConfig")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmConfig:
+    """Arguments that every algorithm has.
+
+    Attributes:
+        hidden_sizes: hidden layers of all networks of agents.
+        share_params: one set of weights for all agents, which then read their agent id, or one set each.
+        rnn_hidden_size: features of a GRU in front of each of these networks, which then need sequences
+            ``[*B, T]``; None (default) has none.
+        burn_in: first steps of a sequence that only fill the memories and have no terms.
+    """
+
+    hidden_sizes: tuple[int, ...] = (256, 256)
+    share_params: bool = True
+    rnn_hidden_size: int | None = None
+    burn_in: int = 0
+
+    def __post_init__(self) -> None:
+        component = type(self).__name__
+        for field in fields(self):
+            if field.name.endswith("hidden_sizes"):
+                object.__setattr__(self, field.name, _sizes(component, field.name, getattr(self, field.name)))
+
+    @property
+    def network_arguments(self) -> dict[str, Any]:
+        """Arguments of the builders of networks of agents."""
+        return {
+            "hidden": self.hidden_sizes,
+            "share_parameters": self.share_params,
+            "recurrent": self.rnn_hidden_size,
+        }
+
+    def loss_arguments(self, loss: type) -> dict[str, Any]:
+        """The arguments that a loss takes by name: of its ``__init__`` and those of its base class.
+
+        Args:
+            loss: the loss class.
+
+        Examples:
+            >>> from omiga_torchrl.objectives import MultiAgentBCLoss
+            >>> AlgorithmConfig(burn_in=2).loss_arguments(MultiAgentBCLoss)
+            {'burn_in': 2}
+        """
+        taken = {name for base in loss.__mro__ for name in _parameters(base)}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name in taken}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticConfig(AlgorithmConfig):
+    """Arguments of algorithms with values of the team, besides those of :class:`AlgorithmConfig`.
+
+    Attributes:
+        mixer: ``"linear"`` (OMIGA's: weights and bias of the state), ``"vdn"`` (their sum), ``"qmix"``
+            (monotonic), ``"none"`` (independent critics), or ``"auto"``: linear for a team, none for one agent.
+        mixer_hidden_sizes: hidden layers of the linear mixer.
+        num_qvalue_nets: critics of every agent; their smallest value counts.
+        gamma: discount in [0, 1].
+        tau: rate of the soft target update per gradient step, in (0, 1].
+        target_update_interval: copy the targets every so many gradient steps instead; None updates softly.
+        value_scale: None, or ``"svn"``: see :class:`omiga_torchrl.objectives.TeamLoss`.
+    """
+
+    mixer: MixerName = "auto"
+    mixer_hidden_sizes: tuple[int, ...] = (64,)
+    num_qvalue_nets: int = 2
+    gamma: float = 0.99
+    tau: float = 0.005
+    target_update_interval: int | None = None
+    value_scale: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        component = type(self).__name__
+        require_count(component, 1, num_qvalue_nets=self.num_qvalue_nets)
+        require_number(component, "> 0", tau=self.tau)
+        require_number(component, "in [0, 1]", tau=self.tau)
+        if self.target_update_interval is not None:
+            require_count(component, 1, target_update_interval=self.target_update_interval)
+
+
+def make_config(name: str, config: type[Config], arguments: dict[str, Any]) -> Config:
+    """An algorithm's config from keyword arguments, with errors that name the algorithm.
+
+    Args:
+        name: the algorithm.
+        config: its dataclass.
+        arguments: keyword arguments; names of former versions warn and are translated.
+
+    Raises:
+        ValueError: an unknown argument, with its nearest name, or a value out of its range.
+
+    Examples:
+        >>> make_config("bc", AlgorithmConfig, {"hiden_sizes": [8]})
+        Traceback (most recent call last):
+            ...
+        ValueError: bc: unknown argument 'hiden_sizes'; did you mean 'hidden_sizes'? Choose from: ...
+    """
+    known = [field.name for field in fields(config)]
+    arguments = rename_arguments(name, arguments)
+    for argument in arguments:
+        if argument not in known:
+            raise unknown_name(name, "argument", argument, known)
+    return config(**arguments)
+
+
+def signature_of(config: type[AlgorithmConfig]) -> list[inspect.Parameter]:
+    """The fields of a config as keyword-only parameters, for the signature of the function that takes them.
+
+    Args:
+        config: the dataclass.
+    """
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(field.name, kind, default=field.default, annotation=field.type)
+        for field in fields(config)
+    ]
+
+
+def _parameters(cls: type) -> list[str]:
+    init = vars(cls).get("__init__")
+    return [] if init is None else list(inspect.signature(init).parameters)
+
+
+def _sizes(component: str, name: str, value: Any) -> tuple[int, ...]:
+    try:
+        sizes = tuple(value)
+    except TypeError:
+        raise ValueError(
+            f"{component}: {name} must be a list of layer sizes, got {value!r}. Write [{value}]."
+        ) from None
+    for size in sizes:
+        require_count(component, 1, **{name: size})
+    return sizes

@@ -1,0 +1,165 @@
+"""Checks of a batch before a loss trusts it: dtypes, shapes and ranges, once for each kind of batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from tensordict import NestedKey, TensorDictBase
+from torch import Tensor
+
+from omiga_torchrl.keys import next_key
+
+if TYPE_CHECKING:
+    from omiga_torchrl.objectives.base import TeamLoss
+
+
+def inside_transform() -> bool:
+    """True while Dynamo traces or a ``torch.func`` transform is active: values cannot be looked at there."""
+    return torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None
+
+
+def needs_check(loss: TeamLoss, data: TensorDictBase) -> bool:
+    """True for the first batch of its shapes and dtypes; later ones of the same kind cost nothing more."""
+    if inside_transform():
+        return False
+    kind = tuple((value.shape, value.dtype) for value in data.values(True, True))
+    if kind in loss.checked_kinds:
+        return False
+    loss.checked_kinds.add(kind)
+    return True
+
+
+def check_batch(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> None:
+    """Compare the entries of ``data`` with what the networks of ``loss`` were built for.
+
+    Args:
+        loss: gives keys, parameters and kind of actions.
+        data: the entries that it reads, masks already boolean.
+        mask: rows ``[*B]`` that are no padding, or None.
+
+    Raises:
+        ValueError: names the first entry that does not fit, what was expected and what was found.
+    """
+    component, names = type(loss).__name__, loss.tensor_keys
+    _check_dtypes(loss, data)
+    observation, action = data.get(names.observation), data.get(names.action)
+    if observation.ndim < 3:
+        raise ValueError(
+            f"{component}: {names.observation!r} must have the shape [*batch, agents, features], got "
+            f"{tuple(observation.shape)}. Is the agent dimension missing?"
+        )
+    agents = observation.shape[:-1]
+    _check_action_dtype(loss, action)
+    if action.shape[: len(agents)] != agents:
+        raise ValueError(
+            f"{component}: {names.action!r} must have the agents of {names.observation!r}, {tuple(agents)}, as "
+            f"its first dimensions, got the shape {tuple(action.shape)}."
+        )
+    for key in (names.agent_mask, next_key(names.agent_mask)):
+        _check_mask(component, key, data.get(key, None), agents)
+    for key in (names.action_mask, next_key(names.action_mask)):
+        value = data.get(key, None)
+        if value is not None:
+            _check_mask(component, key, value, torch.Size((*agents, value.shape[-1])))
+    if mask is not None and mask.shape != agents[:-1]:
+        raise ValueError(
+            f"{component}: the loss mask must have one flag a row, {tuple(agents[:-1])}, got the shape "
+            f"{tuple(mask.shape)}."
+        )
+    if not loss.is_discrete:
+        _check_bounds(loss, action, _present(data.get(names.agent_mask, None), mask, agents))
+
+
+def check_index(
+    component: str, key: NestedKey, action: Tensor, n_actions: int, present: Tensor | None
+) -> None:
+    """Raise a ValueError if an integer action of an agent that takes part is not in ``[0, n_actions)``.
+
+    Args:
+        component: name of the loss.
+        key: the actions' key.
+        action: indices ``[*B, N]``.
+        n_actions: number of actions K that the networks know.
+        present: entries that count, or None.
+    """
+    invalid = (action < 0) | (action >= n_actions)
+    invalid = invalid if present is None else invalid & present
+    if invalid.any():
+        raise ValueError(
+            f"{component}: {key!r} must be in [0, {n_actions}), got {int(action[invalid][0])}. Does the data's "
+            "number of actions differ from the networks'?"
+        )
+
+
+def _check_dtypes(loss: TeamLoss, data: TensorDictBase) -> None:
+    """Whatever the networks read or the targets add up has the dtype of the parameters."""
+    component, expected = type(loss).__name__, loss.parameter_dtype
+    names = loss.tensor_keys
+    read = {key for name in loss.networks for key in getattr(loss, name).in_keys}
+    read -= {names.action, names.action_mask, names.agent_mask, *loss.prev_action_keys}
+    for key in [key for key in read for key in (key, next_key(key))] + [next_key(names.reward)]:
+        value = data.get(key, None)
+        if value is None or value.dtype == torch.bool or value.dtype == expected:
+            continue
+        half = {torch.float16, torch.bfloat16}
+        if value.dtype in half and expected in half | {torch.float32}:
+            continue
+        raise ValueError(
+            f"{component}: {key!r} must be {expected} like the networks' parameters, got {value.dtype}. Cast the "
+            f"data with .to({expected}), or the loss with loss.to({value.dtype})."
+        )
+
+
+def _check_action_dtype(loss: TeamLoss, action: Tensor) -> None:
+    component, key = type(loss).__name__, loss.tensor_keys.action
+    floating = action.dtype.is_floating_point
+    if loss.is_discrete and floating:
+        raise ValueError(
+            f"{component}: {key!r} must be integers or one-hot booleans for networks of discrete actions, got "
+            f"{action.dtype}. Cast them with .long()."
+        )
+    if loss.is_discrete:
+        return
+    if not floating:
+        raise ValueError(
+            f"{component}: {key!r} must be floats for networks of continuous actions, got {action.dtype}. Build "
+            "the networks from a TeamSpec with discrete=True, or cast the actions."
+        )
+    if action.dtype == torch.float64 and loss.parameter_dtype != torch.float64:
+        raise ValueError(
+            f"{component}: {key!r} must be {loss.parameter_dtype} like the networks' parameters, got float64. "
+            f"Cast the data with .to({loss.parameter_dtype}), or the loss with loss.double()."
+        )
+
+
+def _check_mask(component: str, key: NestedKey, value: Tensor | None, expected: torch.Size) -> None:
+    if value is not None and value.shape != expected:
+        raise ValueError(
+            f"{component}: {key!r} must have the shape {tuple(expected)}, got {tuple(value.shape)}. One flag an "
+            "agent, or one an action; no trailing dimension."
+        )
+
+
+def _check_bounds(loss: TeamLoss, action: Tensor, present: Tensor | None) -> None:
+    bounds = loss.action_bounds
+    if bounds is None:
+        return
+    low, high = bounds
+    margin = 1e-4 * (high - low)
+    beyond = (action < low - margin) | (action > high + margin)
+    beyond = beyond if present is None else beyond & present.unsqueeze(-1)
+    if beyond.any():
+        raise ValueError(
+            f"{type(loss).__name__}: {loss.tensor_keys.action!r} must be in [{low}, {high}], the bounds of the "
+            f"networks, got {float(action[beyond][0]):.6g}. Rescale the actions, or build the networks with "
+            "TeamSpec(action_low=..., action_high=...)."
+        )
+
+
+def _present(agent_mask: Tensor | None, mask: Tensor | None, agents: torch.Size) -> Tensor | None:
+    """Entries ``[*B, N]`` of real rows and agents that take part."""
+    if mask is None:
+        return agent_mask
+    rows = mask.unsqueeze(-1).expand(agents)
+    return rows if agent_mask is None else rows & agent_mask

@@ -1,0 +1,175 @@
+"""`NetworkView`: the networks of a loss evaluated on a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import torch
+from tensordict import NestedKey, TensorDict, TensorDictBase
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
+from torch import Tensor
+from torch.distributions import Distribution
+
+from omiga_torchrl.errors import require_key, require_shape
+from omiga_torchrl.modules import is_recurrent
+from omiga_torchrl.objectives.batch import TeamBatch
+from omiga_torchrl.objectives.entries import BatchView
+
+if TYPE_CHECKING:
+    from omiga_torchrl.objectives.base import TeamLoss
+
+Result = TypeVar("Result")
+
+
+def full_precision(value: Tensor) -> Tensor:
+    """``value`` in float32 if it has half of it: autocast ends where losses begin."""
+    return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+
+
+class NetworkView(BatchView):
+    """The outputs of a loss's networks on a batch, at one step.
+
+    The base of :class:`omiga_torchrl.objectives.view.TeamView`, which adds the quantities of equations.
+
+    Args:
+        loss: gives networks and keys.
+        batch: the entries, see :func:`omiga_torchrl.objectives.batch.read_batch`.
+
+    Keyword Args:
+        at_next: read the next step.
+        is_target: evaluate the target networks.
+        with_grad: keep gradients.
+    """
+
+    def __init__(
+        self,
+        loss: TeamLoss,
+        batch: TeamBatch,
+        *,
+        at_next: bool = False,
+        is_target: bool = False,
+        with_grad: bool = True,
+    ) -> None:
+        super().__init__(loss, batch, at_next=at_next)
+        self._is_target, self._with_grad = is_target, with_grad
+
+    # Networks -----------------------------------------------------------------------------
+
+    def run(self, name: str, action: Tensor | None = None, *, detach_params: bool = False) -> TensorDictBase:
+        """Output of a network, in a TensorDict of its own.
+
+        Args:
+            name: its attribute, e.g. ``"qvalue_network"``.
+            action: actions in place of the data's, with their shape, or ``[M, *B, N, A]`` for M samples each:
+                then all outputs begin with M.
+
+        Keyword Args:
+            detach_params: only the action gets a gradient, not the parameters.
+        """
+        return self.with_network(name, lambda network, inputs: network(inputs), action, detach_params)
+
+    def with_network(
+        self,
+        name: str,
+        use: Callable[[Any, TensorDictBase], Result],
+        action: Tensor | None = None,
+        detach_params: bool = False,
+    ) -> Result:
+        """Call ``use(network, inputs)`` with the network's parameters in place.
+
+        Args:
+            name: attribute of the network.
+            use: what to do with it; the inputs are a scratch TensorDict. For memories at the next step they
+                begin one step earlier, and TensorDicts that ``use`` returns are cut to the steps after it.
+            action: see :meth:`run`.
+            detach_params: see :meth:`run`.
+
+        Raises:
+            ValueError: the loss has no such network.
+        """
+        loss = self.loss
+        if name not in loss.networks:
+            raise ValueError(
+                f"{type(loss).__name__}: has no {name}, got networks {', '.join(loss.networks)}. Its terms are "
+                f"{', '.join(loss.terms)}; evaluate one of them."
+            )
+        network: TensorDictModuleBase = getattr(loss, name)
+        params = getattr(loss, f"target_{name}_params" if self._is_target else f"{name}_params")
+        inputs = self._inputs(network, action)
+        with (
+            torch.set_grad_enabled(torch.is_grad_enabled() and self._with_grad),
+            (params.detach() if detach_params else params).to_module(network, preserve_module_state=False),
+        ):
+            out = use(network, inputs)
+        if self._starts_early(network) and isinstance(out, TensorDictBase):
+            time = self._time(action)
+            shorter = {key: value.narrow(time, 1, value.shape[time] - 1) for key, value in out.items(True, True)}
+            return cast(Result, TensorDict(shorter, []))
+        return out
+
+    def _starts_early(self, network: TensorDictModuleBase) -> bool:
+        """A memory that started at the second step of a sequence would not have seen the first."""
+        return self._at_next and self.loss.is_recurrent and is_recurrent(network)
+
+    def _has_samples(self, action: Tensor | None) -> bool:
+        return action is not None and action.ndim > len(self.agents) + (not self.loss.is_discrete)
+
+    def _time(self, action: Tensor | None) -> int:
+        return len(self.batch.size) - 1 + self._has_samples(action)
+
+    def _inputs(self, network: TensorDictModuleBase, action: Tensor | None) -> TensorDictBase:
+        samples = (len(action),) if action is not None and self._has_samples(action) else ()
+        early, out = self._starts_early(network), TensorDict({}, [])
+        for key in network.in_keys:
+            if key in self.loss.computed_keys and self.data.get(key, None) is None:
+                continue  # `use` supplies it
+            replaced = key == self.loss.tensor_keys.action and action is not None
+            value = cast(Tensor, action) if replaced else self.data.get(key)
+            if not replaced:
+                value = value.expand(*samples, *value.shape)
+            if early:
+                first = self.batch.data.get(key)
+                first = first.expand(*samples, *first.shape).narrow(self._time(action), 0, 1)
+                value = torch.cat([first, value], self._time(action))
+            out.set(key, value)
+        return out
+
+    def distribution(self, name: str) -> Distribution:
+        """Distribution of a policy ``[*B, N]``.
+
+        Args:
+            name: attribute of a ``ProbabilisticTensorDictSequential``. Models whose distribution evaluates
+                networks itself, as :class:`omiga_torchrl.modules.ConditionalVAE`, need :meth:`with_distribution`.
+        """
+        network: ProbabilisticTensorDictSequential = getattr(self.loss, name)
+        params = self.with_network(name, lambda net, inputs: net.get_dist_params(inputs))
+        return network[-1].get_dist(params)
+
+    def with_distribution(self, name: str, use: Callable[[Distribution], Result]) -> Result:
+        """Call ``use(distribution)`` of a policy or behavior model with its parameters in place.
+
+        Args:
+            name: attribute of the network.
+            use: what to do with it.
+        """
+        if isinstance(getattr(self.loss, name, None), ProbabilisticTensorDictSequential):
+            return use(self.distribution(name))
+        return self.with_network(name, lambda net, inputs: use(net.get_dist(inputs)))
+
+    def output(self, name: str, key: NestedKey) -> Tensor:
+        """One output ``[*B, N, 1]`` of a network, as ``[*B, N]``.
+
+        Args:
+            name: attribute of the network.
+            key: what it writes.
+
+        Raises:
+            KeyError: the network does not write it.
+            ValueError: it does not end in one feature for each agent.
+        """
+        component = type(self.loss).__name__
+        value = require_key(component, self.run(name), key, f"Does the {name} write it?")
+        expected = (*self.agents, 1)
+        require_shape(component, key, value, expected, "[*batch, agents, 1]", f"Check the {name}.")
+        return cast(Tensor, full_precision(value).squeeze(-1))

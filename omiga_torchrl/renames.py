@@ -1,0 +1,117 @@
+"""Names of former versions and what they are called now: the one table that all loaders read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+ARGUMENTS: Final[dict[str, str]] = {
+    "behaviour_hidden": "behavior_hidden_sizes",
+    "critics": "num_qvalue_nets",
+    "hidden": "hidden_sizes",
+    "latent_limit": "max_latent",
+    "max_log_weight": "max_exponent",
+    "max_scaled_advantage": "max_exponent",
+    "mixer_hidden": "mixer_hidden_sizes",
+    "overflow": "clip_mode",
+    "recurrent": "rnn_hidden_size",
+    "samples": "num_action_samples",
+    "share_parameters": "share_params",
+    "target_interval": "target_update_interval",
+    "target_sample_size": "target_effective_sample_size",
+}
+"""Arguments of every algorithm: former name to present one."""
+
+OF_ALGORITHM: Final[dict[str, dict[str, str]]] = {
+    "awr": {"standardise": "normalize_advantage"},
+    "bcq": {
+        "candidates": "num_candidates",
+        "minimum_share": "lam",
+        "restrict_acting": "act_within_support",
+        "threshold": "support_threshold",
+    },
+    "brac_p": {"warm_up": "warmup_steps"},
+    "cql": {
+        "importance": "importance_sampling",
+        "policy": "actor_objective",
+        "share_sharpness": "penalty_inverse_temperature",
+    },
+    "icq": {
+        "actor_alpha": "policy_temperature",
+        "behaviour_samples": "num_behavior_samples",
+        "critic_alpha": "critic_temperature",
+        "weighting": "partition_estimate",
+    },
+    "omac": {"beta": "temperature"},
+    "omar": {
+        "candidate_noise": "action_noise_std",
+        "elites": "cem_num_elites",
+        "iterations": "cem_iterations",
+        "refine": "cem_refit",
+        "search": "cem_update",
+        "search_samples": "cem_num_samples",
+        "search_std": "cem_init_std",
+        "search_weight": "cem_weight",
+    },
+    "td3_bc": {"noise": "policy_noise"},
+}
+"""Arguments of one algorithm: former name to present one."""
+
+VALUES: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
+    ("cql", "policy"): {"maximise": "max_q", "weighted": "weighted_bc"}.get,
+    ("icq", "weighting"): {"softmax": "batch", "behaviour": "behavior"}.get,
+    ("omac", "beta"): lambda beta: 1 / beta,
+}
+"""Values whose meaning or spelling changed with the name, by algorithm and former name."""
+
+ENTRIES: Final[dict[str, str]] = {
+    "behaviour": "behavior",
+    "normaliser": "lagrange_multiplier",
+    "shared_value": "state_value",
+    "value_normaliser": "value_lagrange_multiplier",
+}
+"""Parts of the names of parameters, parameter groups and output entries, between dots and underscores."""
+
+
+def rename_arguments(algorithm: str, arguments: dict[str, Any], *, warn: bool = True) -> dict[str, Any]:
+    """Keyword arguments of an algorithm under their present names.
+
+    Args:
+        algorithm: its name.
+        arguments: the arguments, some perhaps under former names.
+
+    Keyword Args:
+        warn: warn of former names, which code should no longer use; files may.
+
+    Examples:
+        >>> rename_arguments("omac", {"beta": 2.0, "hidden": [8]}, warn=False)
+        {'temperature': 0.5, 'hidden_sizes': [8]}
+    """
+    table = {**ARGUMENTS, **OF_ALGORITHM.get(algorithm, {})}
+    out = {}
+    for name, value in arguments.items():
+        if warn and name in table:
+            message = f"{algorithm}: the argument {name!r} is called {table[name]!r} now."
+            warnings.warn(message, DeprecationWarning, stacklevel=4)
+        translate = VALUES.get((algorithm, name))
+        out[table.get(name, name)] = value if translate is None or value is None else translate(value)
+    return out
+
+
+def rename_entry(name: str) -> str:
+    """A parameter's, group's or metric's present name.
+
+    Args:
+        name: e.g. a key of a loss's state_dict.
+
+    Examples:
+        >>> rename_entry("behaviour_network_params.module.0.weight")
+        'behavior_network_params.module.0.weight'
+        >>> rename_entry("loss_shared_value"), rename_entry("normaliser"), rename_entry("value_normaliser")
+        ('loss_state_value', 'lagrange_multiplier', 'value_lagrange_multiplier')
+    """
+    for old in sorted(ENTRIES, key=len, reverse=True):
+        if old in name:
+            return name.replace(old, ENTRIES[old])
+    return name
