@@ -118,11 +118,11 @@ def _select(loss: TeamLoss, tensordict: TensorDictBase) -> TensorDictBase:
             hint = "Rename it with set_keys, or add it to the data."
             require_key(type(loss).__name__, tensordict, key, hint)
         raise
-    for key in loss.optional_keys:
+    for key in [*loss.tensor_keys.masks, loss.tensor_keys.steps_to_next_obs]:
         value = tensordict.get(key, None)
         if value is not None:
             data.set(key, value)
-    for key in loss.flag_keys:
+    for key in loss.tensor_keys.flags:
         value = data.get(key, None)
         if value is not None:
             data.set(key, as_flag(value))
@@ -167,7 +167,9 @@ def _apply_agent_mask(loss: TeamLoss, data: TensorDictBase, prefix: tuple[str, .
             data.set(at(key), zero_where_not(agent_mask, value))
 
 
-def _fill_in_prev_actions(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None, *, checked: bool) -> None:
+def _fill_in_prev_actions(
+    loss: TeamLoss, data: TensorDictBase, mask: Tensor | None, *, checked: bool
+) -> None:
     """Actions before every step, which memories read: of the data, and none before a sequence's first step."""
     names = loss.tensor_keys
     observation, action = data.get(names.observation), data.get(names.action)

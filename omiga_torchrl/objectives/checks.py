@@ -9,6 +9,7 @@ from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
 
 from omiga_torchrl.keys import next_key
+from omiga_torchrl.objectives.networks import action_bounds, parameter_dtype
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
@@ -94,7 +95,7 @@ def check_index(
 
 def _check_dtypes(loss: TeamLoss, data: TensorDictBase) -> None:
     """Whatever the networks read or the targets add up has the dtype of the parameters."""
-    component, expected = type(loss).__name__, loss.parameter_dtype
+    component, expected = type(loss).__name__, parameter_dtype(loss)
     names = loss.tensor_keys
     read = {key for name in loss.networks for key in getattr(loss, name).in_keys}
     read -= {names.action, names.action_mask, names.agent_mask, *loss.prev_action_keys}
@@ -126,10 +127,10 @@ def _check_action_dtype(loss: TeamLoss, action: Tensor) -> None:
             f"{component}: {key!r} must be floats for networks of continuous actions, got {action.dtype}. Build "
             "the networks from a TeamSpec with discrete=True, or cast the actions."
         )
-    if action.dtype == torch.float64 and loss.parameter_dtype != torch.float64:
+    if action.dtype == torch.float64 and parameter_dtype(loss) != torch.float64:
         raise ValueError(
-            f"{component}: {key!r} must be {loss.parameter_dtype} like the networks' parameters, got float64. "
-            f"Cast the data with .to({loss.parameter_dtype}), or the loss with loss.double()."
+            f"{component}: {key!r} must be {parameter_dtype(loss)} like the networks' parameters, got float64. "
+            f"Cast the data with .to({parameter_dtype(loss)}), or the loss with loss.double()."
         )
 
 
@@ -142,7 +143,7 @@ def _check_mask(component: str, key: NestedKey, value: Tensor | None, expected: 
 
 
 def _check_bounds(loss: TeamLoss, action: Tensor, present: Tensor | None) -> None:
-    bounds = loss.action_bounds
+    bounds = action_bounds(loss)
     if bounds is None:
         return
     low, high = bounds

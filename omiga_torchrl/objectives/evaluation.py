@@ -104,7 +104,9 @@ class NetworkView(BatchView):
             out = use(network, inputs)
         if self._starts_early(network) and isinstance(out, TensorDictBase):
             time = self._time(action)
-            shorter = {key: value.narrow(time, 1, value.shape[time] - 1) for key, value in out.items(True, True)}
+            shorter = {
+                key: value.narrow(time, 1, value.shape[time] - 1) for key, value in out.items(True, True)
+            }
             return cast(Result, TensorDict(shorter, []))
         return out
 

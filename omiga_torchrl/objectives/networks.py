@@ -1,9 +1,10 @@
-"""Facts that a loss reads off its networks: kind of actions, bounds, kind of mixer, memories."""
+"""Facts that a loss reads off its networks: kind of actions, bounds, dtype, memories."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+import torch
 from tensordict import NestedKey
 from tensordict.nn import ProbabilisticTensorDictSequential
 from torch import nn
@@ -52,13 +53,13 @@ def action_bounds(loss: TeamLoss) -> Bounds | None:
     return None
 
 
-def mixer_kind(loss: TeamLoss) -> Literal["linear", "monotonic"]:
-    """``"linear"`` for a mixer that writes its weights and bias, ``"monotonic"`` for one that mixes values.
+def parameter_dtype(loss: TeamLoss) -> torch.dtype:
+    """Dtype of the networks' parameters.
 
     Args:
-        loss: a loss with a mixer.
+        loss: a loss with its networks.
     """
-    return "linear" if loss.tensor_keys.mixer_weight in loss.mixer_network.out_keys else "monotonic"
+    return next(iter(loss.parameters())).dtype
 
 
 def prev_action_keys(network: nn.Module) -> list[NestedKey]:
