@@ -1,4 +1,4 @@
-"""Arguments of algorithms as frozen dataclasses: the one place of each argument's name, default and source."""
+"""Arguments of algorithms as frozen dataclasses: the one place of their names, defaults and sources."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class CriticConfig(AlgorithmConfig):
 
     Attributes:
         mixer: ``"linear"`` (OMIGA's: weights and bias of the state), ``"vdn"`` (their sum), ``"qmix"``
-            (monotonic), ``"none"`` (independent critics), or ``"auto"``: linear for a team, none for one agent.
+            (monotonic), ``"none"`` (independent critics), or ``"auto"`` (linear; none for one agent).
         mixer_hidden_sizes: hidden layers of the linear mixer.
         num_qvalue_nets: critics of every agent; their smallest value counts.
         gamma: discount in [0, 1].

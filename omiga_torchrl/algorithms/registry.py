@@ -58,7 +58,8 @@ class RegisteredAlgorithm(Generic[Config]):
         mixer = getattr(config, "mixer", "auto")
         if spec.n_agents > 1 and mixer != "auto" and mixer not in self.mixers:
             raise ValueError(
-                f"{self.name}: mixer must be one of {', '.join(self.mixers)} for a team, got {mixer!r}. {self.why}".strip()
+                f"{self.name}: mixer must be one of {', '.join(self.mixers)} for a team, got {mixer!r}. "
+                f"{self.why or 'Choose one of them.'}"
             )
         return self.assemble(spec, config)
 

@@ -4,3 +4,6 @@ from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.bc import MultiAgentBCLoss
 from omiga_torchrl.objectives.iql import IQLLoss
 from omiga_torchrl.objectives.target_update import ForeachSoftUpdate
+from omiga_torchrl.objectives.view import TeamView
+
+__all__ = ["ForeachSoftUpdate", "IQLLoss", "MultiAgentBCLoss", "TeamLoss", "TeamView"]

@@ -241,8 +241,8 @@ class TeamLoss(LossModule):
     def advance(self, out: TensorDictBase) -> None:
         """Store the next values of coefficients that follow training, once after every optimizer step.
 
-        ``forward`` changes no state: where a coefficient adapts, its output has the next value, ``next_<name>``.
+        ``forward`` changes no state: an adaptive coefficient is in its output as ``next_<name>``.
         """
-        for key in out.keys():
+        for key in list(out.keys()):
             if key.startswith("next_"):
                 getattr(self, key.removeprefix("next_")).data.copy_(out.get(key))

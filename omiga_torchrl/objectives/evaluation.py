@@ -91,8 +91,8 @@ class NetworkView(BatchView):
         loss = self.loss
         if name not in loss.networks:
             raise ValueError(
-                f"{type(loss).__name__}: has no {name}, got networks {', '.join(loss.networks)}. Its terms are "
-                f"{', '.join(loss.terms)}; evaluate one of them."
+                f"{type(loss).__name__}: has no {name}, got networks {', '.join(loss.networks)}. Its terms "
+                f"are {', '.join(loss.terms)}; evaluate one of them."
             )
         network: TensorDictModuleBase = getattr(loss, name)
         params = getattr(loss, f"target_{name}_params" if self._is_target else f"{name}_params")
@@ -142,7 +142,7 @@ class NetworkView(BatchView):
 
         Args:
             name: attribute of a ``ProbabilisticTensorDictSequential``. Models whose distribution evaluates
-                networks itself, as :class:`omiga_torchrl.modules.ConditionalVAE`, need :meth:`with_distribution`.
+                networks, as :class:`omiga_torchrl.modules.ConditionalVAE`, need :meth:`with_distribution`.
         """
         network: ProbabilisticTensorDictSequential = getattr(self.loss, name)
         params = self.with_network(name, lambda net, inputs: net.get_dist_params(inputs))
@@ -174,4 +174,4 @@ class NetworkView(BatchView):
         value = require_key(component, self.run(name), key, f"Does the {name} write it?")
         expected = (*self.agents, 1)
         require_shape(component, key, value, expected, "[*batch, agents, 1]", f"Check the {name}.")
-        return cast(Tensor, full_precision(value).squeeze(-1))
+        return full_precision(value).squeeze(-1)

@@ -75,7 +75,7 @@ class TeamKeys:
         Args:
             read: inputs of the networks.
             read_at_next: inputs of those that are evaluated at the next step, too.
-            fields: names of this class's fields that the loss reads itself; ``"next_action"`` is the action of
+            fields: fields of this class that the loss reads itself; ``"next_action"`` is the action of
                 the next step.
             computed: inputs that the loss computes.
         """

@@ -55,7 +55,7 @@ def mix_linear(view: TeamView, local: Tensor) -> Tensor:
 
 
 def mix_monotonic(view: TeamView, local: Tensor) -> Tensor:
-    """``M(x_1, .., x_N; s)``: ``[*B]`` of ``[*B, N]``, or ``[*B, E]``, every member by itself, of ``[*B, N, E]``.
+    """``M(x_1, .., x_N; s)``: ``[*B]`` of ``[*B, N]``, or of every member ``[*B, E]`` of ``[*B, N, E]``.
 
     Agents that take no part enter as 0.
 

@@ -51,7 +51,7 @@ class ValueView(NetworkView):
     # Values -------------------------------------------------------------------------------
 
     def _ensemble(self, written: Tensor) -> Tensor:
-        """Output of the Q network with its ensemble dimension last; a single network is an ensemble of one."""
+        """Q values with their ensemble dimension last; a single network is an ensemble of one."""
         written = full_precision(written)
         single = written.ndim == len(self.agents) + 1
         return written.unsqueeze(-1) if single else written
@@ -151,8 +151,8 @@ class ValueView(NetworkView):
             check_index(component, key, action, distribution.logits.shape[-1], self.agent_mask)
         if distribution.event_shape and action.shape[-1:] != distribution.event_shape:
             raise ValueError(
-                f"{component}: {key!r} must have {distribution.event_shape[-1]} features like the policy's actions, "
-                f"got {action.shape[-1]}. Build the networks with the data's action size."
+                f"{component}: {key!r} must have {distribution.event_shape[-1]} features like the policy's "
+                f"actions, got {action.shape[-1]}. Build the networks with the data's action size."
             )
         log_prob = full_precision(distribution.log_prob(action))
         hint = "The policy's distribution must have the action features as its event."

@@ -91,7 +91,7 @@ class TeamView(ValueView):
         return read_mixer_output(self)
 
     def mix(self, local: Tensor) -> Tensor:
-        """Team values of local ones: ``[*B]`` of ``[*B, N]``, ``[*B, E]`` of ``[*B, N, E]``; no mixer: themselves.
+        """Team values ``[*B]`` of local ones ``[*B, N]``, or ``[*B, E]`` of ``[*B, N, E]``; no mixer: themselves.
 
         Args:
             local: Q_i or V_i.
@@ -102,7 +102,7 @@ class TeamView(ValueView):
 
     @memoized
     def agent_weight(self) -> Tensor:
-        """dQ_tot / dQ_i at the data's actions ``[*B, N]``, detached: w_i of a linear mixer; no mixer: ones."""
+        """dQ_tot / dQ_i at the data's actions ``[*B, N]``, detached; ones without a mixer."""
         return agent_weight(self)
 
     def weighted(self, local: Tensor) -> Tensor:
