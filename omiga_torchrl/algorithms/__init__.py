@@ -14,6 +14,7 @@ from omiga_torchrl.algorithms.bc import make_bc
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig
 from omiga_torchrl.algorithms.iql import make_iql
+from omiga_torchrl.algorithms.omiga import OMIGAConfig, OMIGANetworks, make_omiga, omiga_networks
 from omiga_torchrl.algorithms.registry import (
     ALGORITHMS,
     RegisteredAlgorithm,
@@ -27,9 +28,13 @@ __all__ = [
     "AlgorithmConfig",
     "CriticConfig",
     "NetworkBuilder",
+    "OMIGAConfig",
+    "OMIGANetworks",
     "RegisteredAlgorithm",
     "make_algorithm",
     "make_bc",
     "make_iql",
+    "make_omiga",
+    "omiga_networks",
     "register_algorithm",
 ]

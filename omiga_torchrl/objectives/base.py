@@ -122,6 +122,7 @@ class TeamLoss(LossModule):
         self.networks: list[str] = []
         self.is_recurrent = False
         self.first_critic = "qvalue_network"
+        self.normalizes_mixer = False  # ICQ's released mixer: weights of sum 1 over the agents that take part
         self.checked_kinds: set[Any] = set()
         self.prev_action_keys: list[NestedKey] = []
         self._at_next: list[str] = []

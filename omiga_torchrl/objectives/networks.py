@@ -58,7 +58,8 @@ def mixer_kind(loss: TeamLoss) -> Literal["linear", "monotonic"]:
     Args:
         loss: a loss with a mixer.
     """
-    return "linear" if loss.tensor_keys.mixer_weight in loss.mixer_network.out_keys else "monotonic"
+    # Their number, not their names: ``set_keys`` names them only after the loss is built.
+    return "linear" if len(loss.mixer_network.out_keys) > 1 else "monotonic"
 
 
 def prev_action_keys(network: nn.Module) -> list[NestedKey]:

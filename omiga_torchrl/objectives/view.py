@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import torch
 from tensordict.nn import TensorDictModuleBase
@@ -21,6 +21,9 @@ from omiga_torchrl.objectives.targets import td_target
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
+
+
+Result = TypeVar("Result")
 
 
 class MixerOutput(NamedTuple):
@@ -90,6 +93,17 @@ class TeamView(NetworkView):
     def target(self) -> TeamView:
         """The target networks, without gradient; where a network has none, its online parameters."""
         return self._elsewhere(self._at_next, True, False)
+
+    def once(self, name: str, compute: Callable[[], Result]) -> Result:
+        """``compute()`` on first use and kept: a quantity of one algorithm that several terms read.
+
+        Args:
+            name: what it is kept under, not a property of this class.
+            compute: a function without arguments.
+        """
+        if name not in self.memo:
+            self.memo[name] = compute()
+        return cast(Result, self.memo[name])
 
     # Values -------------------------------------------------------------------------------
 
@@ -172,8 +186,11 @@ class TeamView(NetworkView):
         component = type(self.loss).__name__
         expected = (*self.agents, 1)
         require_shape(component, names.mixer_weight, weight, expected, "[*batch, agents, 1]", "Check the mixer.")
-        weight, mask = weight.squeeze(-1), self.agent_mask
-        return MixerOutput(weight if mask is None else torch.where(mask, weight, 0.0), bias.squeeze(-1))
+        weight, bias, mask = weight.squeeze(-1), bias.squeeze(-1), self.agent_mask
+        weight = weight if mask is None else torch.where(mask, weight, 0.0)
+        if self.loss.normalizes_mixer:
+            return MixerOutput(F.normalized_weight(weight), torch.zeros_like(bias))
+        return MixerOutput(weight, bias)
 
     def mix(self, local: Tensor) -> Tensor:
         """Team values of local ones: ``[*B]`` of ``[*B, N]``, ``[*B, E]`` of ``[*B, N, E]``; no mixer: themselves.
