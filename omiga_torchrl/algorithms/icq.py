@@ -23,7 +23,7 @@ class ICQConfig(CriticConfig):
     Attributes:
         num_qvalue_nets: critics of every agent: one, as published; of more the smallest value counts.
         behavior_hidden_sizes: hidden layers of the behavior model.
-        partition_estimate: Z of the weights: ``"batch"``, or ``"behavior"``: of each state, by a learned model.
+        partition_estimate: Z of the weights: ``"batch"``, or ``"behavior"``: of each state, by a model.
         variant: ``"paper"``, ``"official"`` (the released choices, mixer and samples), or an ``ICQVariant``.
         policy_temperature: of the policy's weights, > 0, in units of return; None here and below is the
             variant's (paper: 1).

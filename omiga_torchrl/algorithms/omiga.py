@@ -27,7 +27,8 @@ class OMIGAConfig(CriticConfig):
             behavior cloning, small is greedy on few samples.
         variant: ``"paper"``, or ``"official"``: the released code.
         max_exponent: scaled advantage, without unit and > 0, where exp ends; 10 in the released code.
-        clip_mode: exp beyond it: ``"linear"`` goes on along its tangent, ``"clamp"`` stops; None is the variant's.
+        clip_mode: exp beyond it goes on along its tangent, ``"linear"``, or stops, ``"clamp"``; None is the
+            variant's.
         target_effective_sample_size: share of the data that weights of ``alpha="auto"`` rest on, in [0, 1].
     """
 

@@ -23,9 +23,9 @@ from omiga_torchrl.objectives.icq_variants import (
 )
 from omiga_torchrl.objectives.icq_weights import (
     bootstrap_mask,
-    log_weight,
+    critic_weight,
+    policy_weight,
     sequence_steps,
-    td_error,
     time_last,
 )
 from omiga_torchrl.objectives.sequences import next_step
@@ -167,8 +167,8 @@ class ICQLoss(TeamLoss):
         self.normalizes_mixer = self.has_mixer and self.options.normalized_mixer
         if self.normalizes_mixer and not self.has_linear_mixer:
             raise ValueError(
-                "ICQLoss: mixer_network must be linear for normalized_mixer=True, as in variant='official', got a "
-                "monotonic one. Use NormalisedMixer or LinearMixer, or variant='paper'."
+                "ICQLoss: mixer_network must be linear for normalized_mixer=True, e.g. variant='official', got "
+                "a monotonic one. Use NormalisedMixer or LinearMixer, or variant='paper'."
             )
 
     def qvalue_loss(
@@ -203,7 +203,7 @@ class ICQLoss(TeamLoss):
 
     @torch.no_grad()
     def qvalue_target(self, data: TensorDictBase | TeamView) -> Tensor:
-        """``y_t`` of every step ``[*B, T]``, without a mixer ``[*B, T, N]``; meaningless where a step has none.
+        """``y_t`` of steps ``[*B, T]``, without a mixer ``[*B, T, N]``; meaningless where a step has none.
 
         Args:
             data: the sequences.
@@ -212,7 +212,7 @@ class ICQLoss(TeamLoss):
             batch = self.view(data)
             steps, critic = sequence_steps(batch), batch.target
             next_q = next_step(time_last(batch, critic.mix(critic.q_min)))
-            weighted = self._critic_weight(batch, next_q) * next_q
+            weighted = critic_weight(self, batch, next_q) * next_q
         reward, terminated = batch.reward.expand_as(next_q), batch.terminated.expand_as(next_q)
         if self.value_type == ValueEstimators.TD0:
             target = F.one_step_target(reward, weighted, terminated, self.gamma)
@@ -224,58 +224,14 @@ class ICQLoss(TeamLoss):
             )
         return target if self.has_mixer else target.movedim(0, -1)
 
-    def _critic_weight(self, batch: TeamView, next_q: Tensor) -> Tensor:
-        """rho of the next step's action, with the shape of ``next_q``, time last; 0 where none is read."""
-        options, bootstraps = self.options, bootstrap_mask(batch, next_q)
-        if self.partition_estimate == "behavior":
-            log_rho = log_weight(batch, batch.target, self.critic_temperature, options)
-            # The model is a product over agents, and so is its partition function.
-            log_rho = log_rho.sum(-1) if self.has_mixer else log_rho.movedim(-1, 0)
-            rho = next_step(F.policy_weight(log_rho, max_exponent=self.max_exponent))
-        else:
-            first = next_q.ndim - len(batch.batch.size)
-            dims = tuple(range(first, next_q.ndim - options.softmax_per_step))
-            rho = F.softmax_weight(next_q / self.critic_temperature, dims, bootstraps)
-        rho = rho / options.critic_weight_divisor
-        rho = torch.where(bootstraps, rho.clamp(max=1) if options.clamp_critic_weight else rho, 0.0)
-        batch.record("critic_effective_sample_size", F.effective_sample_size(rho, bootstraps))
-        batch.record("critic_weight_max", rho.max())
-        return rho
-
     def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- exp(w_i Q_i / policy_temperature) / Z_i log pi_i(a_i | o_i)``; trains the policy."""
         batch = self.view(data)
         critic = batch.target if self.options.target_in_actor else batch
-        weight, where = self._policy_weight(batch, critic)
+        weight, where = policy_weight(self, batch, critic)
         batch.record("actor_weight_max", torch.where(where, weight, 0.0).max())
         factor = weight if self.options.weight_in_exponent else critic.weighted(weight)
         return batch.reduce(-factor * batch.log_prob, where)
-
-    def _policy_weight(self, batch: TeamView, critic: TeamView) -> tuple[Tensor, Tensor]:
-        """Weights of the data's actions ``[*B, T, N]``, detached, and the entries that have one."""
-        options, steps, temperature = self.options, sequence_steps(batch), self.policy_temperature
-        if self.partition_estimate == "behavior":
-            exponent = log_weight(batch, critic, temperature, options)
-            weight, where = F.policy_weight(exponent, max_exponent=self.max_exponent), steps.valid
-            batch.record_weights(weight, temperature * exponent, exponent > self.max_exponent, where)
-            return weight, steps.entries(where, weight)
-        advantage, where = self._advantage(batch, critic)
-        where = steps.entries(where, advantage)
-        dims = tuple(range(len(batch.batch.size) - options.softmax_per_step))
-        weight = F.softmax_weight(advantage / temperature, dims, where)
-        batch.record_weights(weight, advantage, torch.zeros_like(where), where)
-        return weight, where
-
-    def _advantage(self, batch: TeamView, critic: TeamView) -> tuple[Tensor, Tensor]:
-        """x of the weights ``exp(x / policy_temperature)`` ``[*B, T, N]``, and the steps that have it."""
-        steps, counterfactual = sequence_steps(batch), self.options.advantage == "counterfactual"
-        if self.options.advantage == "td" or (counterfactual and not self.is_discrete):
-            return td_error(batch, critic), steps.known
-        q = critic.q_min.detach()
-        if counterfactual:
-            probs = batch.policy_log_probs.detach().exp()
-            q = F.counterfactual_advantage(critic.q_values_min.detach(), probs, q)
-        return critic.weighted(q) if self.options.weight_in_exponent else q, steps.valid
 
     def behavior_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- log mu_i(a_i | o_i)``; trains the behavior model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.icq_variants import ICQVariant
 from omiga_torchrl.objectives.sequences import Steps, next_step, require_one_episode, require_sequences
 from omiga_torchrl.objectives.view import TeamView, log_probs
+
+if TYPE_CHECKING:
+    from omiga_torchrl.objectives.icq import ICQLoss
 
 # Sequences -----------------------------------------------------------------------------------
 
@@ -34,16 +38,16 @@ def _read_steps(batch: TeamView) -> Steps:
     require_sequences(component, next_key(keys.reward), reward, trailing=0)
     if batch.steps_to_next_obs is not None:
         raise ValueError(
-            f"{component}: rewards must be of one step, got {keys.steps_to_next_obs!r} in the data. Remove the "
-            "MultiStep transform; td_lambda reaches further."
+            f"{component}: rewards must be of one step, got {keys.steps_to_next_obs!r} in the data. Remove "
+            "the MultiStep transform; td_lambda reaches further."
         )
     steps = Steps.of(reward, terminated, done, batch.mask, batch.agent_mask)
     if batch.batch.checked:
         require_one_episode(component, done | terminated, batch.mask)
         if reward.shape[-1] == 1 and not steps.known.any():  # one-step games have no successors, but end
             raise ValueError(
-                f"{component}: sequences must have at least 2 steps or be terminated, got {tuple(reward.shape)} "
-                "without a step that has a successor or is terminated. Increase slice_len."
+                f"{component}: sequences must have at least 2 steps or be terminated, got "
+                f"{tuple(reward.shape)} without a step that has a successor or is terminated. Increase slice_len."
             )
     return steps
 
@@ -71,6 +75,68 @@ def bootstrap_mask(batch: TeamView, reference: Tensor) -> Tensor:
     if batch.loss.has_mixer or agent_mask is None:
         return mask
     return mask & next_step(agent_mask.movedim(-1, 0))
+
+
+# Weights -------------------------------------------------------------------------------------
+
+
+def critic_weight(loss: ICQLoss, batch: TeamView, next_q: Tensor) -> Tensor:
+    """Weights rho of the next step's action in the critic's target, time last; 0 where it is not read.
+
+    Args:
+        loss: gives temperatures and choices.
+        batch: the sequences.
+        next_q: target Q_tot of the next step, see :func:`time_last`.
+    """
+    options, bootstraps = loss.options, bootstrap_mask(batch, next_q)
+    if loss.partition_estimate == "behavior":
+        log_rho = log_weight(batch, batch.target, loss.critic_temperature, options)
+        # The model is a product over agents, and so is its partition function.
+        log_rho = log_rho.sum(-1) if loss.has_mixer else log_rho.movedim(-1, 0)
+        rho = next_step(F.policy_weight(log_rho, max_exponent=loss.max_exponent))
+    else:
+        first = next_q.ndim - len(batch.batch.size)
+        dims = tuple(range(first, next_q.ndim - options.softmax_per_step))
+        rho = F.softmax_weight(next_q / loss.critic_temperature, dims, bootstraps)
+    rho = rho / options.critic_weight_divisor
+    rho = torch.where(bootstraps, rho.clamp(max=1) if options.clamp_critic_weight else rho, 0.0)
+    batch.record("critic_effective_sample_size", F.effective_sample_size(rho, bootstraps))
+    batch.record("critic_weight_max", rho.max())
+    return rho
+
+
+def policy_weight(loss: ICQLoss, batch: TeamView, critic: TeamView) -> tuple[Tensor, Tensor]:
+    """Weights of the data's actions ``[*B, T, N]``, detached, and the entries that have one.
+
+    Args:
+        loss: gives temperatures and choices.
+        batch: the sequences.
+        critic: whose Q and mixer count.
+    """
+    options, steps, temperature = loss.options, sequence_steps(batch), loss.policy_temperature
+    if loss.partition_estimate == "behavior":
+        exponent = log_weight(batch, critic, temperature, options)
+        weight, where = F.policy_weight(exponent, max_exponent=loss.max_exponent), steps.valid
+        batch.record_weights(weight, temperature * exponent, exponent > loss.max_exponent, where)
+        return weight, steps.entries(where, weight)
+    advantage, where = _advantage(loss, batch, critic)
+    where = steps.entries(where, advantage)
+    dims = tuple(range(len(batch.batch.size) - options.softmax_per_step))
+    weight = F.softmax_weight(advantage / temperature, dims, where)
+    batch.record_weights(weight, advantage, torch.zeros_like(where), where)
+    return weight, where
+
+
+def _advantage(loss: ICQLoss, batch: TeamView, critic: TeamView) -> tuple[Tensor, Tensor]:
+    """Exponents x of ``exp(x / policy_temperature)`` ``[*B, T, N]``, and the steps that have it."""
+    steps, is_counterfactual = sequence_steps(batch), loss.options.advantage == "counterfactual"
+    if loss.options.advantage == "td" or (is_counterfactual and not loss.is_discrete):
+        return td_error(batch, critic), steps.known
+    advantage = critic.q_min.detach()
+    if is_counterfactual:
+        probs = batch.policy_log_probs.detach().exp()
+        advantage = F.counterfactual_advantage(critic.q_values_min.detach(), probs, advantage)
+    return critic.weighted(advantage) if loss.options.weight_in_exponent else advantage, steps.valid
 
 
 # Exponents -----------------------------------------------------------------------------------

@@ -93,13 +93,13 @@ class OMIGATerms(TeamLoss):
         if not self.has_linear_mixer:
             found = "None" if mixer_network is None else f"one that writes {mixer_network.out_keys}"
             raise ValueError(
-                f"{type(self).__name__}: mixer_network must be linear in Q_i and write its weights and its bias, "
-                f"got {found}: OMIGA splits the team's problem into local ones by these weights. Use "
-                "LinearMixer(n_agents, state_size).as_weight_module() or VDNMixer(n_agents).as_weight_module()."
+                f"{type(self).__name__}: mixer_network must be linear in Q_i and write its weights and bias, got "
+                f"{found}: OMIGA splits the team's problem into local ones by these weights. Use "
+                "LinearMixer(n_agents, state_size).as_weight_module() or that of VDNMixer(n_agents)."
             )
 
     def _delayed(self, view: TeamView) -> TeamView:
-        """``view`` where the variant reads V and mixer in targets and weights: online, or of the target networks."""
+        """``view`` with the V and mixer that targets and weights read: the online or the target ones."""
         return view.target if self.is_official else view
 
     def _exponent(self, batch: TeamView) -> Tensor:
@@ -155,8 +155,11 @@ class OMIGAValueLoss(OMIGATerms):
         """``exp(z_i) + w_i V_i / alpha``; trains the value network."""
         batch = self.view(data)
         z, weight = self._exponent(batch), self._delayed(batch).agent_weight
-        clip = {"max_exponent": self.max_exponent, "clip_mode": self.clip_mode}
-        loss = F.omiga_value_loss(batch.target.q_min, batch.v, weight, self.alpha, **clip)
+        loss = F.omiga_value_loss(
+            *(batch.target.q_min, batch.v, weight, self.alpha),
+            max_exponent=self.max_exponent,
+            clip_mode=self.clip_mode,
+        )
         if self.is_official:
             loss = loss * F.batch_max_scale(z, self.max_exponent, batch.mask_for(z))
         return batch.reduce(loss)
