@@ -167,8 +167,8 @@ class ICQLoss(TeamLoss):
         self.normalizes_mixer = self.has_mixer and self.options.normalized_mixer
         if self.normalizes_mixer and not self.has_linear_mixer:
             raise ValueError(
-                "ICQLoss: mixer_network must be linear for normalized_mixer=True, e.g. variant='official', got "
-                "a monotonic one. Use NormalisedMixer or LinearMixer, or variant='paper'."
+                "ICQLoss: mixer_network must be linear for normalized_mixer=True, e.g. variant='official', "
+                "got a monotonic one. Use NormalisedMixer or LinearMixer, or variant='paper'."
             )
 
     def qvalue_loss(

@@ -137,8 +137,8 @@ def _named(name: str, has_mixer: bool, partition_estimate: PartitionEstimate) ->
         return OFFICIAL_BATCH if partition_estimate == "batch" else OFFICIAL_BEHAVIOR
     if partition_estimate == "behavior":
         raise ValueError(
-            "ICQLoss: partition_estimate must be 'batch' for variant='official' with a mixer, got 'behavior': "
-            "the released multi-agent code has no other. Use variant='paper'."
+            "ICQLoss: partition_estimate must be 'batch' for variant='official' with a mixer, got 'behavior'"
+            ": the released multi-agent code has no other. Use variant='paper'."
         )
     return OFFICIAL_TEAM
 
@@ -159,11 +159,12 @@ def check_behavior_network(
     if (partition_estimate == "behavior") != is_given:
         expected, found = ("None", "a network") if is_given else ("a network", "None")
         raise ValueError(
-            f"ICQLoss: behavior_network must be {expected} for partition_estimate={partition_estimate!r}, got "
-            f"{found}. Make one with omiga_torchrl.modules.behaviour_model(spec) for 'behavior', and none for 'batch'."
+            f"ICQLoss: behavior_network must be {expected} for partition_estimate={partition_estimate!r}, "
+            f"got {found}. Make one with omiga_torchrl.modules.behaviour_model(spec) for 'behavior', and "
+            "none for 'batch'."
         )
     if is_given and options.advantage != "qvalue":
         raise ValueError(
-            f"ICQLoss: advantage must be 'qvalue' for partition_estimate='behavior', got {options.advantage!r}. "
-            "Leave it out: the partition function of each state is the baseline already."
+            f"ICQLoss: advantage must be 'qvalue' for partition_estimate='behavior', got {options.advantage!r}"
+            ". Leave it out: the partition function of each state is the baseline already."
         )

@@ -47,7 +47,8 @@ def _read_steps(batch: TeamView) -> Steps:
         if reward.shape[-1] == 1 and not steps.known.any():  # one-step games have no successors, but end
             raise ValueError(
                 f"{component}: sequences must have at least 2 steps or be terminated, got "
-                f"{tuple(reward.shape)} without a step that has a successor or is terminated. Increase slice_len."
+                f"{tuple(reward.shape)} without a step that has a successor or is terminated. Increase "
+                "slice_len."
             )
     return steps
 

@@ -93,8 +93,8 @@ class OMIGATerms(TeamLoss):
         if not self.has_linear_mixer:
             found = "None" if mixer_network is None else f"one that writes {mixer_network.out_keys}"
             raise ValueError(
-                f"{type(self).__name__}: mixer_network must be linear in Q_i and write its weights and bias, got "
-                f"{found}: OMIGA splits the team's problem into local ones by these weights. Use "
+                f"{type(self).__name__}: mixer_network must be linear in Q_i and write its weights and bias, "
+                f"got {found}: OMIGA splits the team's problem into local ones by these weights. Use "
                 "LinearMixer(n_agents, state_size).as_weight_module() or that of VDNMixer(n_agents)."
             )
 
