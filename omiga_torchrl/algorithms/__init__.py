@@ -13,7 +13,16 @@ import pkgutil
 from omiga_torchrl.algorithms.bc import make_bc
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig
+from omiga_torchrl.algorithms.icq import (
+    ICQBehaviorConfig,
+    ICQConfig,
+    ICQNetworks,
+    icq_networks,
+    make_icq,
+    make_icq_behavior,
+)
 from omiga_torchrl.algorithms.iql import make_iql
+from omiga_torchrl.algorithms.omiga import OMIGAConfig, OMIGANetworks, make_omiga, omiga_networks
 from omiga_torchrl.algorithms.registry import (
     ALGORITHMS,
     RegisteredAlgorithm,
@@ -26,10 +35,20 @@ __all__ = [
     "Algorithm",
     "AlgorithmConfig",
     "CriticConfig",
+    "ICQBehaviorConfig",
+    "ICQConfig",
+    "ICQNetworks",
     "NetworkBuilder",
+    "OMIGAConfig",
+    "OMIGANetworks",
     "RegisteredAlgorithm",
+    "icq_networks",
     "make_algorithm",
     "make_bc",
+    "make_icq",
+    "make_icq_behavior",
     "make_iql",
+    "make_omiga",
+    "omiga_networks",
     "register_algorithm",
 ]

@@ -56,13 +56,14 @@ class NetworkBuilder:
         return make_actor(self.spec, **self.config.network_arguments)
 
     def qvalue(self, num_qvalue_nets: int | None = None) -> TensorDictModuleBase:
-        """An ensemble of critics ``[*B, N, 1, E]``; discrete: ``[*B, N, K, E]``.
+        """An ensemble of critics ``[*B, N, 1, E]``; discrete: ``[*B, N, K, E]``; one critic has no ``E``.
 
         Args:
             num_qvalue_nets: their number; None is the config's.
         """
         number = self._critics.num_qvalue_nets if num_qvalue_nets is None else num_qvalue_nets
-        return qvalue_network(self.spec, members=number, **self.config.network_arguments)
+        members = None if number == 1 else number
+        return qvalue_network(self.spec, members=members, **self.config.network_arguments)
 
     def value(self) -> TensorDictModuleBase:
         """A network of local values ``[*B, N, 1]``."""

@@ -73,6 +73,7 @@ class CriticConfig(AlgorithmConfig):
         tau: rate of the soft target update per gradient step, in (0, 1].
         target_update_interval: copy the targets every so many gradient steps instead; None updates softly.
         value_scale: None, or ``"svn"``: see :class:`omiga_torchrl.objectives.TeamLoss`.
+        reduction: of the losses over the batch, ``"mean"``, ``"sum"`` or ``"none"``: see there.
     """
 
     mixer: MixerName = "auto"
@@ -82,6 +83,7 @@ class CriticConfig(AlgorithmConfig):
     tau: float = 0.005
     target_update_interval: int | None = None
     value_scale: str | None = None
+    reduction: str = "mean"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,7 +24,7 @@ from omiga_torchrl.functional.divergences import (
 from omiga_torchrl.functional.dual import dual_loss, objective_scale
 from omiga_torchrl.functional.ensembles import ensemble_minimum, soft_minimum
 from omiga_torchrl.functional.expectile import expectile_loss
-from omiga_torchrl.functional.mixing import mix_linearly
+from omiga_torchrl.functional.mixing import mix_linearly, normalized_weight
 from omiga_torchrl.functional.scale import mean_absolute_deviation
 from omiga_torchrl.functional.search import Found, cross_entropy_search
 from omiga_torchrl.functional.targets import lambda_target, one_step_target
@@ -57,6 +57,7 @@ __all__ = [
     "log_partition",
     "mean_absolute_deviation",
     "mix_linearly",
+    "normalized_weight",
     "objective_scale",
     "omiga_value_loss",
     "one_step_target",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from omiga_torchrl.shapes import Float
@@ -25,3 +26,18 @@ def mix_linearly(
         tensor(5.)
     """
     return (mixer_weight * local).sum(-1) + mixer_bias
+
+
+def normalized_weight(mixer_weight: Float[Tensor, "*batch agents"]) -> Float[Tensor, "*batch agents"]:
+    """``w_i / sum_j w_j``, 0 where all are 0: the weights of ICQ's released mixer (ICQ 2021).
+
+    Args:
+        mixer_weight: w_i >= 0; 0 for agents that take no part.
+
+    Examples:
+        >>> import torch
+        >>> normalized_weight(torch.tensor([1.0, 3.0, 0.0]))
+        tensor([0.2500, 0.7500, 0.0000])
+    """
+    tiny = torch.finfo(mixer_weight.dtype).tiny
+    return mixer_weight / mixer_weight.sum(-1, keepdim=True).clamp(min=tiny)

@@ -95,6 +95,7 @@ class TeamLoss(LossModule):
         self.networks: list[str] = []
         self.is_recurrent = False
         self.first_critic = "qvalue_network"
+        self.normalizes_mixer = False  # ICQ's released mixer: weights of sum 1 over the agents that take part
         self.checked_kinds: set[Any] = set()
         self.prev_action_keys: list[NestedKey] = []
         self._at_next: list[str] = []
@@ -174,7 +175,8 @@ class TeamLoss(LossModule):
     @property
     def has_linear_mixer(self) -> bool:
         """True if the mixer is ``sum_i w_i(s) x_i + b(s)`` and writes its weights and bias."""
-        return self.has_mixer and self.tensor_keys.mixer_weight in self.mixer_network.out_keys
+        # Their number, not their names: ``set_keys`` names them only after the loss is built.
+        return self.has_mixer and len(self.mixer_network.out_keys) > 1
 
     # Keys -------------------------------------------------------------------------------
 

@@ -37,8 +37,11 @@ def read_mixer_output(view: TeamView) -> MixerOutput:
     weight, bias = full_precision(out.get(names.mixer_weight)), full_precision(out.get(names.mixer_bias))
     expected = (*view.agents, 1)
     require_shape(component, names.mixer_weight, weight, expected, "[*batch, agents, 1]", "Check the mixer.")
-    weight, mask = weight.squeeze(-1), view.agent_mask
-    return MixerOutput(weight if mask is None else torch.where(mask, weight, 0.0), bias.squeeze(-1))
+    weight, bias, mask = weight.squeeze(-1), bias.squeeze(-1), view.agent_mask
+    weight = weight if mask is None else torch.where(mask, weight, 0.0)
+    if view.loss.normalizes_mixer:
+        return MixerOutput(F.normalized_weight(weight), torch.zeros_like(bias))
+    return MixerOutput(weight, bias)
 
 
 def mix_linear(view: TeamView, local: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
@@ -17,6 +17,8 @@ from omiga_torchrl.objectives.evaluation import NetworkView, full_precision
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
+
+Result = TypeVar("Result")
 
 
 def memoized(compute: Callable[[Any], Any]) -> property:
@@ -47,6 +49,17 @@ class ValueView(NetworkView):
     def __init__(self, loss: TeamLoss, batch: TeamBatch, **place: bool) -> None:
         super().__init__(loss, batch, **place)
         self.memo: dict[str, Any] = {}
+
+    def once(self, name: str, compute: Callable[[], Result]) -> Result:
+        """``compute()`` on first use and kept: a quantity of one algorithm that several terms read.
+
+        Args:
+            name: what it is kept under, not a property of this class.
+            compute: a function without arguments.
+        """
+        if name not in self.memo:
+            self.memo[name] = compute()
+        return cast(Result, self.memo[name])
 
     # Values -------------------------------------------------------------------------------
 
