@@ -62,6 +62,8 @@ class NetworkBuilder:
             num_qvalue_nets: their number; None is the config's.
         """
         number = self._critics.num_qvalue_nets if num_qvalue_nets is None else num_qvalue_nets
+        if number is None:
+            number = 1 if self.spec.discrete else 2
         return qvalue_network(self.spec, members=number, **self.config.network_arguments)
 
     def value(self) -> TensorDictModuleBase:
