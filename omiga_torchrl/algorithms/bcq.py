@@ -30,11 +30,12 @@ class BCQConfig(CriticConfig):
         behavior_hidden_sizes: hidden layers of the behavior model.
         lam: weight of the smaller critic in targets, in [0, 1]; the larger one has the rest. Published 0.75.
         vae_loss: continuous: ``"likelihood"``, the VAE's own bound, or ``"squared_error"``, as released.
-        latent_size: continuous: features of the VAE's latents; None is twice the action's. The released code for
-            teams takes twice the number of agents.
+        latent_size: continuous: features of the VAE's latents; None is twice the action's. The released code
+            for teams takes twice the number of agents.
         max_latent: continuous: bound of the latents that samples are decoded from, > 0, in their standard
             deviations; None samples the model itself. Released 0.5.
-        perturbation: continuous: largest change of a sampled action, >= 0, in half action ranges. Published 0.05.
+        perturbation: continuous: largest change of a sampled action, >= 0, in half action ranges. Published
+            0.05.
         num_action_samples: continuous: samples of the target, >= 1. Published 10.
         num_candidates: continuous: actions that each agent chooses among when it acts, >= 1. Published 100.
         support_threshold: discrete: probability of a supported action relative to the most likely one, in
@@ -106,5 +107,5 @@ def _behavior_model(spec: TeamSpec, config: BCQConfig) -> TensorDictModuleBase:
     network_arguments = {**config.network_arguments, "hidden": config.behavior_hidden_sizes}
     if spec.discrete:
         return behaviour_model(spec, **network_arguments)
-    sampling = {"latent_limit": config.max_latent, "latent_size": config.latent_size}
-    return behaviour_model(spec, **network_arguments, **sampling)
+    network_arguments |= {"latent_limit": config.max_latent, "latent_size": config.latent_size}
+    return behaviour_model(spec, **network_arguments)

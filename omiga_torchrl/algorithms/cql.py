@@ -33,7 +33,7 @@ class CQLConfig(CriticConfig):
         penalty: ``"counterfactual"`` (CFCQL), ``"joint"`` (MA-CQL) or ``"summed"`` (ComaDICE, linear mixers);
             None is the variant's.
         importance_sampling: divide sampled candidates by their densities; None is the variant's.
-        actor_objective: ``"max_q"`` or ``"weighted_bc"`` (ComaDICE), continuous actions; None is the variant's.
+        actor_objective: continuous: ``"max_q"`` or ``"weighted_bc"`` (ComaDICE); None is the variant's.
     """
 
     behavior_hidden_sizes: tuple[int, ...] = (256, 256)

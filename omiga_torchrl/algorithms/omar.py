@@ -30,7 +30,7 @@ class OMARConfig(CriticConfig):
         cem_num_samples: draws of each iteration, >= 1. Released 20 (elites) or 10 (softmax).
         cem_update: ``"elites"``, released for MuJoCo, or ``"softmax"``, for particle environments.
         cem_num_elites: how many the former keeps, >= 2. Released 5.
-        cem_init_std: where searches start, > 0, in half action ranges; None is 1, or the official variant's 2.
+        cem_init_std: where searches start, > 0, in half action ranges; None is 1, or official 2.
         cem_refit: False samples every iteration from the start, as ComaDICE's re-implementation by mistake.
         action_penalty: weight of the squared action, >= 0. Published 1e-3.
     """
@@ -62,6 +62,10 @@ def make_omar(spec: TeamSpec, config: OMARConfig) -> Algorithm:
         ['actor', 'qvalue']
     """
     build = NetworkBuilder(spec, config)
-    actor, qvalue, mixer = deterministic_actor(spec, **config.network_arguments), build.qvalue(), build.mixer()
+    actor, qvalue, mixer = (
+        deterministic_actor(spec, **config.network_arguments),
+        build.qvalue(),
+        build.mixer(),
+    )
     loss = OMARLoss(actor, qvalue, mixer, **config.loss_arguments(OMARLoss))
     return build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer]})

@@ -17,10 +17,10 @@ class TD3BCConfig(CriticConfig):
     """Arguments of TD3+BC, besides those of :class:`CriticConfig`.
 
     Attributes:
-        alpha: weight of the critic against the data, >= 0, without unit: it multiplies values that are divided
-            by their mean size. 0 is behavior cloning; published 2.5.
-        policy_noise: standard deviation of the target policy's noise, >= 0, in half action ranges (TD3's 0.2).
-        noise_clip: bound of that noise, >= 0, in half action ranges (TD3's 0.5).
+        alpha: weight of the critic against the data, >= 0, without unit: it multiplies values divided by
+            their mean size. 0 is behavior cloning; published 2.5.
+        policy_noise: standard deviation of the target policy's noise, >= 0, in half action ranges; TD3's 0.2.
+        noise_clip: bound of that noise, >= 0, in half action ranges; TD3's 0.5.
     """
 
     alpha: float = 2.5
@@ -40,6 +40,10 @@ def make_td3_bc(spec: TeamSpec, config: TD3BCConfig) -> Algorithm:
         ['actor', 'qvalue']
     """
     build = NetworkBuilder(spec, config)
-    actor, qvalue, mixer = deterministic_actor(spec, **config.network_arguments), build.qvalue(), build.mixer()
+    actor, qvalue, mixer = (
+        deterministic_actor(spec, **config.network_arguments),
+        build.qvalue(),
+        build.mixer(),
+    )
     loss = TD3BCLoss(actor, qvalue, mixer, **config.loss_arguments(TD3BCLoss))
     return build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer]})

@@ -102,9 +102,9 @@ def smoothed_action(
     low: float = -1.0,
     high: float = 1.0,
 ) -> Float[Tensor, "*batch features"]:
-    """``clip(a + h clip(sigma noise, +-noise_clip), low, high)``: TD3's target policy smoothing (arXiv:1802.09477).
+    """``clip(a + h clip(sigma noise, +-noise_clip), low, high)``: target policy smoothing (TD3).
 
-    h is half the action range.
+    arXiv:1802.09477; h is half the action range.
 
     Args:
         action: the target policy's action.

@@ -49,7 +49,9 @@ def conservative_penalty(
         return temperature * (candidate_value / temperature + log_m).logsumexp(-1) - data_value
     has_candidate = action_mask.any(-1)
     # Selected twice: where() alone would leave 0 * nan in the gradient of what it drops.
-    score = torch.where(action_mask, candidate_value, 0.0) / temperature + torch.where(action_mask, log_m, 0.0)
+    score = torch.where(action_mask, candidate_value, 0.0) / temperature + torch.where(
+        action_mask, log_m, 0.0
+    )
     score = score.masked_fill(~action_mask & has_candidate.unsqueeze(-1), -torch.inf)
     return torch.where(has_candidate, temperature * score.logsumexp(-1) - data_value, 0.0)
 

@@ -89,12 +89,12 @@ def cross_entropy_search(
     if iterations < 1 or num_samples < num_kept or num_elites < 2:
         raise ValueError(
             "cross_entropy_search: iterations must be >= 1 and num_samples >= num_elites >= 2, got "
-            f"iterations={iterations}, num_samples={num_samples}, num_elites={num_elites}. Increase num_samples."
+            f"{iterations}, {num_samples} and {num_elites}. Increase num_samples."
         )
-    shape, factory = (num_samples, *mean.shape), {"dtype": mean.dtype, "device": mean.device}
+    shape, dtype, device = (num_samples, *mean.shape), mean.dtype, mean.device
     elites: CEMResult | None = None
     for _ in range(iterations):
-        noise = torch.randn(shape, generator=generator, **factory)
+        noise = torch.randn(shape, generator=generator, dtype=dtype, device=device)
         sampled = _evaluated((mean + std * noise).clamp(low, high), evaluate)
         # The elites of before hold the best action so far.
         pool = sampled if elites is None else CEMResult(*map(torch.cat, zip(sampled, elites, strict=True)))

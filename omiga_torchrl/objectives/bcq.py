@@ -144,7 +144,7 @@ class BCQLoss(TeamLoss):
         return F.soft_minimum(batch.next.target.q_at(action), self.lam).amax(0)
 
     def _best_supported_q(self, batch: TeamView) -> Tensor:
-        """Values ``[*B, N]`` of each agent's best supported action at the next step; 0 where none is legal."""
+        """Values ``[*B, N]`` of each agent's best supported action at the next step; 0 if none is legal."""
         log_mu = log_probs(batch.next.distribution("behavior_network"))
         supported = F.supported_actions(log_mu, self.support_threshold, batch.next.action_mask)
         action = F.best_value(batch.next.q_values_min, supported).action

@@ -1,4 +1,4 @@
-"""Conservative penalties of a team: the values of candidate actions against those of the data's (CQL, CFCQL)."""
+"""Conservative penalties of a team: values of candidate actions against those of the data's."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def team_penalty(
     penalty: Penalty = "counterfactual",
     inverse_temperature: float = 0.0,
 ) -> Tensor:
-    """Penalty of the team ``[*B]``, or without a mixer of every agent's own Q_i ``[*B, N]``, summed over critics.
+    """Penalty of the team ``[*B]``, or without a mixer of every agent's own Q_i ``[*B, N]``; critics summed.
 
     Args:
         batch: the batch.

@@ -85,8 +85,7 @@ class CQLLoss(TeamLoss):
         entropy_coeff: weight of the entropy in the policy's loss, >= 0, in units of return. Default 0.1.
         variant: names the defaults of the next three. Default ``"paper"``.
         penalty: see above; None is the variant's.
-        importance_sampling: divide candidates by their densities (discrete: of joint ones); None is the
-            variant's.
+        importance_sampling: divide (discrete: joint) candidates by their densities; None is the variant's.
         actor_objective: ``"max_q"``: loss_actor above. ``"weighted_bc"``: ``- mean Q_i(o_i, a_i) log pi_i(a_i
             | o_i)`` of the data's actions, unweighted by w_i and without a baseline (ComaDICE); values below
             0 push the data's actions away. None is the variant's.
@@ -134,7 +133,9 @@ class CQLLoss(TeamLoss):
             raise unknown_name("CQLLoss", "variant", variant, get_args(Variant))
         self.is_official = variant == "official"
         self.penalty: Penalty = penalty or ("summed" if self.is_official else "counterfactual")
-        self.importance_sampling = not self.is_official if importance_sampling is None else importance_sampling
+        self.importance_sampling = (
+            not self.is_official if importance_sampling is None else importance_sampling
+        )
         self.actor_objective = actor_objective or ("weighted_bc" if self.is_official else "max_q")
         self.num_action_samples = num_action_samples
         self.penalty_inverse_temperature = penalty_inverse_temperature
@@ -186,16 +187,16 @@ class CQLLoss(TeamLoss):
         samples, policies = self.num_action_samples, (batch.policy, batch.next.policy)
         with torch.no_grad():
             uniform = SampledActions.uniform(samples, batch.action, low=self.low, high=self.high)
-            return SampledActions.concatenate(
-                [uniform, *(SampledActions.from_policy(policy, samples) for policy in policies)]
-            )
+            of_policies = [SampledActions.from_policy(policy, samples) for policy in policies]
+        return SampledActions.concatenate([uniform, *of_policies])
 
     # Policy -----------------------------------------------------------------------------
 
     def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
-        """``entropy_coeff log pi_i - w_i Q_i(o_i, pi_i)``, or ``- Q_i log pi_i(a_i | o_i)``; trains the policy."""
+        """``entropy_coeff log pi_i - w_i Q_i(o_i, pi_i)``, or ``- Q_i log pi_i(a_i | o_i)``; trains pi_i."""
         batch = self.view(data)
-        loss = self._max_q(batch) if self.actor_objective == "max_q" else -batch.q_min.detach() * batch.log_prob
+        follows_q = self.actor_objective == "max_q"
+        loss = self._max_q(batch) if follows_q else -batch.q_min.detach() * batch.log_prob
         if not self.is_official:
             return batch.reduce(loss)
         return batch.reduce(torch.where(conservative.agents_that_take_part(batch), loss, 0.0).sum(-1))
@@ -228,28 +229,22 @@ def _check_arguments(loss: CQLLoss) -> None:
         raise unknown_name("CQLLoss", "actor_objective", loss.actor_objective, get_args(ActorObjective))
     if loss.is_official and "actor_network" not in loss.networks:
         raise ValueError(
-            "CQLLoss: variant must be 'paper' for discrete actions, got 'official': the released code is for "
+            "CQLLoss: variant must be 'paper' for discrete actions, got 'official', released for "
             "continuous ones. Use variant='paper', with penalty='joint' for MA-CQL."
         )
     if loss.penalty == "summed" and loss.has_mixer and not loss.has_linear_mixer:
         raise ValueError(
-            "CQLLoss: mixer_network must be linear for penalty='summed', which variant='official' implies: it adds "
-            "up the agents' w_i Q_i + b. Got a monotonic mixer. Use penalty='counterfactual' or 'joint'."
+            "CQLLoss: mixer_network must be linear for penalty='summed' or variant='official', which add "
+            "up w_i Q_i + b, got a monotonic mixer. Use penalty='counterfactual' or 'joint'."
         )
     temperature, has_model = loss.penalty_inverse_temperature, "behavior_network" in loss.networks
-    if temperature and not has_model:
+    if has_model != bool(temperature):
         raise ValueError(
-            f"CQLLoss: behavior_network must be given for penalty_inverse_temperature={temperature}, got None. "
-            "Pass a model of the behavior policy, or set penalty_inverse_temperature=0."
-        )
-    if has_model and not temperature:
-        raise ValueError(
-            "CQLLoss: behavior_network must be None for penalty_inverse_temperature=0, which does not read it. "
-            "Remove it, or set penalty_inverse_temperature."
+            f"CQLLoss: behavior_network must be {'a model' if temperature else 'None'} for penalty_inverse_"
+            f"temperature={temperature}, got {'one' if has_model else 'None'}. Pass one unless that is 0."
         )
     if temperature and not (loss.has_mixer and loss.penalty == "counterfactual"):
         raise ValueError(
-            f"CQLLoss: penalty_inverse_temperature must be 0 unless penalty='counterfactual' with a mixer, got "
-            f"{temperature} with penalty={loss.penalty!r} and {'a' if loss.has_mixer else 'no'} mixer: nothing "
-            "else is weighted between agents. Set it to 0."
+            "CQLLoss: penalty_inverse_temperature must be 0 without a mixer and penalty='counterfactual', "
+            f"got {temperature} with {loss.penalty!r} and {'a' if loss.has_mixer else 'no'} mixer. Set it to 0."
         )

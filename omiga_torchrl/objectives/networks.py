@@ -84,7 +84,7 @@ def required_bounds(loss: TeamLoss) -> Bounds:
     bounds = loss.action_bounds
     if bounds is None:
         raise ValueError(
-            f"{type(loss).__name__}: actor_network must tell the bounds of its actions, got one without. Give its "
+            f"{type(loss).__name__}: actor_network must tell the bounds of its actions, got none. Give its "
             "distribution or module the attributes low and high."
         )
     return bounds
@@ -102,11 +102,11 @@ def require_actor_for_continuous(
     """
     if actor is None and keys.ACTION in qvalue.in_keys:
         raise ValueError(
-            f"{component}: actor_network must be a policy where qvalue_network reads the action {keys.ACTION!r}, "
-            "got None. Pass a policy, or for discrete actions a Q network of the observation."
+            f"{component}: actor_network must be a policy where qvalue_network reads an action, got None. "
+            "Pass a policy, or for discrete actions a Q network of the observation."
         )
     if actor is not None and not set(actor.out_keys) & set(qvalue.in_keys):
         raise ValueError(
-            f"{component}: actor_network must be None where qvalue_network does not read the policy's action, got "
-            "a policy. For discrete actions pass None: the best action of Q acts."
+            f"{component}: actor_network must be None where qvalue_network reads no action, got one. Pass "
+            "None for discrete actions, where the best action of Q acts."
         )

@@ -215,7 +215,9 @@ def _check_arguments(loss: OMARLoss) -> None:
     if loss.action_noise_std is not None:
         require_number("OMARLoss", "> 0", action_noise_std=loss.action_noise_std)
     require_number("OMARLoss", ">= 0", action_penalty=loss.action_penalty)
-    require_count("OMARLoss", 1, num_action_samples=loss.num_action_samples, cem_iterations=loss.cem_iterations)
+    require_count(
+        "OMARLoss", 1, num_action_samples=loss.num_action_samples, cem_iterations=loss.cem_iterations
+    )
     require_count("OMARLoss", 2, cem_num_elites=loss.cem_num_elites)
     require_count("OMARLoss", 1, cem_num_samples=loss.cem_num_samples)
     if loss.cem_update == "elites" and loss.cem_num_samples < loss.cem_num_elites:
