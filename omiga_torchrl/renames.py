@@ -62,7 +62,7 @@ OF_ALGORITHM: Final[dict[str, dict[str, str]]] = {
 """Arguments of one algorithm: former name to present one."""
 
 VALUES: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
-    ("cql", "policy"): {"maximise": "max_q", "weighted": "weighted_bc"}.get,
+    ("cql", "policy"): lambda policy: {"maximise": "max_q", "weighted": "weighted_bc"}.get(policy, policy),
     ("icq", "weighting"): {"softmax": "batch", "behaviour": "behavior"}.get,
     ("omac", "beta"): lambda beta: 1 / beta,
 }
