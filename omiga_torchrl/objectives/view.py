@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import torch
 from tensordict.nn import TensorDictModuleBase
@@ -17,10 +17,14 @@ from omiga_torchrl.errors import require_shape
 from omiga_torchrl.objectives.batch import TeamBatch
 from omiga_torchrl.objectives.checks import check_index
 from omiga_torchrl.objectives.evaluation import NetworkView, full_precision
+from omiga_torchrl.objectives.networks import network_that_writes
 from omiga_torchrl.objectives.targets import td_target
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
+
+
+Result = TypeVar("Result")
 
 
 class MixerOutput(NamedTuple):
@@ -90,6 +94,17 @@ class TeamView(NetworkView):
     def target(self) -> TeamView:
         """The target networks, without gradient; where a network has none, its online parameters."""
         return self._elsewhere(self._at_next, True, False)
+
+    def once(self, name: str, compute: Callable[[], Result]) -> Result:
+        """``compute()`` on first use and kept: a quantity of one algorithm that several terms read.
+
+        Args:
+            name: what it is kept under, not a property of this class.
+            compute: a function without arguments.
+        """
+        if name not in self.memo:
+            self.memo[name] = compute()
+        return cast(Result, self.memo[name])
 
     # Values -------------------------------------------------------------------------------
 
@@ -165,15 +180,18 @@ class TeamView(NetworkView):
 
     @memoized
     def mixer_output(self) -> MixerOutput:
-        """Weights and bias of a linear mixer."""
+        """Weights and bias of a linear mixer; the bias may be the output of another network of the loss."""
         names = self.loss.tensor_keys
         out = self.run("mixer_network")
-        weight, bias = full_precision(out.get(names.mixer_weight)), full_precision(out.get(names.mixer_bias))
+        weight, bias = full_precision(out.get(names.mixer_weight)), out.get(names.mixer_bias, None)
+        if bias is None:  # a network of its own writes it
+            bias = self.run(network_that_writes(self.loss, names.mixer_bias)).get(names.mixer_bias)
         component = type(self.loss).__name__
         expected = (*self.agents, 1)
         require_shape(component, names.mixer_weight, weight, expected, "[*batch, agents, 1]", "Check the mixer.")
         weight, mask = weight.squeeze(-1), self.agent_mask
-        return MixerOutput(weight if mask is None else torch.where(mask, weight, 0.0), bias.squeeze(-1))
+        bias = full_precision(bias).squeeze(-1)
+        return MixerOutput(weight if mask is None else torch.where(mask, weight, 0.0), bias)
 
     def mix(self, local: Tensor) -> Tensor:
         """Team values of local ones: ``[*B]`` of ``[*B, N]``, ``[*B, E]`` of ``[*B, N, E]``; no mixer: themselves.
@@ -205,7 +223,9 @@ class TeamView(NetworkView):
                 inputs.set(key, value.expand(len(members), *value.shape))
             return cast(Tensor, network(inputs.set(value_key, members)).get(network.out_keys[0]))
 
-        return full_precision(self.with_network("mixer_network", use)).squeeze(-1).movedim(0, -1)
+        # Where parameters have no gradient, the local values may still have one.
+        mixed = self.with_network("mixer_network", use, detach_params=not self._with_grad)
+        return full_precision(mixed).squeeze(-1).movedim(0, -1)
 
     @memoized
     def agent_weight(self) -> Tensor:
