@@ -175,8 +175,10 @@ class TeamLoss(LossModule):
     @property
     def has_linear_mixer(self) -> bool:
         """True if the mixer is ``sum_i w_i(s) x_i + b(s)`` and writes its weights and bias."""
-        # Their number, not their names: ``set_keys`` names them only after the loss is built.
-        return self.has_mixer and len(self.mixer_network.out_keys) > 1
+        # Also by their number: ``set_keys`` names outputs only after the loss is built.
+        return self.has_mixer and (
+            self.tensor_keys.mixer_weight in self.mixer_network.out_keys or len(self.mixer_network.out_keys) > 1
+        )
 
     # Keys -------------------------------------------------------------------------------
 

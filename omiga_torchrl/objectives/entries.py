@@ -36,7 +36,7 @@ class BatchView:
     def __init__(self, loss: TeamLoss, batch: TeamBatch, *, at_next: bool = False) -> None:
         self.loss, self.batch = loss, batch
         self._at_next = at_next
-        self.metrics: dict[str, Tensor] = {}
+        self.metrics: dict[NestedKey, Tensor] = {}
         self.priority: Tensor | None = None
 
     # Entries of the data --------------------------------------------------------------------
@@ -182,8 +182,8 @@ class BatchView:
         where = where.reshape(*where.shape, *[1] * (x.ndim - where.ndim)).expand_as(x)
         return where if mask is None else mask & where
 
-    def record(self, name: str, value: Tensor, where: Tensor | None = None) -> None:
-        """Store a diagnostic, named in the loss's ``metrics``.
+    def record(self, name: NestedKey, value: Tensor, where: Tensor | None = None) -> None:
+        """Store a diagnostic, named in the loss's ``metrics`` or one that all losses share.
 
         Args:
             name: its name.

@@ -52,7 +52,7 @@ class NetworkView(BatchView):
         with_grad: bool = True,
     ) -> None:
         super().__init__(loss, batch, at_next=at_next)
-        self._is_target, self._with_grad = is_target, with_grad
+        self._is_target, self.has_grad = is_target, with_grad
 
     # Networks -----------------------------------------------------------------------------
 
@@ -65,7 +65,7 @@ class NetworkView(BatchView):
                 then all outputs begin with M.
 
         Keyword Args:
-            detach_params: only the action gets a gradient, not the parameters.
+            detach_params: only the action gets a gradient, not the parameters; target networks, too.
         """
         return self.with_network(name, lambda network, inputs: network(inputs), action, detach_params)
 
@@ -98,7 +98,7 @@ class NetworkView(BatchView):
         params = getattr(loss, f"target_{name}_params" if self._is_target else f"{name}_params")
         inputs = self._inputs(network, action)
         with (
-            torch.set_grad_enabled(torch.is_grad_enabled() and self._with_grad),
+            torch.set_grad_enabled(torch.is_grad_enabled() and (self.has_grad or detach_params)),
             (params.detach() if detach_params else params).to_module(network, preserve_module_state=False),
         ):
             out = use(network, inputs)
@@ -148,16 +148,25 @@ class NetworkView(BatchView):
         params = self.with_network(name, lambda net, inputs: net.get_dist_params(inputs))
         return network[-1].get_dist(params)
 
-    def with_distribution(self, name: str, use: Callable[[Distribution], Result]) -> Result:
+    def with_distribution(
+        self, name: str, use: Callable[[Distribution], Result], *, detach_params: bool = False
+    ) -> Result:
         """Call ``use(distribution)`` of a policy or behavior model with its parameters in place.
 
         Args:
             name: attribute of the network.
             use: what to do with it.
+
+        Keyword Args:
+            detach_params: no gradient to the parameters, only to what ``use`` brings.
         """
         if isinstance(getattr(self.loss, name, None), ProbabilisticTensorDictSequential):
-            return use(self.distribution(name))
-        return self.with_network(name, lambda net, inputs: use(net.get_dist(inputs)))
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not detach_params):
+                distribution = self.distribution(name)
+            return use(distribution)
+        return self.with_network(
+            name, lambda net, inputs: use(net.get_dist(inputs)), detach_params=detach_params
+        )
 
     def output(self, name: str, key: NestedKey) -> Tensor:
         """One output ``[*B, N, 1]`` of a network, as ``[*B, N]``.

@@ -11,6 +11,7 @@ from torch import Tensor
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_shape
 from omiga_torchrl.objectives.evaluation import full_precision
+from omiga_torchrl.objectives.networks import network_that_writes
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.view import TeamView
@@ -24,7 +25,7 @@ class MixerOutput(NamedTuple):
 
 
 def read_mixer_output(view: TeamView) -> MixerOutput:
-    """Weights and bias of a linear mixer.
+    """Weights and bias of a linear mixer; the bias may be the output of another network of the loss.
 
     Args:
         view: the batch; gives state, agents and mask.
@@ -34,10 +35,12 @@ def read_mixer_output(view: TeamView) -> MixerOutput:
     """
     component, names = type(view.loss).__name__, view.loss.tensor_keys
     out = view.run("mixer_network")
-    weight, bias = full_precision(out.get(names.mixer_weight)), full_precision(out.get(names.mixer_bias))
+    weight, bias = full_precision(out.get(names.mixer_weight)), out.get(names.mixer_bias, None)
+    if bias is None:
+        bias = view.run(network_that_writes(view.loss, names.mixer_bias)).get(names.mixer_bias)
     expected = (*view.agents, 1)
     require_shape(component, names.mixer_weight, weight, expected, "[*batch, agents, 1]", "Check the mixer.")
-    weight, bias, mask = weight.squeeze(-1), bias.squeeze(-1), view.agent_mask
+    weight, bias, mask = weight.squeeze(-1), full_precision(bias).squeeze(-1), view.agent_mask
     weight = weight if mask is None else torch.where(mask, weight, 0.0)
     if view.loss.normalizes_mixer:
         return MixerOutput(F.normalized_weight(weight), torch.zeros_like(bias))
@@ -79,7 +82,9 @@ def mix_monotonic(view: TeamView, local: Tensor) -> Tensor:
             inputs.set(key, value.expand(len(members), *value.shape))
         return cast(Tensor, network(inputs.set(network.in_keys[0], members)).get(network.out_keys[0]))
 
-    return full_precision(view.with_network("mixer_network", use)).squeeze(-1).movedim(0, -1)
+    # Where parameters have no gradient, the local values may still have one.
+    mixed = view.with_network("mixer_network", use, detach_params=not view.has_grad)
+    return full_precision(mixed).squeeze(-1).movedim(0, -1)
 
 
 def agent_weight(view: TeamView) -> Tensor:

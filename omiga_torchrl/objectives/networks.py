@@ -63,6 +63,25 @@ def parameter_dtype(loss: TeamLoss) -> torch.dtype:
     return next(iter(loss.parameters())).dtype
 
 
+def network_that_writes(loss: TeamLoss, key: NestedKey) -> str:
+    """Attribute of the first network whose output has a key.
+
+    Args:
+        loss: a loss with its networks.
+        key: the entry.
+
+    Raises:
+        ValueError: none does.
+    """
+    for name in loss.networks:
+        if key in getattr(loss, name).out_keys:
+            return name
+    raise ValueError(
+        f"{type(loss).__name__}: one of {', '.join(loss.networks)} must write {key!r}, got none. Name it in the "
+        "network's out_keys, or the network's key with set_keys."
+    )
+
+
 def prev_action_keys(network: nn.Module) -> list[NestedKey]:
     """Keys of the previous actions that the memories of a network read.
 

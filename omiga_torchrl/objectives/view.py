@@ -44,7 +44,7 @@ class TeamView(ValueView):
 
     def __init__(self, loss: TeamLoss, batch: TeamBatch, **place: bool) -> None:
         super().__init__(loss, batch, **place)
-        self._views = {(self._at_next, self._is_target, self._with_grad): self}
+        self._views = {(self._at_next, self._is_target, self.has_grad): self}
 
     # The same batch elsewhere -------------------------------------------------------------
 
