@@ -24,6 +24,7 @@ from omiga_torchrl.functional.divergences import (
 from omiga_torchrl.functional.dual import dual_loss, objective_scale
 from omiga_torchrl.functional.ensembles import ensemble_minimum, soft_minimum
 from omiga_torchrl.functional.expectile import expectile_loss
+from omiga_torchrl.functional.gru import gru
 from omiga_torchrl.functional.mixing import mix_linearly
 from omiga_torchrl.functional.search import Found, cross_entropy_search
 from omiga_torchrl.functional.targets import lambda_target, one_step_target
@@ -52,6 +53,7 @@ __all__ = [
     "ensemble_minimum",
     "expected_value",
     "expectile_loss",
+    "gru",
     "lambda_target",
     "log_partition",
     "mix_linearly",
