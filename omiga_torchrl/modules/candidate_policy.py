@@ -122,7 +122,7 @@ def supported_action_policy(
     masked: bool = False,
     action: NestedKey = keys.ACTION,
     action_mask: NestedKey = keys.ACTION_MASK,
-    supported: NestedKey = (keys.GROUP, "supported_actions"),
+    supported: NestedKey = "supported_actions",
     local_qvalue: NestedKey = keys.LOCAL_QVALUE,
 ) -> TensorDictSequential:
     """:func:`omiga_torchrl.modules.greedy.greedy_policy` among the actions that the data support.
@@ -136,7 +136,8 @@ def supported_action_policy(
         masked: whether the task gives an action mask.
         action: key written.
         action_mask: key of the mask.
-        supported: key written, the supported actions ``[*B, N, K]``.
+        supported: key written, the supported actions ``[*B, N, K]``. A string is a name beside the
+            action, a tuple a whole key.
         local_qvalue: key that the critics write.
 
     Examples:
@@ -149,6 +150,8 @@ def supported_action_policy(
     """
     logits = behaviour_network[-1].in_keys[0]
     mask = [action_mask] if masked else []
+    if isinstance(supported, str):
+        supported = keys.sibling_key(action, supported)
     support = TensorDictModule(SupportedActions(threshold), in_keys=[logits, *mask], out_keys=[supported])
     greedy = greedy_policy(
         qvalue_network, masked=True, action=action, action_mask=supported, local_qvalue=local_qvalue

@@ -200,7 +200,7 @@ def tanh_gaussian_actor(
         log_std_range=log_std_range,
         free_log_std=None if state_dependent_std else size,
     )
-    loc, scale = _sibling(action, "loc"), _sibling(action, "scale")
+    loc, scale = keys.sibling_key(action, "loc"), keys.sibling_key(action, "scale")
     outputs = 2 * size if state_dependent_std else size
     return _policy(
         agent_network(spec, outputs, [loc, scale], wrap=head, observation=observation, **network),
@@ -239,7 +239,7 @@ def categorical_actor(
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3])
     """
-    logits = _sibling(action, "logits")
+    logits = keys.sibling_key(action, "logits")
     mask = {action_mask: 0} if spec.masked else {}
     return _policy(
         agent_network(
@@ -258,10 +258,6 @@ def make_actor(spec: TeamSpec, **kwargs: Any) -> ProbabilisticTensorDictSequenti
     return (categorical_actor if spec.discrete else tanh_gaussian_actor)(spec, **kwargs)
 
 
-def _sibling(key: NestedKey, name: str) -> NestedKey:
-    return name if isinstance(key, str) else (*key[:-1], name)
-
-
 def _policy(
     module: TensorDictModuleBase,
     in_keys: dict[str, NestedKey],
@@ -276,6 +272,6 @@ def _policy(
         distribution_class=distribution,
         distribution_kwargs=kwargs,
         return_log_prob=return_log_prob,
-        log_prob_key=_sibling(action, "action_log_prob"),
+        log_prob_key=keys.sibling_key(action, "action_log_prob"),
     )
     return ProbabilisticTensorDictSequential(module, sampler)

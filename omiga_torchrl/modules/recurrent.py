@@ -61,8 +61,7 @@ class TeamGRU(TensorDictModuleBase):
     released multi-agent code. It follows TorchRL's recurrent mode: in losses (recurrent mode) its
     inputs are whole sequences ``[*B, T, N, O]``, which start from an empty memory; in environments
     it makes one step from the memory in ``"<name>_memory" [*B, N, H]`` and writes the next under
-    ``"next"``. In both, the
-    memory is emptied where ``"is_init"`` is True, if there is such an entry.
+    ``"next"``. In both, the memory is emptied where ``"is_init"`` is True, if there is such an entry.
     :func:`omiga_torchrl.envs.with_memory` adds what an environment needs for it.
 
     Args:
@@ -71,8 +70,9 @@ class TeamGRU(TensorDictModuleBase):
     Keyword Args:
         size: features H.
         name: prefix of the keys written, so that several may read one TensorDict.
-        observation: key read.
-        last_action: key read; None reads none. Losses and environments fill it in.
+        observation: key read. Features are written into its group: beside it.
+        last_action: key read, which losses and environments fill in. A string is a name beside the
+            observation, a tuple a whole key; None reads none.
 
     Examples:
         >>> from torchrl.modules import set_recurrent_mode
@@ -90,13 +90,15 @@ class TeamGRU(TensorDictModuleBase):
         size: int = 64,
         name: str = "policy",
         observation: NestedKey = keys.OBSERVATION,
-        last_action: NestedKey | None = keys.LAST_ACTION,
+        last_action: NestedKey | None = "last_action",
     ) -> None:
         super().__init__()
         self.spec, self.size = spec, size
         self.memory_key = f"{name}_memory"  # at the root: primers cannot nest
+        if isinstance(last_action, str):
+            last_action = keys.sibling_key(observation, last_action)
         self.in_keys = [observation] if last_action is None else [observation, last_action]
-        self.out_keys = [(keys.GROUP, f"{name}_features")]
+        self.out_keys = [keys.sibling_key(observation, f"{name}_features")]
         acted = 0 if last_action is None else spec.action_size
         self.encoder = nn.Linear(spec.observation_size + acted + spec.n_agents, size)
         self.gru = GRUCells(size, size)

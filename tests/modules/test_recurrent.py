@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tensordict import TensorDict
+from torchrl.envs import RenameTransform, TransformedEnv
 from torchrl.modules import set_recurrent_mode
 
 from omiga_torchrl.envs import make_env, with_memory
@@ -123,3 +126,28 @@ def test_passes_under_vmap_over_parameters_and_over_sequences():
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
     each = torch.vmap(lambda sequence: features(memory, sequence))(data)
     torch.testing.assert_close(each, features(memory, data), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("group", [("robots",), ("world", "robots"), ()])
+def test_features_and_last_action_live_in_the_group_of_the_observation(group):
+    observation = (*group, "observation") if group else "observation"
+    memory = TeamGRU(SPEC, size=8, observation=observation)
+    assert memory.in_keys[1] == ((*group, "last_action") if group else "last_action")
+    assert memory.out_keys == [(*group, "policy_features") if group else "policy_features"]
+    data = TensorDict(
+        {key: torch.zeros(4, 3, size) for key, size in zip(memory.in_keys, (5, 2), strict=True)}
+    )
+    memory(data)
+    assert data.get(memory.out_keys[0]).shape == (4, 3, 8)
+
+
+def test_an_environment_with_another_group_gets_its_last_actions():
+    plain = make_env("tabular/bridge", num_envs=2, max_steps=3)
+    observation, action = ("robots", "observation"), ("robots", "action")
+    renamed = RenameTransform([("agents", "observation")], [observation], [("agents", "action")], [action])
+    env = TransformedEnv(plain, renamed, auto_unwrap=False)
+    spec = replace(TeamSpec.from_env(plain), masked=False)
+    policy = make_actor(spec, hidden=(8,), recurrent=8, observation=observation, action=action)
+    data = with_memory(env, policy).rollout(3, policy)
+    assert data["robots", "last_action"][:, 1:].equal(data["robots", "action"][:, :-1])
+    assert data["robots", "policy_features"].shape == (2, 3, spec.n_agents, 8)
