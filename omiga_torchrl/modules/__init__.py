@@ -2,7 +2,7 @@
 
 from omiga_torchrl.modules.behaviour_models import ConditionalVAE, LatentActions, behaviour_model
 from omiga_torchrl.modules.deterministic import BoundedActions, deterministic_actor
-from omiga_torchrl.modules.ensembles import Ensemble, first_member
+from omiga_torchrl.modules.ensembles import Ensemble, first_member, first_member_view
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, TeamMixer, VDNMixer
 from omiga_torchrl.modules.networks import AgentLinear, AgentMLP
 from omiga_torchrl.modules.normalised_mixer import NormalisedMixer
@@ -39,6 +39,7 @@ __all__ = [
     "categorical_actor",
     "deterministic_actor",
     "first_member",
+    "first_member_view",
     "is_recurrent",
     "make_actor",
     "tanh_gaussian_actor",
