@@ -2,6 +2,7 @@
 
 from omiga_torchrl.modules.behaviour_models import ConditionalVAE, LatentActions, behaviour_model
 from omiga_torchrl.modules.deterministic import BoundedActions, deterministic_actor
+from omiga_torchrl.modules.distributions import TanhGaussian
 from omiga_torchrl.modules.ensembles import Ensemble, first_member, first_member_view
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, TeamMixer, VDNMixer
 from omiga_torchrl.modules.networks import AgentLinear, AgentMLP
@@ -10,7 +11,6 @@ from omiga_torchrl.modules.perturbation import PerturbedActions
 from omiga_torchrl.modules.policies import (
     GaussianHead,
     MaskedLogits,
-    TanhGaussian,
     categorical_actor,
     make_actor,
     tanh_gaussian_actor,
