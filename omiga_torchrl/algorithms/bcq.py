@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, cast
 
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 
-from omiga_torchrl import keys
 from omiga_torchrl.algorithms.common import Algorithm, TeamParts
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import require_number
-from omiga_torchrl.modules import ConditionalVAE, PerturbedActions, agent_network, behaviour_model
+from omiga_torchrl.modules import ConditionalVAE, behaviour_model
+from omiga_torchrl.modules.builders import perturbation_network as perturbation_network
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
 from omiga_torchrl.modules.greedy import greedy_policy
 from omiga_torchrl.objectives.bcq import BCQLoss
 from omiga_torchrl.specs import TeamSpec
-
-
-def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> TensorDictModuleBase:
-    """Observation and action to an action at most ``limit`` half ranges away, ``[*B, N, A]``.
-
-    Args:
-        spec: sizes and action bounds.
-        limit: see :class:`omiga_torchrl.modules.PerturbedActions`.
-        **network: passed to :func:`omiga_torchrl.modules.agent_network`.
-
-    Examples:
-        >>> perturbation_network(TeamSpec(3, 5, 2, 7), 0.05).in_keys
-        [('agents', 'observation'), ('agents', 'action')]
-    """
-    size = spec.action_size
-    wrap = partial(PerturbedActions, limit=limit, low=spec.action_low, high=spec.action_high)
-    return agent_network(spec, size, keys.ACTION, extra={keys.ACTION: size}, wrap=wrap, **network)
 
 
 @register_algorithm("bcq")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, TensorDictModuleBase
 from torch import nn
 from torchrl.objectives import LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 
-from omiga_torchrl import keys
-from omiga_torchrl.errors import require_count, unknown_name
-from omiga_torchrl.modules import LinearMixer, VDNMixer, agent_network, make_actor
+from omiga_torchrl.errors import require_count
+from omiga_torchrl.modules import make_actor
+from omiga_torchrl.modules.builders import MixerName as MixerName
+from omiga_torchrl.modules.builders import make_mixer as make_mixer
+from omiga_torchrl.modules.builders import qvalue_ensemble as qvalue_ensemble
+from omiga_torchrl.modules.builders import qvalue_network as qvalue_network
+from omiga_torchrl.modules.builders import value_network as value_network
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 
@@ -41,60 +45,11 @@ def parameters(*networks: nn.Module | None) -> list[nn.Parameter]:
     return [parameter for network in networks if network is not None for parameter in network.parameters()]
 
 
-def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
-    """Q_i: observation and action to ``[*B, N, 1]``; discrete: observation to ``[*B, N, K]``."""
-    size = spec.action_size
-    outputs, extra = (size, {}) if spec.discrete else (1, {keys.ACTION: size})
-    return agent_network(spec, outputs, keys.LOCAL_QVALUE, extra=extra, name="qvalue", **network)
-
-
-def value_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
-    """V_i: observation to ``[*B, N, 1]``."""
-    return agent_network(spec, 1, keys.LOCAL_VALUE, name="value", **network)
-
-
 def network_arguments(
     hidden: Sequence[int], share_parameters: bool, recurrent: int | None = None
 ) -> dict[str, Any]:
     """The arguments that all agent networks of an algorithm have in common."""
     return {"hidden": tuple(hidden), "share_parameters": share_parameters, "recurrent": recurrent}
-
-
-def qvalue_ensemble(spec: TeamSpec, critics: int, **network: Any) -> TensorDictModuleBase:
-    """Several Q_i: ``[*B, N, 1, E]`` of observation and action; discrete: ``[*B, N, K, E]``."""
-    return qvalue_network(spec, members=critics, **network)
-
-
-MixerName = Literal["auto", "linear", "vdn", "none"]
-
-
-def make_mixer(spec: TeamSpec, name: MixerName, hidden: Sequence[int]) -> TensorDictModule | None:
-    """The mixer of a team, as the losses take it.
-
-    Args:
-        spec: sizes of the task.
-        name: ``"linear"`` (OMIGA's), ``"vdn"`` (weights one), ``"none"`` (independent critics), or
-            ``"auto"``: linear for a team, none for one agent.
-        hidden: hidden layers of the linear mixer.
-
-    Raises:
-        ValueError: unknown name, or a mixer of one agent.
-
-    Examples:
-        >>> make_mixer(TeamSpec(1, 5, 2, 5), "auto", (64,)) is None
-        True
-    """
-    if name not in get_args(MixerName):
-        raise unknown_name("make_mixer", "mixer", name, get_args(MixerName))
-    if name == "none" or (name == "auto" and spec.n_agents == 1):
-        return None
-    if spec.n_agents == 1:
-        raise ValueError(
-            f"make_mixer: mixer={name!r} with one agent; expected at least two. Use mixer='auto' or 'none'."
-        )
-    if name == "vdn":
-        return VDNMixer(spec.n_agents).as_weight_module()
-    return LinearMixer(spec.n_agents, spec.state_size, hidden=hidden).as_weight_module()
 
 
 class TeamParts:

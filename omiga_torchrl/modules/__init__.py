@@ -1,6 +1,13 @@
 """Mixers, networks and policies of a team of agents."""
 
 from omiga_torchrl.modules.behaviour_models import ConditionalVAE, LatentActions, behaviour_model
+from omiga_torchrl.modules.builders import (
+    make_mixer,
+    perturbation_network,
+    qvalue_ensemble,
+    qvalue_network,
+    value_network,
+)
 from omiga_torchrl.modules.deterministic import BoundedActions, deterministic_actor
 from omiga_torchrl.modules.distributions import TanhGaussian
 from omiga_torchrl.modules.ensembles import Ensemble, first_member, first_member_view
@@ -42,5 +49,10 @@ __all__ = [
     "first_member_view",
     "is_recurrent",
     "make_actor",
+    "make_mixer",
+    "perturbation_network",
+    "qvalue_ensemble",
+    "qvalue_network",
     "tanh_gaussian_actor",
+    "value_network",
 ]

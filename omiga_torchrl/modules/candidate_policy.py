@@ -36,10 +36,11 @@ class CandidatePolicy(TensorDictModuleBase):
         local_qvalue: key that the critics write.
 
     Examples:
-        >>> from omiga_torchrl.algorithms import make_algorithm
+        >>> from omiga_torchrl.modules import perturbation_network, qvalue_ensemble
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> policy = make_algorithm("bcq", spec, hidden=[16]).policy
+        >>> critics, change = qvalue_ensemble(spec, 2), perturbation_network(spec, 0.05)
+        >>> policy = CandidatePolicy(ConditionalVAE(spec), critics, change, candidates=10)
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3, 2])
     """
@@ -141,10 +142,10 @@ def supported_action_policy(
         local_qvalue: key that the critics write.
 
     Examples:
-        >>> from omiga_torchrl.algorithms import make_algorithm
+        >>> from omiga_torchrl.modules import behaviour_model, qvalue_ensemble
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
-        >>> policy = make_algorithm("bcq", spec, hidden=[16]).policy
+        >>> policy = supported_action_policy(qvalue_ensemble(spec, 2), behaviour_model(spec), masked=True)
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3])
     """

@@ -8,9 +8,8 @@ from torch import nn
 from torchrl.objectives.common import LossModule
 
 from omiga_torchrl import keys
-from omiga_torchrl.algorithms.common import qvalue_ensemble
 from omiga_torchrl.functional import ensemble_minimum
-from omiga_torchrl.modules import AgentMLP, Ensemble, first_member, first_member_view
+from omiga_torchrl.modules import AgentMLP, Ensemble, first_member, first_member_view, qvalue_ensemble
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 

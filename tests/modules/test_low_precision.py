@@ -7,12 +7,12 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from omiga_torchrl.algorithms.bcq import perturbation_network
 from omiga_torchrl.modules import (
     ConditionalVAE,
     TanhGaussian,
     categorical_actor,
     deterministic_actor,
+    perturbation_network,
     tanh_gaussian_actor,
 )
 from omiga_torchrl.specs import TeamSpec
