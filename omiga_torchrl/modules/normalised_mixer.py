@@ -39,6 +39,6 @@ class NormalisedMixer(TeamMixer):
     def weights(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Weight ``[*B, N, 1]`` (>= 0, of sum 1) of every agent and bias zero ``[*B, 1]``."""
         first = on_rows(self.first, state).abs().unflatten(-1, (self.n_agents, -1))
-        raw = first @ on_rows(self.second, state).abs().unsqueeze(-1)
+        raw = (first @ on_rows(self.second, state).abs().unsqueeze(-1)).to(first.dtype)
         weight = raw / raw.sum(-2, keepdim=True).clamp(min=torch.finfo(raw.dtype).tiny)
         return weight, state.new_zeros(*state.shape[:-1], 1)
