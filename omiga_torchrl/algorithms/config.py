@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from omiga_torchrl.errors import require_count, require_number, unknown_name
+from omiga_torchrl.modules.builders import MixerName
 from omiga_torchrl.renames import rename_arguments
 
-MixerName = Literal["auto", "linear", "vdn", "qmix", "none"]
 Config = TypeVar("Config", bound="AlgorithmConfig")
 
 

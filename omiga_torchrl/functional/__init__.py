@@ -39,6 +39,7 @@ from omiga_torchrl.functional.divergences import (
 from omiga_torchrl.functional.dual import dual_loss, projected_log_alpha, td3_bc_lambda
 from omiga_torchrl.functional.ensembles import ensemble_minimum, soft_minimum
 from omiga_torchrl.functional.expectile import expectile_loss
+from omiga_torchrl.functional.gru import gru
 from omiga_torchrl.functional.mixing import mix_linearly, normalized_weight
 from omiga_torchrl.functional.scale import mean_absolute_deviation
 from omiga_torchrl.functional.search import CEMResult, cross_entropy_search
@@ -76,6 +77,7 @@ __all__ = [
     "expected_value",
     "expectile_loss",
     "gaussian_kl",
+    "gru",
     "lambda_target",
     "log_partition",
     "mean_absolute_deviation",

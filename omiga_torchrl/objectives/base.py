@@ -13,7 +13,7 @@ from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl.errors import require_choice, require_count, require_number
-from omiga_torchrl.modules import is_recurrent
+from omiga_torchrl.modules import first_member_view, is_recurrent
 from omiga_torchrl.objectives.batch import read_batch
 from omiga_torchrl.objectives.diagnostics import collect_metrics, common_metrics
 from omiga_torchrl.objectives.loss_keys import TeamKeys
@@ -94,7 +94,7 @@ class TeamLoss(LossModule):
         self.burn_in, self.value_scale = burn_in, value_scale
         self.networks: list[str] = []
         self.is_recurrent = False
-        self.first_critic = "qvalue_network"
+        self.first_critic: list[TensorDictModuleBase] = []  # a list, so that its parameters are not listed twice
         self.normalizes_mixer = False  # ICQ's released mixer: weights of sum 1 over the agents that take part
         self.checked_kinds: set[Any] = set()
         self.prev_action_keys: list[NestedKey] = []
@@ -132,6 +132,8 @@ class TeamLoss(LossModule):
         self.convert_to_functional(network, name, create_target_params=target)
         self.networks.append(name)
         self.is_recurrent |= is_recurrent(network)
+        if name == "qvalue_network":
+            self.first_critic = [first_member_view(network)]
         if at_next:
             self._at_next.append(name)
         found = prev_action_keys(network)

@@ -56,7 +56,14 @@ class NetworkView(BatchView):
 
     # Networks -----------------------------------------------------------------------------
 
-    def run(self, name: str, action: Tensor | None = None, *, detach_params: bool = False) -> TensorDictBase:
+    def run(
+        self,
+        name: str,
+        action: Tensor | None = None,
+        *,
+        detach_params: bool = False,
+        first_critic: bool = False,
+    ) -> TensorDictBase:
         """Output of a network, in a TensorDict of its own.
 
         Args:
@@ -66,8 +73,11 @@ class NetworkView(BatchView):
 
         Keyword Args:
             detach_params: only the action gets a gradient, not the parameters; target networks, too.
+            first_critic: of the Q network, evaluate the first member of the ensemble only.
         """
-        return self.with_network(name, lambda network, inputs: network(inputs), action, detach_params)
+        return self.with_network(
+            name, lambda network, inputs: network(inputs), action, detach_params, first_critic
+        )
 
     def with_network(
         self,
@@ -75,6 +85,7 @@ class NetworkView(BatchView):
         use: Callable[[Any, TensorDictBase], Result],
         action: Tensor | None = None,
         detach_params: bool = False,
+        first_critic: bool = False,
     ) -> Result:
         """Call ``use(network, inputs)`` with the network's parameters in place.
 
@@ -84,6 +95,7 @@ class NetworkView(BatchView):
                 begin one step earlier, and TensorDicts that ``use`` returns are cut to the steps after it.
             action: see :meth:`run`.
             detach_params: see :meth:`run`.
+            first_critic: see :meth:`run`.
 
         Raises:
             ValueError: the loss has no such network.
@@ -94,7 +106,7 @@ class NetworkView(BatchView):
                 f"{type(loss).__name__}: has no {name}, got networks {', '.join(loss.networks)}. Its terms "
                 f"are {', '.join(loss.terms)}; evaluate one of them."
             )
-        network: TensorDictModuleBase = getattr(loss, name)
+        network: TensorDictModuleBase = loss.first_critic[0] if first_critic else getattr(loss, name)
         params = getattr(loss, f"target_{name}_params" if self._is_target else f"{name}_params")
         inputs = self._inputs(network, action)
         with (

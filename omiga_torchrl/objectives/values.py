@@ -93,12 +93,10 @@ class ValueView(NetworkView):
             return self._of_index(action)
         if action is self.data.get(self.loss.tensor_keys.action, None) and not detach_params:
             return cast(Tensor, self.q_values.squeeze(-2))
-        name = self.loss.first_critic if first_critic else "qvalue_network"
-        written = self.run(name, action, detach_params=detach_params).get(self.loss.tensor_keys.local_qvalue)
-        samples = action.ndim > self.action.ndim if not self._at_next else self._has_samples(action)
-        single = written.ndim == len(self.agents) + 1 + samples
-        written = full_precision(written)
-        return cast(Tensor, written.squeeze(-1).unsqueeze(-1) if single else written.squeeze(-2))
+        out = self.run("qvalue_network", action, detach_params=detach_params, first_critic=first_critic)
+        written = full_precision(out.get(self.loss.tensor_keys.local_qvalue))
+        is_single = written.ndim == len(self.agents) + 1 + self._has_samples(action)
+        return written if is_single else written.squeeze(-2)
 
     def _of_index(self, action: Tensor) -> Tensor:
         q_values, key = self.q_values, self.loss.tensor_keys.action
