@@ -239,11 +239,11 @@ class TeamLoss(LossModule):
         computed = {*self.computed_keys, *map(next_key, self.computed_keys)}
         wanted = dict.fromkeys([*found, *map(next_key, later), *own.values(), names.observation])
         self._in_keys = [key for key in wanted if key not in computed]
-        self._out_keys = None
 
     def _forward_value_estimator_keys(self, **kwargs: Any) -> None:
         # There is no estimator module to forward keys to: targets are kernels.
         self._set_in_keys()
+        self._out_keys = None
 
     @property
     def optional_keys(self) -> list[NestedKey]:

@@ -51,6 +51,13 @@ def ready(spec=CONTINUOUS, **kwargs):
     return loss
 
 
+def total(loss, data, *, target=False):
+    """Q_tot of the data actions, by calling the networks outside of the loss."""
+    with torch.no_grad():
+        batch = loss.view(data)
+        return (batch.target if target else batch).q_tot.squeeze(-1)
+
+
 def one_agent(spec):
     return replace(spec, n_agents=1)
 
