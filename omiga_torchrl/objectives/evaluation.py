@@ -98,7 +98,7 @@ class NetworkView(BatchView):
         params = getattr(loss, f"target_{name}_params" if self._is_target else f"{name}_params")
         inputs = self._inputs(network, action)
         with (
-            torch.set_grad_enabled(torch.is_grad_enabled() and self._with_grad),
+            torch.set_grad_enabled(torch.is_grad_enabled() and (self._with_grad or detach_params)),
             (params.detach() if detach_params else params).to_module(network, preserve_module_state=False),
         ):
             out = use(network, inputs)

@@ -208,7 +208,7 @@ class TeamView(NetworkView):
             return (weight.unsqueeze(-1) * local).sum(-2) + bias.unsqueeze(-1)
         return F.mix_linearly(local, weight, bias)
 
-    def _mix_monotonic(self, local: Tensor) -> Tensor:
+    def _mix_monotonic(self, local: Tensor, *, detach_params: bool = False) -> Tensor:
         """``[*B, E]`` of local values ``[*B, N, E]``, each member mixed by itself."""
         mask = self.agent_mask
         if mask is not None:
@@ -222,7 +222,7 @@ class TeamView(NetworkView):
                 inputs.set(key, value.expand(len(members), *value.shape))
             return cast(Tensor, network(inputs.set(value_key, members)).get(network.out_keys[0]))
 
-        return full_precision(self.with_network("mixer_network", use)).squeeze(-1).movedim(0, -1)
+        return full_precision(self.with_network("mixer_network", use, None, detach_params)).squeeze(-1).movedim(0, -1)
 
     @memoized
     def agent_weight(self) -> Tensor:
@@ -231,8 +231,11 @@ class TeamView(NetworkView):
             return torch.ones_like(self.q_min)
         if self.loss.has_linear_mixer:
             return self.mixer_output.weight.detach()
-        weight = torch.func.grad(lambda local: self._mix_monotonic(local.unsqueeze(-1)).sum())(self.q_min.detach())
-        return weight.detach()
+
+        def total(local: Tensor) -> Tensor:  # detached parameters: the target's, too, pass gradients to values
+            return self._mix_monotonic(local.unsqueeze(-1), detach_params=True).sum()
+
+        return torch.func.grad(total)(self.q_min.detach()).detach()
 
     def weighted(self, local: Tensor) -> Tensor:
         """``w_i x_i``: an agent's part of the team's value, in its unit; no mixer: ``x_i``. No gradient to w.
