@@ -151,7 +151,7 @@ def argument_names(name: str) -> list[str]:
     Examples:
         >>> from omiga_torchrl.algorithms import make_bc
         >>> argument_names("bc")
-        ['hidden_sizes', 'share_params', 'rnn_hidden_size', 'burn_in']
+        ['hidden_sizes', 'share_params', 'rnn_hidden_size', 'burn_in', 'reduction']
     """
     return [field.name for field in fields(find_algorithm(name).config)]
 

@@ -60,7 +60,7 @@ def read_batch(loss: TeamLoss, tensordict: TensorDictBase) -> TeamBatch:
     observation = data.get(keys.observation)
     size = observation.shape[:-2]
     mask = _row_mask(loss, tensordict)
-    checked = needs_check(loss, data)
+    checked = needs_check(loss, data, mask)
     if checked:
         check_batch(loss, data, mask)
     if mask is not None:

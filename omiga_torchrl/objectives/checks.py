@@ -20,11 +20,11 @@ def inside_transform() -> bool:
     return torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None
 
 
-def needs_check(loss: TeamLoss, data: TensorDictBase) -> bool:
-    """True for the first batch of its shapes and dtypes; later ones of the same kind cost nothing more."""
+def needs_check(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> bool:
+    """True for the first batch of its shapes and dtypes, with or without a mask; later ones cost nothing more."""
     if inside_transform():
         return False
-    kind = tuple((value.shape, value.dtype) for value in data.values(True, True))
+    kind = (mask is None, *((value.shape, value.dtype) for value in data.values(True, True)))
     if kind in loss.checked_kinds:
         return False
     loss.checked_kinds.add(kind)

@@ -165,6 +165,6 @@ def check_behavior_network(
         )
     if is_given and options.advantage != "qvalue":
         raise ValueError(
-            f"ICQLoss: advantage must be 'qvalue' for partition_estimate='behavior', got {options.advantage!r}"
-            ". Leave it out: the partition function of each state is the baseline already."
+            "ICQLoss: advantage must be 'qvalue' for partition_estimate='behavior', got "
+            f"{options.advantage!r}. Leave it out: the partition function of each state is the baseline."
         )
