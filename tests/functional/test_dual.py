@@ -62,9 +62,7 @@ def test_td3_bc_lambda_by_hand_and_masked():
 @given(st.integers(0, 2**31), st.floats(1e-3, 1e3))
 def test_objective_does_not_depend_on_the_unit_of_return(seed, unit):
     qvalue = torch.randn(5, 3, generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(
-        td3_bc_lambda(unit * qvalue) * unit * qvalue, td3_bc_lambda(qvalue) * qvalue
-    )
+    torch.testing.assert_close(td3_bc_lambda(unit * qvalue) * unit * qvalue, td3_bc_lambda(qvalue) * qvalue)
 
 
 def test_undetached_the_objective_of_positive_values_would_have_no_gradient():
