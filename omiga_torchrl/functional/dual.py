@@ -71,10 +71,10 @@ def projected_log_alpha(
     return kept + (bound - log_alpha.detach()).clamp(max=0)
 
 
-def objective_scale(
+def td3_bc_lambda(
     qvalue: Float[Tensor, "*batch"],
     alpha: float | Float[Tensor, ""] = 2.5,
-    valid: Bool[Tensor, "*batch"] | None = None,
+    mask: Bool[Tensor, "*batch"] | None = None,
 ) -> Float[Tensor, ""]:
     """``lambda = alpha / mean |Q|``, the factor of TD3+BC's objective (arXiv:2106.06860). Detached.
 
@@ -85,17 +85,17 @@ def objective_scale(
     Args:
         qvalue: Q of the policy's actions, in units of return.
         alpha: weight of the objective > 0, without unit; the larger, the less cloning.
-        valid: entries that count; all if None. Without any, the factor is 0.
+        mask: entries that count; all if None. Without any, the factor is 0.
 
     Examples:
         >>> import torch
-        >>> objective_scale(torch.tensor([-4.0, 6.0]))  # 2.5 / 5
+        >>> td3_bc_lambda(torch.tensor([-4.0, 6.0]))  # 2.5 / 5
         tensor(0.5000)
     """
     size = qvalue.detach().abs()
     smallest = torch.finfo(size.dtype).eps
-    if valid is None:
+    if mask is None:
         return alpha / size.mean().clamp(min=smallest)
-    count = valid.sum()
-    mean = torch.where(valid, size, 0.0).sum() / count.clamp(min=1)
+    count = mask.sum()
+    mean = torch.where(mask, size, 0.0).sum() / count.clamp(min=1)
     return alpha / mean.clamp(min=smallest) * (count > 0)

@@ -30,7 +30,7 @@ def common_metrics(loss: TeamLoss) -> list[NestedKey]:
     found: list[NestedKey] = []
     if "qvalue" in loss.terms:
         found += ["td_error", names.global_qvalue]
-    if "value_network" in networks:
+    if "value_network" in networks and loss.terms != ("qvalue",):  # Q's term reads V at the next step only
         found.append(names.global_value)
     if loss.has_linear_mixer:
         found.append("mixer_weight")
