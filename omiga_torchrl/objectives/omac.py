@@ -13,7 +13,8 @@ from omiga_torchrl.errors import require_number, require_shape
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.diagnostics import WEIGHT_METRICS
 from omiga_torchrl.objectives.evaluation import full_precision
-from omiga_torchrl.objectives.view import MixerOutput, TeamView
+from omiga_torchrl.objectives.mixing import MixerOutput
+from omiga_torchrl.objectives.view import TeamView
 
 
 class OMACLoss(TeamLoss):
