@@ -38,7 +38,7 @@ OF_ALGORITHM: Final[dict[str, dict[str, str]]] = {
         "restrict_acting": "act_within_support",
         "threshold": "support_threshold",
     },
-    "brac_p": {"warm_up": "warmup_steps"},
+    "brac_p": {"behaviour": "behavior_model", "warm_up": "warmup_steps"},
     "cql": {
         "importance": "importance_sampling",
         "policy": "actor_objective",
@@ -62,9 +62,10 @@ OF_ALGORITHM: Final[dict[str, dict[str, str]]] = {
 """Arguments of one algorithm: former name to present one."""
 
 VALUES: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
-    ("cql", "policy"): {"maximise": "max_q", "weighted": "weighted_bc"}.get,
+    ("cql", "policy"): lambda policy: {"maximise": "max_q", "weighted": "weighted_bc"}.get(policy, policy),
     ("icq", "weighting"): {"softmax": "batch", "behaviour": "behavior"}.get,
-    ("omac", "beta"): lambda beta: 1 / beta,
+    # An inverse temperature of 0 was cloning without weights: no finite temperature is, but this one nearly.
+    ("omac", "beta"): lambda beta: 1 / max(beta, 1e-12),
 }
 """Values whose meaning or spelling changed with the name, by algorithm and former name."""
 

@@ -2,93 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 
 from omiga_torchrl import keys
-from omiga_torchrl.algorithms.common import Algorithm, TeamParts
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.modules import ConditionalVAE, PerturbedActions, agent_network, behaviour_model
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
 from omiga_torchrl.modules.greedy import greedy_policy
-from omiga_torchrl.objectives.bcq import BCQLoss
+from omiga_torchrl.objectives.bcq import BCQLoss, VAELoss
 from omiga_torchrl.specs import TeamSpec
 
 
-def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> TensorDictModuleBase:
-    """Observation and action to an action at most ``limit`` half ranges away, ``[*B, N, A]``.
+@dataclass(frozen=True, kw_only=True)
+class BCQConfig(CriticConfig):
+    """Arguments of BCQ, besides those of :class:`CriticConfig`.
 
-    Args:
-        spec: sizes and action bounds.
-        limit: see :class:`omiga_torchrl.modules.PerturbedActions`.
-        **network: passed to :func:`omiga_torchrl.modules.agent_network`.
-
-    Examples:
-        >>> perturbation_network(TeamSpec(3, 5, 2, 7), 0.05).in_keys
-        [('agents', 'observation'), ('agents', 'action')]
+    Attributes:
+        num_qvalue_nets: of :class:`CriticConfig`; None, as published, is 2 for continuous actions and 1 for
+            discrete ones.
+        behavior_hidden_sizes: hidden layers of the behavior model.
+        lam: weight of the smaller critic in targets, in [0, 1]; the larger one has the rest. Published 0.75.
+        vae_loss: continuous: ``"likelihood"``, the VAE's own bound, or ``"squared_error"``, as released.
+        latent_size: continuous: features of the VAE's latents; None is twice the action's. The released code
+            for teams takes twice the number of agents.
+        max_latent: continuous: bound of the latents that samples are decoded from, > 0, in their standard
+            deviations; None samples the model itself. Released 0.5.
+        perturbation: continuous: largest change of a sampled action, >= 0, in half action ranges. Published
+            0.05.
+        num_action_samples: continuous: samples of the target, >= 1. Published 10.
+        num_candidates: continuous: actions that each agent chooses among when it acts, >= 1. Published 100.
+        support_threshold: discrete: probability of a supported action relative to the most likely one, in
+            [0, 1]. Published 0.3; OG-MARL's teams 0.4.
+        act_within_support: discrete: act with supported actions only; OG-MARL's with all.
     """
-    size = spec.action_size
-    wrap = partial(PerturbedActions, limit=limit, low=spec.action_low, high=spec.action_high)
-    return agent_network(spec, size, keys.ACTION, extra={keys.ACTION: size}, wrap=wrap, **network)
+
+    num_qvalue_nets: int | None = None
+    behavior_hidden_sizes: tuple[int, ...] = (256, 256)
+    lam: float = 0.75
+    vae_loss: VAELoss = "likelihood"
+    latent_size: int | None = None
+    max_latent: float | None = 0.5
+    perturbation: float = 0.05
+    num_action_samples: int = 10
+    num_candidates: int = 100
+    support_threshold: float = 0.3
+    act_within_support: bool = True
 
 
-@register_algorithm("bcq")
-def make_bcq(
-    spec: TeamSpec,
-    *,
-    behaviour_hidden: Sequence[int] = (256, 256),
-    latent_size: int | None = None,
-    latent_limit: float | None = 0.5,
-    perturbation: float = 0.05,
-    candidates: int = 100,
-    threshold: float = 0.3,
-    restrict_acting: bool = True,
-    **arguments: Any,
-) -> Algorithm:
+@register_algorithm("bcq", BCQConfig)
+def make_bcq(spec: TeamSpec, config: BCQConfig) -> Algorithm:
     """Assemble BCQ for a task.
 
     Args:
         spec: sizes of the task.
 
-    Keyword Args:
-        behaviour_hidden: hidden layers of the behaviour model.
-        latent_size: features of the latents; None is twice the action's. The released code for teams
-            takes twice the number of agents. Continuous actions, as the next three.
-        latent_limit: bound of the latents that samples are decoded from; see :class:`ConditionalVAE`.
-        perturbation: the largest change of a sampled action, in units of half the action range.
-        candidates: actions that each agent chooses among when it acts.
-        threshold: of supported actions, relative to the most likely one. Discrete actions, as the next.
-        restrict_acting: whether agents act with supported actions only; OG-MARL's with all.
-        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
-            :class:`omiga_torchrl.objectives.bcq.BCQLoss`; ``critics``, default 2 for continuous actions and
-            1 for discrete ones; ``mixer``, default ``"auto"``.
-
     Examples:
         >>> sorted(make_bcq(TeamSpec(3, 5, 2, 7)).parameter_groups)
-        ['actor', 'behaviour', 'qvalue']
+        ['actor', 'behavior', 'qvalue']
     """
-    require_number("make_bcq", ">= 0", perturbation=perturbation)
-    parts = TeamParts(spec, arguments)
-    sampling: dict[str, Any] = (
-        {} if spec.discrete else {"latent_limit": latent_limit, "latent_size": latent_size}
-    )
-    behaviour = behaviour_model(spec, **{**parts.network, "hidden": tuple(behaviour_hidden)}, **sampling)
-    qvalue, mixing = parts.qvalue(1 if spec.discrete else 2), parts.mixer()
+    require_number("make_bcq", ">= 0", perturbation=config.perturbation)
+    build = NetworkBuilder(spec, config)
+    behavior, qvalue, mixer = _behavior_model(spec, config), build.qvalue(), build.mixer()
     actor: TensorDictModuleBase | None = None
     policy: TensorDictModuleBase
-    if spec.discrete and restrict_acting:
-        model = cast(ProbabilisticTensorDictSequential, behaviour)
+    if spec.discrete and config.act_within_support:
+        model, threshold = cast(ProbabilisticTensorDictSequential, behavior), config.support_threshold
         policy = supported_action_policy(qvalue, model, threshold=threshold, masked=spec.masked)
     elif spec.discrete:
         policy = greedy_policy(qvalue, masked=spec.masked)
     else:
-        actor = perturbation_network(spec, perturbation, **parts.network)
-        policy = CandidatePolicy(cast(ConditionalVAE, behaviour), qvalue, actor, candidates=candidates)
-    loss = BCQLoss(actor, qvalue, mixing, behaviour_network=behaviour, threshold=threshold, **parts.rest)
-    groups = {"qvalue": [qvalue, mixing], "behaviour": [behaviour]}
-    groups |= {} if actor is None else {"actor": [actor]}
-    return parts.algorithm(policy, loss, groups)
+        actor = perturbation_network(spec, config.perturbation, **config.network_arguments)
+        vae = cast(ConditionalVAE, behavior)
+        policy = CandidatePolicy(vae, qvalue, actor, candidates=config.num_candidates)
+    loss = BCQLoss(actor, qvalue, mixer, behavior_network=behavior, **config.loss_arguments(BCQLoss))
+    groups = {"qvalue": [qvalue, mixer], "behavior": [behavior], "actor": [actor]}
+    return build.algorithm(policy, loss, groups)
+
+
+def _behavior_model(spec: TeamSpec, config: BCQConfig) -> TensorDictModuleBase:
+    network_arguments = {**config.network_arguments, "hidden": config.behavior_hidden_sizes}
+    if spec.discrete:
+        return behaviour_model(spec, **network_arguments)
+    network_arguments |= {"latent_limit": config.max_latent, "latent_size": config.latent_size}
+    return behaviour_model(spec, **network_arguments)

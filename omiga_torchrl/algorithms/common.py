@@ -55,14 +55,16 @@ class NetworkBuilder:
         """A stochastic policy."""
         return make_actor(self.spec, **self.config.network_arguments)
 
-    def qvalue(self, num_qvalue_nets: int | None = None) -> TensorDictModuleBase:
-        """An ensemble of critics ``[*B, N, 1, E]``; discrete: ``[*B, N, K, E]``; one critic has no ``E``.
+    def qvalue(self, *, wrap_single: bool = True) -> TensorDictModuleBase:
+        """An ensemble of critics ``[*B, N, 1, E]``; discrete: ``[*B, N, K, E]``.
 
-        Args:
-            num_qvalue_nets: their number; None is the config's.
+        Keyword Args:
+            wrap_single: True if a single critic has an ensemble dimension, too.
         """
-        number = self._critics.num_qvalue_nets if num_qvalue_nets is None else num_qvalue_nets
-        members = None if number == 1 else number
+        number = self._critics.num_qvalue_nets
+        if number is None:
+            number = 1 if self.spec.discrete else 2
+        members = number if number > 1 or wrap_single else None
         return qvalue_network(self.spec, members=members, **self.config.network_arguments)
 
     def value(self) -> TensorDictModuleBase:

@@ -1,4 +1,4 @@
-"""Arguments of algorithms as frozen dataclasses: the one place of each argument's name, default and source."""
+"""Arguments of algorithms as frozen dataclasses: the one place of their names, defaults and sources."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from omiga_torchrl.errors import require_count, require_number, unknown_name
+from omiga_torchrl.modules.builders import MixerName
 from omiga_torchrl.renames import rename_arguments
 
-MixerName = Literal["auto", "linear", "vdn", "qmix", "none"]
 Config = TypeVar("Config", bound="AlgorithmConfig")
 
 
@@ -69,9 +69,10 @@ class CriticConfig(AlgorithmConfig):
 
     Attributes:
         mixer: ``"linear"`` (OMIGA's: weights and bias of the state), ``"vdn"`` (their sum), ``"qmix"``
-            (monotonic), ``"none"`` (independent critics), or ``"auto"``: linear for a team, none for one agent.
+            (monotonic), ``"none"`` (independent critics), or ``"auto"`` (linear; none for one agent).
         mixer_hidden_sizes: hidden layers of the linear mixer.
-        num_qvalue_nets: critics of every agent; their smallest value counts.
+        num_qvalue_nets: critics of every agent; their smallest value counts. None: 2 for continuous actions, 1
+            for discrete ones.
         gamma: discount in [0, 1].
         tau: rate of the soft target update per gradient step, in (0, 1].
         target_update_interval: copy the targets every so many gradient steps instead; None updates softly.
@@ -80,7 +81,7 @@ class CriticConfig(AlgorithmConfig):
 
     mixer: MixerName = "auto"
     mixer_hidden_sizes: tuple[int, ...] = (64,)
-    num_qvalue_nets: int = 2
+    num_qvalue_nets: int | None = 2
     gamma: float = 0.99
     tau: float = 0.005
     target_update_interval: int | None = None
@@ -89,7 +90,8 @@ class CriticConfig(AlgorithmConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         component = type(self).__name__
-        require_count(component, 1, num_qvalue_nets=self.num_qvalue_nets)
+        if self.num_qvalue_nets is not None:
+            require_count(component, 1, num_qvalue_nets=self.num_qvalue_nets)
         require_number(component, "> 0", tau=self.tau)
         require_number(component, "in [0, 1]", tau=self.tau)
         if self.target_update_interval is not None:

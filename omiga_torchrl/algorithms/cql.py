@@ -2,62 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from omiga_torchrl.algorithms.common import Algorithm, TeamParts
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.modules import behaviour_model
 from omiga_torchrl.modules.greedy import greedy_policy
-from omiga_torchrl.objectives.cql import CQLLoss
+from omiga_torchrl.objectives.conservative import Penalty
+from omiga_torchrl.objectives.cql import ActorObjective, CQLLoss, Variant
 from omiga_torchrl.specs import TeamSpec
 
 
-@register_algorithm("cql")
-def make_cql(
-    spec: TeamSpec,
-    *,
-    behaviour_hidden: Sequence[int] = (256, 256),
-    share_sharpness: float = 0.0,
-    **arguments: Any,
-) -> Algorithm:
+@dataclass(frozen=True, kw_only=True)
+class CQLConfig(CriticConfig):
+    """Arguments of conservative Q-learning, besides those of :class:`CriticConfig`.
+
+    Attributes:
+        behavior_hidden_sizes: hidden layers of the behavior model, if there is one.
+        cql_alpha: weight of the penalty, >= 0, in units of return. Released, on raw rewards: CQL 5 or 10;
+            CFCQL on SMAC 0.1 to 50; MA-CQL there 5; ComaDICE 1.
+        num_action_samples: of each of three kinds of candidates, continuous teams; of joint actions,
+            ``penalty="joint"``; >= 1. Released 10; joint ones of discrete teams 100 or 20.
+        penalty_inverse_temperature: of the agents' weights in the counterfactual penalty, without unit. > 0:
+            the agent furthest from the data is penalised most; < 0: the nearest; 0: all alike. Another value
+            than 0 adds a model of the behavior policy.
+        entropy_coeff: weight of the policy's entropy, >= 0, in units of return. Continuous actions.
+        variant: ``"paper"``, or ``"official"``: ComaDICE's CQL for continuous actions, see
+            :class:`CQLLoss`; names the defaults of the next three.
+        penalty: ``"counterfactual"`` (CFCQL), ``"joint"`` (MA-CQL) or ``"summed"`` (ComaDICE, linear mixers);
+            None is the variant's.
+        importance_sampling: divide sampled candidates by their densities; None is the variant's.
+        actor_objective: continuous: ``"max_q"`` or ``"weighted_bc"`` (ComaDICE); None is the variant's.
+    """
+
+    behavior_hidden_sizes: tuple[int, ...] = (256, 256)
+    cql_alpha: float = 1.0
+    num_action_samples: int = 10
+    penalty_inverse_temperature: float = 0.0
+    entropy_coeff: float = 0.1
+    variant: Variant = "paper"
+    penalty: Penalty | None = None
+    importance_sampling: bool | None = None
+    actor_objective: ActorObjective | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CFCQLConfig(CQLConfig):
+    """Arguments of CFCQL: those of :class:`CQLConfig`, with two other defaults.
+
+    Attributes:
+        penalty: of :class:`CQLConfig`; CFCQL's own.
+        penalty_inverse_temperature: of :class:`CQLConfig`. Released on SMAC 0 to 1 by map and quality of the
+            data; 100 there penalises the furthest agent only.
+    """
+
+    penalty: Penalty | None = "counterfactual"
+    penalty_inverse_temperature: float = 0.5
+
+
+@register_algorithm("cql", CQLConfig)
+def make_cql(spec: TeamSpec, config: CQLConfig) -> Algorithm:
     """Assemble CQL for a task; for discrete actions the policy is greedy in the critics.
 
     Args:
         spec: sizes of the task.
 
-    Keyword Args:
-        behaviour_hidden: hidden layers of the behaviour model, if there is one.
-        share_sharpness: of CFCQL's shares; not 0 adds a model of the behaviour policy.
-        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
-            :class:`omiga_torchrl.objectives.cql.CQLLoss`; ``critics``, the smallest of which counts in
-            targets and for the policy, default 2; ``mixer``, default ``"auto"``.
-
     Examples:
-        >>> sorted(make_cql(TeamSpec(3, 5, 2, 7), share_sharpness=0.5).parameter_groups)
-        ['actor', 'behaviour', 'qvalue']
+        >>> sorted(make_cql(TeamSpec(3, 5, 2, 7), penalty_inverse_temperature=0.5).parameter_groups)
+        ['actor', 'behavior', 'qvalue']
         >>> sorted(make_cql(TeamSpec(3, 5, 4, 7, discrete=True)).parameter_groups)
         ['qvalue']
     """
-    parts = TeamParts(spec, arguments)
-    actor = None if spec.discrete else parts.actor()
-    qvalue, mixing = parts.qvalue(), parts.mixer()
-    behaviour = None
-    if share_sharpness:
-        behaviour = behaviour_model(spec, **{**parts.network, "hidden": tuple(behaviour_hidden)})
-    loss = CQLLoss(
-        actor,
-        qvalue,
-        mixing,
-        behaviour_network=behaviour,
-        share_sharpness=share_sharpness,
-        masked=spec.masked,
-        low=spec.action_low,
-        high=spec.action_high,
-        **parts.rest,
-    )
-    groups = {"qvalue": [qvalue, mixing]}
-    groups |= {} if actor is None else {"actor": [actor]}
-    groups |= {} if behaviour is None else {"behaviour": [behaviour]}
+    return _assemble(spec, config)
+
+
+@register_algorithm(
+    "cfcql",
+    CFCQLConfig,
+    mixers=("linear", "vdn", "qmix"),
+    why="Its penalty is the team's, weighted between agents. Use cql for independent critics.",
+)
+def make_cfcql(spec: TeamSpec, config: CFCQLConfig) -> Algorithm:
+    """Assemble CFCQL for a task; with one agent, who has all of the penalty, it is CQL.
+
+    Args:
+        spec: sizes of the task.
+
+    Examples:
+        >>> sorted(make_cfcql(TeamSpec(3, 5, 4, 7, discrete=True)).parameter_groups)
+        ['behavior', 'qvalue']
+    """
+    return _assemble(spec, config)
+
+
+def _assemble(spec: TeamSpec, config: CQLConfig) -> Algorithm:
+    build, arguments = NetworkBuilder(spec, config), config.loss_arguments(CQLLoss)
+    actor = None if spec.discrete else build.actor()
+    qvalue, mixer, behavior = build.qvalue(), build.mixer(), None
+    if spec.n_agents == 1:
+        arguments["penalty_inverse_temperature"] = 0.0
+    elif config.penalty_inverse_temperature:
+        network_arguments = {**config.network_arguments, "hidden": config.behavior_hidden_sizes}
+        behavior = behaviour_model(spec, **network_arguments)
+    loss = CQLLoss(actor, qvalue, mixer, behavior_network=behavior, **arguments)
+    groups = {"qvalue": [qvalue, mixer], "actor": [actor], "behavior": [behavior]}
     policy = greedy_policy(qvalue, masked=spec.masked) if actor is None else actor
-    return parts.algorithm(policy, loss, groups)
+    return build.algorithm(policy, loss, groups)

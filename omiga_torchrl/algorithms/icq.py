@@ -111,7 +111,7 @@ def _networks(spec: TeamSpec, config: ICQConfig) -> ICQNetworks:
         sampling: dict[str, Any] = {"latent_limit": 0.5} if is_official and not spec.discrete else {}
         network = {**config.network_arguments, "hidden": config.behavior_hidden_sizes}
         behavior = behaviour_model(spec, **network, **sampling)
-    return ICQNetworks(build.actor(), build.qvalue(), mixer, behavior)
+    return ICQNetworks(build.actor(), build.qvalue(wrap_single=False), mixer, behavior)
 
 
 def _assemble(spec: TeamSpec, config: ICQConfig) -> Algorithm:

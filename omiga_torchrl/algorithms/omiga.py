@@ -66,7 +66,7 @@ def omiga_networks(spec: TeamSpec, **arguments: Any) -> OMIGANetworks:
 
 def _networks(spec: TeamSpec, config: OMIGAConfig) -> OMIGANetworks:
     build = NetworkBuilder(spec, config)
-    actor, qvalue, value = build.actor(), build.qvalue(), build.value()
+    actor, qvalue, value = build.actor(), build.qvalue(wrap_single=False), build.value()
     if spec.n_agents == 1 and config.mixer in ("auto", "linear"):
         # The released code mixes one agent, too: the weight scales its advantage.
         mixer = LinearMixer(1, spec.state_size, hidden=config.mixer_hidden_sizes).as_weight_module()

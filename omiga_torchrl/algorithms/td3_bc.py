@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from omiga_torchrl.algorithms.common import Algorithm, TeamParts
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.modules import deterministic_actor
 from omiga_torchrl.objectives.td3_bc import TD3BCLoss
 from omiga_torchrl.specs import TeamSpec
 
 
-@register_algorithm("td3_bc", actions=("continuous",))
-def make_td3_bc(spec: TeamSpec, **arguments: Any) -> Algorithm:
+@dataclass(frozen=True, kw_only=True)
+class TD3BCConfig(CriticConfig):
+    """Arguments of TD3+BC, besides those of :class:`CriticConfig`.
+
+    Attributes:
+        alpha: weight of the critic against the data, >= 0, without unit: it multiplies values divided by
+            their mean size. 0 is behavior cloning; published 2.5.
+        policy_noise: standard deviation of the target policy's noise, >= 0, in half action ranges; TD3's 0.2.
+        noise_clip: bound of that noise, >= 0, in half action ranges; TD3's 0.5.
+    """
+
+    alpha: float = 2.5
+    policy_noise: float = 0.2
+    noise_clip: float = 0.5
+
+
+@register_algorithm("td3_bc", TD3BCConfig, actions=("continuous",))
+def make_td3_bc(spec: TeamSpec, config: TD3BCConfig) -> Algorithm:
     """Assemble TD3+BC for a task.
 
     Args:
         spec: sizes of the task.
-        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
-            :class:`omiga_torchrl.objectives.td3_bc.TD3BCLoss`; ``critics``, the smallest of which makes the
-            target, default 2; ``mixer``, default ``"auto"``.
 
     Examples:
         >>> sorted(make_td3_bc(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue']
     """
-    parts = TeamParts(spec, arguments)
-    actor, qvalue, mixing = deterministic_actor(spec, **parts.network), parts.qvalue(), parts.mixer()
-    loss = TD3BCLoss(actor, qvalue, mixing, low=spec.action_low, high=spec.action_high, **parts.rest)
-    return parts.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixing]})
+    build = NetworkBuilder(spec, config)
+    actor, qvalue, mixer = (
+        deterministic_actor(spec, **config.network_arguments),
+        build.qvalue(),
+        build.mixer(),
+    )
+    loss = TD3BCLoss(actor, qvalue, mixer, **config.loss_arguments(TD3BCLoss))
+    return build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer]})

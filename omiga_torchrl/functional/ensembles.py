@@ -21,16 +21,16 @@ def ensemble_minimum(values: Float[Tensor, "*batch members"]) -> Float[Tensor, "
     return values.amin(-1)
 
 
-def soft_minimum(values: Float[Tensor, "*batch members"], share: float = 0.75) -> Float[Tensor, "*batch"]:
-    """``share min_e Q_e + (1 - share) max_e Q_e`` (BCQ, arXiv:1812.02900).
+def soft_minimum(values: Float[Tensor, "*batch members"], lam: float = 0.75) -> Float[Tensor, "*batch"]:
+    """``lambda min_e Q_e + (1 - lambda) max_e Q_e`` (BCQ, arXiv:1812.02900).
 
     Args:
         values: Q of every member, in units of return.
-        share: of the minimum, in [0, 1]; BCQ's 0.75.
+        lam: lambda, the minimum's weight in [0, 1]; BCQ's 0.75.
 
     Examples:
         >>> import torch
         >>> soft_minimum(torch.tensor([[1.0, 3.0]]))  # 0.75 + 0.75
         tensor([1.5000])
     """
-    return share * values.amin(-1) + (1 - share) * values.amax(-1)
+    return lam * values.amin(-1) + (1 - lam) * values.amax(-1)

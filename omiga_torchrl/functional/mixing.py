@@ -10,13 +10,13 @@ from omiga_torchrl.shapes import Float
 
 def mix_linearly(
     local: Float[Tensor, "*batch agents"],
-    mixer_weight: Float[Tensor, "*batch agents"],
-    mixer_bias: Float[Tensor, "*batch"],
+    mixer_weight: Float[Tensor, "*#batch agents"],
+    mixer_bias: Float[Tensor, "*#batch"],
 ) -> Float[Tensor, "*batch"]:
     """``sum_i w_i(s) x_i + b(s)`` (OMIGA 2023, section 3.2); with w = 1, b = 0 it is VDN.
 
     Args:
-        local: Q_i or V_i.
+        local: Q_i or V_i; may have dimensions in front that the mixer's outputs lack.
         mixer_weight: w_i >= 0.
         mixer_bias: b.
 

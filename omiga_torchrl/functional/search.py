@@ -13,11 +13,11 @@ from omiga_torchrl.shapes import Float
 Update = Literal["elites", "softmax"]
 
 
-class Found(NamedTuple):
-    """What a search found, detached.
+class CEMResult(NamedTuple):
+    """Best action of every row that a search tried, detached.
 
     Attributes:
-        action: the best action of each row, ``[*batch, features]``.
+        action: ``[*batch, features]``.
         value: its value, ``[*batch]``.
     """
 
@@ -32,14 +32,14 @@ def cross_entropy_search(
     std: float | Float[Tensor, "*#batch #features"],
     *,
     iterations: int = 2,
-    samples: int = 20,
+    num_samples: int = 20,
     update: Update = "elites",
-    elites: int = 5,
+    num_elites: int = 5,
     low: float = -1.0,
     high: float = 1.0,
-    refine: bool = True,
+    refit: bool = True,
     generator: torch.Generator | None = None,
-) -> Found:
+) -> CEMResult:
     """Cross-entropy method, one search a row: draw from N(mean, std), move both to the good samples, repeat.
 
     Rows are independent, e.g. ``[*B, N]`` for one search per agent. Samples are clamped to the
@@ -63,12 +63,12 @@ def cross_entropy_search(
 
     Keyword Args:
         iterations: at least 1.
-        samples: draws an iteration.
+        num_samples: draws an iteration.
         update: ``"elites"`` or ``"softmax"``.
-        elites: how many the former keeps, at least 2.
+        num_elites: how many the former keeps, at least 2.
         low: lower bound of actions.
         high: upper bound of actions.
-        refine: False draws every iteration from the start, as a published reimplementation of
+        refit: False draws every iteration from the start, as a published reimplementation of
             OMAR does by mistake; this is random search.
         generator: of the samples.
 
@@ -79,53 +79,52 @@ def cross_entropy_search(
     Examples:
         >>> import torch
         >>> _ = torch.manual_seed(0)
-        >>> found = cross_entropy_search(
+        >>> result = cross_entropy_search(
         ...     lambda action: -(action - 0.3).square().sum(-1), torch.zeros(4, 1), 1.0, iterations=8
         ... )
-        >>> bool(((found.action - 0.3).abs() < 0.01).all()), found.value.shape
+        >>> bool(((result.action - 0.3).abs() < 0.01).all()), result.value.shape
         (True, torch.Size([4]))
     """
-    least = elites if update == "elites" else 1
-    if iterations < 1 or samples < least or elites < 2:
+    num_kept = num_elites if update == "elites" else 1
+    if iterations < 1 or num_samples < num_kept or num_elites < 2:
         raise ValueError(
-            f"cross_entropy_search: iterations={iterations}, samples={samples}, elites={elites}; expected "
-            "iterations >= 1 and samples >= elites >= 2."
+            "cross_entropy_search: iterations must be >= 1 and num_samples >= num_elites >= 2, got "
+            f"{iterations}, {num_samples} and {num_elites}. Increase num_samples."
         )
-    centre, spread = mean, std
-    kept: Found | None = None
+    shape, dtype, device = (num_samples, *mean.shape), mean.dtype, mean.device
+    elites: CEMResult | None = None
     for _ in range(iterations):
-        noise = torch.randn(samples, *mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-        drawn = _evaluated((centre + spread * noise).clamp(low, high), evaluate)
-        # Whatever is kept holds the best action so far.
-        pool = drawn if kept is None else Found(*map(torch.cat, zip(drawn, kept, strict=True)))
-        kept = _best(pool, elites if update == "elites" else 1)
-        if refine:
-            centre, spread = _moments(kept.action) if update == "elites" else _weighted_moments(drawn)
-    assert kept is not None
-    return Found(kept.action[0], kept.value[0])
+        noise = torch.randn(shape, generator=generator, dtype=dtype, device=device)
+        sampled = _evaluated((mean + std * noise).clamp(low, high), evaluate)
+        # The elites of before hold the best action so far.
+        pool = sampled if elites is None else CEMResult(*map(torch.cat, zip(sampled, elites, strict=True)))
+        elites = _best(pool, num_kept)
+        if refit:
+            mean, std = _moments(elites.action) if update == "elites" else _weighted_moments(sampled)
+    assert elites is not None
+    return CEMResult(elites.action[0], elites.value[0])
 
 
-def _evaluated(action: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Found:
+def _evaluated(action: Tensor, evaluate: Callable[[Tensor], Tensor]) -> CEMResult:
     value = evaluate(action)
     if value.shape != action.shape[:-1]:
         raise ValueError(
-            f"cross_entropy_search: evaluate returned shape {tuple(value.shape)} for actions "
-            f"{tuple(action.shape)}; expected [samples, *batch] = {tuple(action.shape[:-1])}. "
-            "Did you forget squeeze(-1)?"
+            f"cross_entropy_search: evaluate must return [samples, *batch] = {tuple(action.shape[:-1])} for "
+            f"actions {tuple(action.shape)}, got {tuple(value.shape)}. Squeeze its last dimension."
         )
-    return Found(action, value)
+    return CEMResult(action, value)
 
 
-def _best(pool: Found, count: int) -> Found:
+def _best(pool: CEMResult, count: int) -> CEMResult:
     """The best ``count`` actions of each row, best first."""
     value, index = pool.value.topk(count, 0)
-    return Found(pool.action.take_along_dim(index.unsqueeze(-1), 0), value)
+    return CEMResult(pool.action.take_along_dim(index.unsqueeze(-1), 0), value)
 
 
 def _moments(action: Tensor) -> tuple[Tensor, Tensor]:
     return action.mean(0), action.std(0)
 
 
-def _weighted_moments(drawn: Found) -> tuple[Tensor, Tensor]:
-    mean = (drawn.value.softmax(0).unsqueeze(-1) * drawn.action).sum(0)
-    return mean, (drawn.action - mean).square().mean(0).sqrt()
+def _weighted_moments(sampled: CEMResult) -> tuple[Tensor, Tensor]:
+    mean = (sampled.value.softmax(0).unsqueeze(-1) * sampled.action).sum(0)
+    return mean, (sampled.action - mean).square().mean(0).sqrt()

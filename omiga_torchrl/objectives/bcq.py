@@ -1,38 +1,36 @@
-"""BCQ for teams: Q-learning over actions that a model of the behaviour policy proposes."""
+"""BCQ for teams: Q-learning over actions that a model of the behavior policy proposes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any, Literal, get_args
 
 import torch
-from tensordict import NestedKey, TensorDictBase, TensorDictParams
+from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torch.distributions import Distribution
 
-from omiga_torchrl import functional as kernels
+from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number, unknown_name
-from omiga_torchrl.keys import next_key
 from omiga_torchrl.modules.behaviour_models import LatentActions
-from omiga_torchrl.objectives.common import log_probabilities
-from omiga_torchrl.objectives.critic import repeated
-from omiga_torchrl.objectives.diagnostics import masked_mean
-from omiga_torchrl.objectives.team_critic import TeamCriticLoss
+from omiga_torchrl.objectives.base import TeamLoss
+from omiga_torchrl.objectives.networks import require_actor_for_continuous
+from omiga_torchrl.objectives.view import TeamView, log_probs
 
 VAELoss = Literal["likelihood", "squared_error"]
 
 
-class BCQLoss(TeamCriticLoss):
+class BCQLoss(TeamLoss):
     """Multi-agent batch-constrained Q-learning (BCQ: ICML 2019, arXiv:1812.02900; discrete arXiv:1910.01708).
 
-    With ``Q_tot = sum_i w_i(s) Q_i + b(s)`` (no mixer: every Q_i by itself), a model mu of the behaviour
-    policy, a bar for target parameters, and ``soft_e x_e = share min_e x_e + (1 - share) max_e x_e``::
+    With ``Q_tot = sum_i w_i(s) Q_i + b(s)`` (no mixer: every Q_i by itself), a model mu of the behavior
+    policy, a bar for target parameters, and ``soft_e x_e = lam min_e x_e + (1 - lam) max_e x_e``::
 
-        loss_qvalue    = sum_e mean (Q_tot^e(s, a) - r - gamma (1 - terminated) Qhat_tot(s'))^2
-        loss_behaviour = - mean log mu_i(a_i | o_i)
+        loss_qvalue   = sum_e mean (Q_tot^e(s, a) - r - gamma (1 - terminated) Qhat_tot(s'))^2
+        loss_behavior = - mean log mu_i(a_i | o_i)
 
-    and Qhat_tot mixes, with the target mixer, each agent's value of its best supported next action.
+    and Qhat_tot mixes, with the target mixer, each agent's value of its best supported next action. Mixers
+    are monotonic, so that the best action of every agent is the best of the team.
 
     Continuous actions: mu is a conditional VAE, xi a small perturbation that is learned::
 
@@ -44,7 +42,7 @@ class BCQLoss(TeamCriticLoss):
     Discrete actions: mu is a masked categorical, and there is no policy network::
 
         Qhat_i = soft_e Qbar_i^e(o'_i, a*),  a* = argmax of min_e Q_i^e(o'_i, a) over supported a
-        a is supported if it is legal and mu(a | o'_i) >= threshold max_legal mu(. | o'_i)
+        a is supported if it is legal and mu(a | o'_i) >= support_threshold max_legal mu(. | o'_i)
 
     The policy that acts is :func:`omiga_torchrl.modules.candidate_policy.supported_action_policy`.
 
@@ -56,23 +54,23 @@ class BCQLoss(TeamCriticLoss):
         actor_network: xi, observation and action to an action; None for discrete actions.
         qvalue_network: ensemble of local action values, ``[*B, N, 1, E]`` of observation and action, or
             for discrete actions ``[*B, N, K, E]`` of the observation.
-        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``); None learns
-            independent critics, or one agent's.
+        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``), or a monotonic
+            mixer of local values and ``state``; None learns independent critics, or one agent's.
 
     Keyword Args:
-        behaviour_network: mu, see :func:`omiga_torchrl.modules.behaviour_model`.
-        samples: of mu in the target, continuous actions. Default 10.
-        minimum_share: of the smaller critic, in [0, 1]. Default 0.75; with one critic it says nothing.
-        threshold: of supported actions, in [0, 1]. Default 0.3 (published; OG-MARL's teams 0.4).
+        behavior_network: mu, a :class:`omiga_torchrl.modules.ConditionalVAE` or a categorical policy.
+        num_action_samples: of mu in the target, continuous actions. Default 10.
+        lam: weight of the smaller critic, in [0, 1]. Default 0.75; with one critic it says nothing.
+        support_threshold: of supported actions, in [0, 1]. Default 0.3 (published; OG-MARL's teams 0.4).
         vae_loss: ``"likelihood"`` (default): the VAE's own lower bound, with a standard deviation that
             is learned; ``"squared_error"``: as released, see
             :meth:`omiga_torchrl.modules.ConditionalVAE.squared_error_loss`.
-        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
+        **kwargs: of :class:`TeamLoss`.
 
     Raises:
-        KeyError: if an entry is missing.
-        ValueError: if an argument is out of range, or an entry's shape is not the expected one, e.g. a
-            reward per agent.
+        KeyError: an entry is missing.
+        ValueError: an argument is out of its range, networks do not fit together, or an entry's shape is
+            not the expected one, e.g. a reward per agent.
 
     Examples:
         >>> from omiga_torchrl.algorithms import make_algorithm
@@ -80,14 +78,8 @@ class BCQLoss(TeamCriticLoss):
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
         >>> loss = make_algorithm("bcq", spec).loss
         >>> sorted(key for key in loss(spec.fake_batch(8)).keys() if key.startswith("loss_"))
-        ['loss_actor', 'loss_behaviour', 'loss_qvalue']
+        ['loss_actor', 'loss_behavior', 'loss_qvalue']
     """
-
-    _with_parameters = ("qvalue_network_params", "behaviour_network_params")
-
-    behaviour_network: TensorDictModuleBase
-    behaviour_network_params: TensorDictParams
-    target_behaviour_network_params: TensorDictParams
 
     def __init__(
         self,
@@ -95,96 +87,67 @@ class BCQLoss(TeamCriticLoss):
         qvalue_network: TensorDictModuleBase,
         mixer_network: TensorDictModuleBase | None = None,
         *,
-        behaviour_network: TensorDictModuleBase,
-        samples: int = 10,
-        minimum_share: float = 0.75,
-        threshold: float = 0.3,
+        behavior_network: TensorDictModuleBase,
+        num_action_samples: int = 10,
+        lam: float = 0.75,
+        support_threshold: float = 0.3,
         vae_loss: VAELoss = "likelihood",
         **kwargs: Any,
     ) -> None:
-        super().__init__(qvalue_network, mixer_network, **kwargs)
-        require_number("BCQLoss", "in [0, 1]", minimum_share=minimum_share, threshold=threshold)
-        require_count("BCQLoss", 1, samples=samples)
+        super().__init__(**kwargs)
+        require_number("BCQLoss", "in [0, 1]", lam=lam, support_threshold=support_threshold)
+        require_count("BCQLoss", 1, num_action_samples=num_action_samples)
         if vae_loss not in get_args(VAELoss):
             raise unknown_name("BCQLoss", "vae_loss", vae_loss, get_args(VAELoss))
-        self.samples, self.minimum_share, self.threshold = samples, minimum_share, threshold
-        self.vae_loss = vae_loss
-        self.perturbs = actor_network is not None
-        self.terms = ("loss_qvalue",) + ("loss_actor",) * self.perturbs + ("loss_behaviour",)
-        if actor_network is not None:
-            self.convert_to_functional(actor_network, "actor_network", create_target_params=True)
-        self.convert_to_functional(behaviour_network, "behaviour_network")
+        require_actor_for_continuous("BCQLoss", actor_network, qvalue_network)
+        self.num_action_samples, self.lam = num_action_samples, lam
+        self.support_threshold, self.vae_loss = support_threshold, vae_loss
+        has_actor = actor_network is not None
+        self.terms = ("qvalue", "actor", "behavior") if has_actor else ("qvalue", "behavior")
+        self.metrics = ("perturbation",) if has_actor else ("supported_actions",)
+        self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
+        self.add_network("mixer_network", mixer_network, target=True, at_next=True)
+        self.add_network("actor_network", actor_network, target=True, at_next=True)
+        self.add_network("behavior_network", behavior_network, at_next=True)
 
-    def _found_out_keys(self) -> list[NestedKey]:
-        told = "perturbation" if self.perturbs else "supported_actions"
-        return [*self.terms, self.tensor_keys.global_qvalue, told]
+    def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``(Q_tot - r - gamma (1 - terminated) Qhat_tot(s'))^2``; trains Q network and mixer."""
+        batch = self.view(data)
+        best_q = self._best_supported_q(batch) if self.is_discrete else self._best_sampled_q(batch)
+        target = batch.td_target(batch.next.target.mix(best_q))
+        return batch.td_loss(batch.q_tot, target)
 
-    def _acting_networks(self) -> list[TensorDictModuleBase]:
-        return [self.behaviour_network, *([self.actor_network] if self.perturbs else [])]
+    def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``- Q_i^1(o_i, xi(a))``, a ~ mu_i; trains the perturbation. Continuous actions."""
+        batch = self.view(data)
+        sampled = batch.with_distribution("behavior_network", lambda mu: mu.sample())
+        action = batch.run("actor_network", sampled).get(self.tensor_keys.action)
+        batch.record("perturbation", (action - sampled).abs().mean(-1))
+        return batch.reduce(-batch.q_at(action, detach_params=True, first_critic=True)[..., 0])
 
-    def behaviour_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_behaviour``, whose gradient reaches the behaviour model only."""
-        return self._term(tensordict, "loss_behaviour")
+    def behavior_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``- log mu_i(a_i | o_i)``, or the released loss of the VAE; trains the behavior model."""
+        batch = self.view(data)
 
-    def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
-        inputs, mask = self._inputs(tensordict)
-        out: dict[str, Tensor] = {}
-        if "loss_qvalue" in terms:
-            following, told = self._next_perturbed(inputs) if self.perturbs else self._next_supported(inputs)
-            target = self._target(inputs, following, mask)
-            out |= self._qvalue_term(inputs, self._local(inputs), self._weights(inputs), target, mask)
-            out |= {name: masked_mean(x, self._entries(inputs, mask, x.shape)) for name, x in told.items()}
-        if "loss_actor" in terms:
-            out |= self._actor_term(inputs, mask)
-        if "loss_behaviour" in terms:
-            loss = self._with_distribution("behaviour_network", inputs, lambda mu: self._misfit(mu, inputs))
-            out["loss_behaviour"] = self._reduce(loss, self._entries(inputs, mask, loss.shape))
-        return out
+        def reconstruction_loss(mu: Distribution) -> Tensor:
+            if self.vae_loss == "squared_error" and isinstance(mu, LatentActions):
+                return mu.model.squared_error_loss(mu.observation, batch.action)
+            return -batch.log_prob_of(mu)
 
-    def _misfit(self, behaviour: Distribution, inputs: TensorDictBase) -> Tensor:
-        """How badly the model explains the data's actions, ``[*B, N]``."""
-        if self.vae_loss == "squared_error" and isinstance(behaviour, LatentActions):
-            action = inputs.get(self.tensor_keys.action)
-            return behaviour.model.squared_error_loss(behaviour.observation, action)
-        return -self._log_prob_of(behaviour, inputs)
+        return batch.reduce(batch.with_distribution("behavior_network", reconstruction_loss))
 
-    # Continuous actions ---------------------------------------------------------------
+    def _best_sampled_q(self, batch: TeamView) -> Tensor:
+        """Values ``[*B, N]`` of each agent's best sampled and perturbed action at the next step."""
+        count = torch.Size([self.num_action_samples])
+        sampled = batch.next.with_distribution("behavior_network", lambda mu: mu.sample(count))
+        action = batch.next.target.run("actor_network", sampled).get(self.tensor_keys.action)
+        return F.soft_minimum(batch.next.target.q_at(action), self.lam).amax(0)
 
-    @torch.no_grad()
-    def _next_perturbed(self, inputs: TensorDictBase) -> tuple[Tensor, dict[str, Tensor]]:
-        """Values ``[*B, N]`` of each agent's best sample at the next step."""
-        names = self.tensor_keys
-        count = (self.samples,)
-        drawn = self._with_next_distribution("behaviour_network", inputs, lambda mu: mu.sample(count))
-        read = dict.fromkeys([*self.actor_network.in_keys, *self.qvalue_network.in_keys])
-        acting = repeated(inputs, [key for name in read for key in (name, next_key(name))], self.samples)
-        acting.set(next_key(names.action), drawn.flatten(0, 1))
-        self._run_next("actor_network", acting, target=True)
-        value = self._run_next("qvalue_network", acting, target=True).get(names.local_qvalue).squeeze(-2)
-        value = kernels.soft_minimum(value, self.minimum_share)
-        return value.unflatten(0, (self.samples, -1)).amax(0), {}
-
-    def _actor_term(self, inputs: TensorDictBase, mask: Tensor | None) -> dict[str, Tensor]:
-        drawn = self._with_distribution("behaviour_network", inputs, lambda mu: mu.sample())
-        acting = inputs.select(*self.actor_network.in_keys).set(self.tensor_keys.action, drawn)
-        action = self._run("actor_network", acting).get(self.tensor_keys.action)
-        value = self._acted_first(inputs, action)
-        valid = self._entries(inputs, mask, value.shape)
-        return {
-            "loss_actor": self._reduce(-value, valid),
-            "perturbation": masked_mean((action - drawn).detach().abs().mean(-1), valid),
-        }
-
-    # Discrete actions -----------------------------------------------------------------
-
-    @torch.no_grad()
-    def _next_supported(self, inputs: TensorDictBase) -> tuple[Tensor, dict[str, Tensor]]:
-        """Values ``[*B, N]`` of each agent's best supported action at the next step."""
-        log_prob = self._with_next_distribution("behaviour_network", inputs, log_probabilities)
-        legal = inputs.get(next_key(self.tensor_keys.action_mask), None)
-        allowed = kernels.supported_actions(log_prob, self.threshold, legal)
-        online = kernels.ensemble_minimum(self._next_every(inputs, target=False))
-        best = kernels.best_value(online, allowed)
-        value = self._chosen(self._next_every(inputs, target=True), best.action)
-        value = torch.where(allowed.any(-1), kernels.soft_minimum(value, self.minimum_share), 0.0)
-        return value, {"supported_actions": allowed.sum(-1).to(value.dtype)}
+    def _best_supported_q(self, batch: TeamView) -> Tensor:
+        """Values ``[*B, N]`` of each agent's best supported action at the next step; 0 if none is legal."""
+        log_mu = log_probs(batch.next.distribution("behavior_network"))
+        supported = F.supported_actions(log_mu, self.support_threshold, batch.next.action_mask)
+        action = F.best_value(batch.next.q_values_min, supported).action
+        q = F.soft_minimum(batch.next.target.q_at(action), self.lam)
+        batch.record("supported_actions", supported.sum(-1).to(q.dtype))
+        return torch.where(supported.any(-1), q, 0.0)

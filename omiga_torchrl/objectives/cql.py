@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from typing import Any, Literal, get_args
 
 import torch
-from tensordict import NestedKey, TensorDictBase
-from tensordict.nn import TensorDictModuleBase
+from tensordict import TensorDictBase
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import Tensor
-from torch.distributions import Distribution
 
-from omiga_torchrl import functional as kernels
-from omiga_torchrl.errors import require_number, unknown_name
-from omiga_torchrl.keys import next_key
+from omiga_torchrl import functional as F
+from omiga_torchrl.errors import require_count, require_number, unknown_name
+from omiga_torchrl.objectives import conservative
+from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.conservative import Penalty
-from omiga_torchrl.objectives.diagnostics import masked_mean
-from omiga_torchrl.objectives.penalty_shares import SharedPenaltyLoss
-from omiga_torchrl.objectives.proposals import Proposals
+from omiga_torchrl.objectives.networks import require_actor_for_continuous, required_bounds
+from omiga_torchrl.objectives.sampled_actions import SampledActions
+from omiga_torchrl.objectives.view import TeamView
 
-Improvement = Literal["maximise", "weighted"]
+ActorObjective = Literal["max_q", "weighted_bc"]
 Variant = Literal["paper", "official"]
 
 
-class CQLLoss(SharedPenaltyLoss):
+class CQLLoss(TeamLoss):
     """Conservative Q-learning (CQL: arXiv:2006.04779) of a team, with CFCQL's penalty (arXiv:2309.12696).
 
     With ``Q_tot = sum_i w_i(s) Q_i + b(s)`` (no mixer: every Q_i by itself), critics Q^e and a bar for
     target parameters::
 
         loss_qvalue = sum_e mean (Q_tot^e(s, a) - r - gamma (1 - terminated) Qbar_tot(s', a'))^2
-        loss_cql    = cql_alpha sum_e mean sum_i l_i (log sum_c m_c exp(w_i Q_i^e(o_i, c))
-                                                      - w_i Q_i^e(o_i, a_i))
+        loss_cql    = cql_alpha sum_e mean sum_i lambda_i (log sum_c m_c exp(w_i Q_i^e(o_i, c))
+                                                           - w_i Q_i^e(o_i, a_i))
         loss_actor  = mean - w_i Q_i(o_i, pi_i) + entropy_coeff log pi_i      (continuous)
 
-    Qbar_tot mixes, and Q_i in the policy's loss is, each agent's smallest of the critics.
+    Qbar_tot mixes, and Q_i in the policy's loss is, each agent's smallest of the critics. With a monotonic
+    mixer the penalty is that of ``Q_tot^e(s, a_-i, c)`` against ``Q_tot^e(s, a)``, which under a linear one
+    is the line above, and ``w_i`` elsewhere is dQ_tot / dQ_i at the data's actions.
 
-    Continuous: a' ~ pi(o'). The candidates c of every agent are ``samples`` uniform actions, as many
-    of pi(o), and as many of pi(o'), all valued at o. With ``m_c = 1 / density`` each kind estimates the
-    integral of exp over actions.
+    Continuous: a' ~ pi(o'). The candidates c of every agent are ``num_action_samples`` uniform actions, as
+    many of pi(o), and as many of pi(o'), all valued at o. With ``m_c = 1 / density`` each kind estimates
+    the integral of exp over actions.
 
     Discrete: there is no actor. The candidates are all legal actions, ``m_c = 1``, and a' is the best
     legal action of the online critics (double Q-learning). The policy that acts is
@@ -46,54 +47,53 @@ class CQLLoss(SharedPenaltyLoss):
 
     Penalties
         ``"counterfactual"`` (default): CFCQL's. For each agent by itself, the others keep the data's
-        actions, so that with a linear mixer only w_i Q_i is left. The shares l_i sum to 1: 1 / n, or
-        ``softmax_i(share_sharpness KL(p_i || mu_i))`` with ``p_i = softmax(w_i Q_i)`` over the
-        candidates and mu_i the behaviour network, which is trained as ``loss_behaviour``.
+        actions. The weights lambda_i sum to 1: 1 / n, or
+        ``softmax_i(penalty_inverse_temperature KL(p_i || mu_i))`` with ``p_i = softmax(w_i Q_i)`` over the
+        candidates and mu_i the behavior network, which is trained as ``loss_behavior``.
 
         ``"joint"``: MA-CQL's, over sampled joint actions (discrete: uniform among legal ones):
-        ``log sum_c m_c exp Q_tot(s, c) - Q_tot(s, a)``. Over all joint actions it would be n times the
-        counterfactual one with equal shares.
+        ``log sum_c m_c exp Q_tot(s, c) - Q_tot(s, a)``. Over all joint actions it would be, under a linear
+        mixer, n times the counterfactual one with equal weights.
 
-        ``"summed"``: ComaDICE's, the sum over agents of counterfactual log-sums of ``w_i Q_i + b``,
-        minus Q_tot(s, a). Compared with equal shares it is n times as large, and b, which cancels in
-        the others, is left n - 1 times: the penalty pushes the mixer's bias down without bound.
+        ``"summed"``: ComaDICE's, for linear mixers: the sum over agents of counterfactual log-sums of
+        ``w_i Q_i + b``, minus Q_tot(s, a). Compared with equal weights it is n times as large, and b, which
+        cancels in the others, is left n - 1 times: the penalty pushes the mixer's bias down without bound.
 
         Without a mixer every agent has the penalty of its own Q_i, whichever is chosen.
 
     Variants
         ``"official"`` (continuous): what ComaDICE ran as CQL on OMIGA's data: ``penalty="summed"``,
-        ``importance=False``, ``policy="weighted"``; to be complete, one critic and cql_alpha = 1.
+        ``importance_sampling=False``, ``actor_objective="weighted_bc"``, and loss_actor is the sum over the
+        n agents that take part, where all others are means; to be complete, one critic and cql_alpha = 1.
 
     Args:
-        actor_network: policy with a distribution that can be reparametrised; None for discrete actions.
+        actor_network: policy with a distribution that can be reparametrised and tells its bounds ``low`` and
+            ``high``; None for discrete actions.
         qvalue_network: ensemble of local action values, ``[*B, N, 1, E]``, or discrete ``[*B, N, K, E]``.
-        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``); None learns
-            independent critics, or one agent's.
+        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``), or a monotonic
+            mixer of local values and ``state``; None learns independent critics, or one agent's.
 
     Keyword Args:
-        behaviour_network: mu_i, if and only if ``share_sharpness`` is not 0; see
-            :func:`omiga_torchrl.modules.behaviour_model`.
+        behavior_network: mu_i, where ``penalty_inverse_temperature`` is not 0.
         cql_alpha: weight of the penalty, >= 0, in units of return. Released, on raw rewards: CQL 5 or
             10; CFCQL on SMAC 0.1 to 50; MA-CQL there 5; ComaDICE 1. Default 1.
-        samples: M of each kind of sampled actions. Released: 10; joint ones of discrete teams 100 or 20.
-        share_sharpness: without unit. > 0: the agent furthest from the data is penalised most (CFCQL's
-            released discrete code: 0 to 1 by map). < 0: the nearest (its continuous code, which estimates
-            the divergence by one density). Default 0.
-        entropy_coeff: weight of the entropy in the policy's loss, >= 0, in units of return.
+        num_action_samples: of each kind of sampled actions. Released: 10 (default); joint ones of discrete
+            teams 100 or 20.
+        penalty_inverse_temperature: without unit. > 0: the agent furthest from the data is penalised most
+            (CFCQL's released discrete code: 0 to 1 by map). < 0: the nearest (its continuous code, which
+            estimates the divergence by one density). Default 0: equal weights.
+        entropy_coeff: weight of the entropy in the policy's loss, >= 0, in units of return. Default 0.1.
         variant: names the defaults of the next three. Default ``"paper"``.
         penalty: see above; None is the variant's.
-        importance: divide candidates by their densities (discrete: of joint ones); None is the variant's.
-        policy: ``"maximise"``: loss_actor above. ``"weighted"``: ``- mean Q_i(o_i, a_i) log pi_i(a_i | o_i)``
-            of the data's actions, unweighted by w_i and without a baseline (ComaDICE); values below
+        importance_sampling: divide (discrete: joint) candidates by their densities; None is the variant's.
+        actor_objective: ``"max_q"``: loss_actor above. ``"weighted_bc"``: ``- mean Q_i(o_i, a_i) log pi_i(a_i
+            | o_i)`` of the data's actions, unweighted by w_i and without a baseline (ComaDICE); values below
             0 push the data's actions away. None is the variant's.
-        masked: discrete: whether the data have action masks.
-        low: lower bound of actions.
-        high: upper bound of actions.
-        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
+        **kwargs: of :class:`TeamLoss`.
 
     Raises:
-        KeyError: if an entry is missing.
-        ValueError: if arguments do not fit together, or an entry is not as expected.
+        KeyError: an entry is missing.
+        ValueError: arguments or networks do not fit together, or an entry is not as expected.
 
     Examples:
         >>> from omiga_torchrl.algorithms import make_algorithm
@@ -104,147 +104,147 @@ class CQLLoss(SharedPenaltyLoss):
         ['loss_actor', 'loss_cql', 'loss_qvalue']
     """
 
+    _schedulable_buffers = frozenset({"cql_alpha", "entropy_coeff"})
+
+    cql_alpha: Tensor
+    entropy_coeff: Tensor
+
     def __init__(
         self,
-        actor_network: TensorDictModuleBase | None,
+        actor_network: ProbabilisticTensorDictSequential | None,
         qvalue_network: TensorDictModuleBase,
         mixer_network: TensorDictModuleBase | None = None,
         *,
-        behaviour_network: TensorDictModuleBase | None = None,
+        behavior_network: TensorDictModuleBase | None = None,
         cql_alpha: float = 1.0,
-        samples: int = 10,
-        share_sharpness: float = 0.0,
+        num_action_samples: int = 10,
+        penalty_inverse_temperature: float = 0.0,
         entropy_coeff: float = 0.1,
         variant: Variant = "paper",
         penalty: Penalty | None = None,
-        importance: bool | None = None,
-        policy: Improvement | None = None,
-        masked: bool = False,
-        low: float = -1.0,
-        high: float = 1.0,
+        importance_sampling: bool | None = None,
+        actor_objective: ActorObjective | None = None,
         **kwargs: Any,
     ) -> None:
+        super().__init__(**kwargs)
+        require_count("CQLLoss", 1, num_action_samples=num_action_samples)
+        require_number("CQLLoss", "that is finite", penalty_inverse_temperature=penalty_inverse_temperature)
         if variant not in get_args(Variant):
             raise unknown_name("CQLLoss", "variant", variant, get_args(Variant))
-        official = variant == "official"
-        super().__init__(
-            qvalue_network,
-            mixer_network,
-            behaviour_network,
-            share_sharpness=share_sharpness,
-            cql_alpha=cql_alpha,
-            penalty=penalty or ("summed" if official else "counterfactual"),
-            samples=samples,
-            importance=not official if importance is None else importance,
-            low=low,
-            high=high,
-            **kwargs,
+        self.is_official = variant == "official"
+        self.penalty: Penalty = penalty or ("summed" if self.is_official else "counterfactual")
+        self.importance_sampling = (
+            not self.is_official if importance_sampling is None else importance_sampling
         )
-        self.policy: Improvement = policy or ("weighted" if official else "maximise")
-        self.acting, self.masked = actor_network is not None, masked
-        self._check(official, entropy_coeff)
-        self.register_coeff_buffer("entropy_coeff", entropy_coeff)
-        self.terms = ("loss_qvalue", "loss_cql")
-        self.terms += ("loss_actor",) * self.acting + ("loss_behaviour",) * self.modelled
+        self.actor_objective = actor_objective or ("weighted_bc" if self.is_official else "max_q")
+        self.num_action_samples = num_action_samples
+        self.penalty_inverse_temperature = penalty_inverse_temperature
+        self.add_coefficient("cql_alpha", cql_alpha, ">= 0")
+        self.add_coefficient("entropy_coeff", entropy_coeff, ">= 0")
+        require_actor_for_continuous("CQLLoss", actor_network, qvalue_network)
+        self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
+        self.add_network("mixer_network", mixer_network, target=True, at_next=True)
+        self.add_network("actor_network", actor_network, at_next=True)
+        self.add_network("behavior_network", behavior_network)
+        _check_arguments(self)
+        self.terms = ("qvalue", "cql", *["actor"] * (actor_network is not None))
+        self.terms += ("behavior",) * (behavior_network is not None)
+        follows_q = actor_network is not None and self.actor_objective == "max_q"
+        self.metrics = ("cql_penalty", "policy_entropy") if follows_q else ("cql_penalty",)
         if actor_network is not None:
-            self.convert_to_functional(actor_network, "actor_network")
+            self.low, self.high = required_bounds(self)
 
-    def _check(self, official: bool, entropy_coeff: float) -> None:
-        if self.policy not in get_args(Improvement):
-            raise unknown_name("CQLLoss", "policy", self.policy, get_args(Improvement))
-        require_number("CQLLoss", ">= 0", entropy_coeff=entropy_coeff)
-        if official and not self.acting:
-            raise ValueError(
-                "CQLLoss: variant='official' without actor_network; expected continuous actions, the "
-                "released code has no others. Use variant='paper', with penalty='joint' for MA-CQL."
-            )
+    # Critic -----------------------------------------------------------------------------
 
-    # Keys ---------------------------------------------------------------------------
+    def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``(Q_tot - r - gamma (1 - terminated) Qbar_tot(s', a'))^2``; trains Q network and mixer."""
+        batch = self.view(data)
+        next_action = _best_action(batch.next) if self.is_discrete else batch.next.policy.sample()
+        next_q = F.ensemble_minimum(batch.next.target.q_at(next_action))
+        target = batch.td_target(batch.next.target.mix(next_q))
+        return batch.td_loss(batch.q_tot, target)
 
-    def _acting_networks(self) -> list[TensorDictModuleBase]:
-        behaviour = [self.behaviour_network] if self.modelled else []
-        return [self.actor_network, *behaviour] if self.acting else behaviour
+    def cql_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``cql_alpha`` times the penalty of candidate actions; trains Q network and mixer."""
+        batch = self.view(data)
+        values, inverse_temperature = self._candidates(batch), self.penalty_inverse_temperature
+        penalty = conservative.team_penalty(batch, values, self.penalty, inverse_temperature)
+        batch.record("cql_penalty", penalty)
+        return self.cql_alpha * batch.reduce(penalty)
 
-    def _data_keys(self) -> Iterable[NestedKey]:
-        yield from super()._data_keys()
-        if self.masked:
-            yield self.tensor_keys.action_mask
-            yield next_key(self.tensor_keys.action_mask)
+    def _candidates(self, batch: TeamView) -> conservative.ActionValues:
+        """Q_i of the candidate actions."""
+        if self.is_discrete and not (self.has_mixer and self.penalty == "joint"):
+            return conservative.all_action_values(batch)
+        importance_sampling = self.importance_sampling
+        if self.is_discrete:
+            samples = self.num_action_samples
+            return conservative.joint_action_values(batch, samples, importance_sampling=importance_sampling)
+        sampled = self._sample_actions(batch)
+        return conservative.sampled_action_values(batch, sampled, importance_sampling=importance_sampling)
 
-    def _found_out_keys(self) -> list[NestedKey]:
-        found: list[NestedKey] = [*self.terms, self.tensor_keys.global_qvalue, "cql_penalty"]
-        return [*found, "policy_entropy"] if self.acting and self.policy == "maximise" else found
-
-    # Terms --------------------------------------------------------------------------
-
-    def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
-        inputs, mask = self._inputs(tensordict)
-        self._check_data(tensordict)
-        out: dict[str, Tensor] = {}
-        if "loss_qvalue" in terms or "loss_cql" in terms:
-            out |= self._critic_terms(inputs, mask, terms)
-        if "loss_actor" in terms:
-            out |= self._actor_term(inputs, mask)
-        if "loss_behaviour" in terms:
-            out["loss_behaviour"] = self._likelihood_term(inputs, mask, "behaviour_network")
-        return out
-
-    def _check_data(self, tensordict: TensorDictBase) -> None:
-        key = self.tensor_keys.action
-        dtype = tensordict.get(key).dtype
-        if dtype.is_floating_point != self.acting:
-            raise ValueError(
-                f"CQLLoss: {key!r} is {dtype} {'with an' if self.acting else 'without'} actor_network; "
-                "expected an actor for continuous actions and none for discrete ones."
-            )
-        if not self.acting and not self.masked and self.tensor_keys.action_mask in tensordict.keys(True):
-            raise ValueError(
-                f"CQLLoss: the data have {self.tensor_keys.action_mask!r} but masked is False; expected that "
-                "no action is illegal. Pass masked=True."
-            )
-
-    # Critic -------------------------------------------------------------------------
-
-    def _legal(self, inputs: TensorDictBase) -> Tensor | None:
-        return inputs.get(self.tensor_keys.action_mask) if self.masked else None
-
-    def _next_value(self, inputs: TensorDictBase) -> Tensor:
-        if self.acting:
-            action = self._with_next_distribution("actor_network", inputs, lambda policy: policy.sample())
-        else:
-            online = kernels.ensemble_minimum(self._next_every(inputs, target=False))
-            legal = torch.ones_like(online, dtype=torch.bool)
-            if self.masked:
-                legal = inputs.get(next_key(self.tensor_keys.action_mask))
-            action = kernels.best_value(online, legal).action
-        return kernels.ensemble_minimum(self._next_local(inputs, action))
-
-    def _proposals(self, inputs: TensorDictBase) -> Proposals:
-        def drawn(policy: Distribution) -> Proposals:
-            return Proposals.of_policy(policy, self.samples)
-
-        now = self._with_distribution("actor_network", inputs, drawn)
-        following = self._with_next_distribution("actor_network", inputs, drawn)
-        return Proposals.joined([self._uniform(inputs), now, following])
-
-    # Policy -------------------------------------------------------------------------
-
-    def _actor_term(self, inputs: TensorDictBase, mask: Tensor | None) -> dict[str, Tensor]:
-        if self.policy == "weighted":
-            log_prob = self._log_prob(inputs)
-            with torch.no_grad():
-                value = kernels.ensemble_minimum(self._local(inputs))
-            entries = self._entries(inputs, mask, log_prob.shape)
-            return {"loss_actor": self._reduce(-value * log_prob, entries)}
-        drawn = self._with_distribution(
-            "actor_network", inputs, lambda policy: Proposals.of_policy(policy, 1)
-        )
-        action, log_prob = drawn.action[0], drawn.log_density[0]
+    def _sample_actions(self, batch: TeamView) -> SampledActions:
+        samples, policies = self.num_action_samples, (batch.policy, batch.next.policy)
         with torch.no_grad():
-            weights = self._weights(inputs)
-        value = kernels.ensemble_minimum(self._weighed(self._acted(inputs, action), weights))
-        entries = self._entries(inputs, mask, value.shape)
-        return {
-            "loss_actor": self._reduce(self.entropy_coeff * log_prob - value, entries),
-            "policy_entropy": masked_mean(-log_prob.detach(), entries),
-        }
+            uniform = SampledActions.uniform(samples, batch.action, low=self.low, high=self.high)
+            of_policies = [SampledActions.from_policy(policy, samples) for policy in policies]
+        return SampledActions.concatenate([uniform, *of_policies])
+
+    # Policy -----------------------------------------------------------------------------
+
+    def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``entropy_coeff log pi_i - w_i Q_i(o_i, pi_i)``, or ``- Q_i log pi_i(a_i | o_i)``; trains pi_i."""
+        batch = self.view(data)
+        follows_q = self.actor_objective == "max_q"
+        loss = self._max_q(batch) if follows_q else -batch.q_min.detach() * batch.log_prob
+        if not self.is_official:
+            return batch.reduce(loss)
+        return batch.reduce(torch.where(conservative.agents_that_take_part(batch), loss, 0.0).sum(-1))
+
+    def _max_q(self, batch: TeamView) -> Tensor:
+        sampled = SampledActions.from_policy(batch.policy, 1)
+        action, log_prob = sampled.action[0], sampled.log_prob[0]
+        batch.record("policy_entropy", -log_prob)
+        q_pi = batch.weighted(F.ensemble_minimum(batch.q_at(action, detach_params=True)))
+        return F.cql_actor_loss(q_pi, log_prob, self.entropy_coeff)
+
+    def behavior_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``- log mu_i(a_i | o_i)``; trains the behavior model."""
+        batch = self.view(data)
+        return batch.reduce(-batch.with_distribution("behavior_network", batch.log_prob_of))
+
+
+def _best_action(view: TeamView) -> Tensor:
+    """Each agent's best legal action by its smallest critic ``[*B, N]``."""
+    mask = view.action_mask
+    legal = torch.ones_like(view.q_values_min, dtype=torch.bool) if mask is None else mask
+    return F.best_value(view.q_values_min, legal).action
+
+
+def _check_arguments(loss: CQLLoss) -> None:
+    """Refuse options, and networks, that do not fit together."""
+    if loss.penalty not in get_args(Penalty):
+        raise unknown_name("CQLLoss", "penalty", loss.penalty, get_args(Penalty))
+    if loss.actor_objective not in get_args(ActorObjective):
+        raise unknown_name("CQLLoss", "actor_objective", loss.actor_objective, get_args(ActorObjective))
+    if loss.is_official and "actor_network" not in loss.networks:
+        raise ValueError(
+            "CQLLoss: variant must be 'paper' for discrete actions, got 'official', released for "
+            "continuous ones. Use variant='paper', with penalty='joint' for MA-CQL."
+        )
+    if loss.penalty == "summed" and loss.has_mixer and not loss.has_linear_mixer:
+        raise ValueError(
+            "CQLLoss: mixer_network must be linear for penalty='summed' or variant='official', which add "
+            "up w_i Q_i + b, got a monotonic mixer. Use penalty='counterfactual' or 'joint'."
+        )
+    temperature, has_model = loss.penalty_inverse_temperature, "behavior_network" in loss.networks
+    if has_model != bool(temperature):
+        raise ValueError(
+            f"CQLLoss: behavior_network must be {'a model' if temperature else 'None'} for penalty_inverse_"
+            f"temperature={temperature}, got {'one' if has_model else 'None'}. Pass one unless that is 0."
+        )
+    if temperature and not (loss.has_mixer and loss.penalty == "counterfactual"):
+        raise ValueError(
+            "CQLLoss: penalty_inverse_temperature must be 0 without a mixer and penalty='counterfactual', "
+            f"got {temperature} with {loss.penalty!r} and {'a' if loss.has_mixer else 'no'} mixer. Set it to 0."
+        )

@@ -12,7 +12,8 @@ from omiga_torchrl import functional as F
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.icq_variants import ICQVariant
 from omiga_torchrl.objectives.sequences import Steps, next_step, require_one_episode, require_sequences
-from omiga_torchrl.objectives.view import TeamView, log_probs
+from omiga_torchrl.objectives.values import log_probs
+from omiga_torchrl.objectives.view import TeamView
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.icq import ICQLoss

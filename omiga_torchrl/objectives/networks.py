@@ -1,14 +1,16 @@
-"""Facts that a loss reads off its networks: kind of actions, bounds, kind of mixer, memories."""
+"""Facts that a loss reads off its networks: kind of actions, bounds, dtype, memories."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+import torch
 from tensordict import NestedKey
-from tensordict.nn import ProbabilisticTensorDictSequential
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import nn
 from torch.distributions import Categorical, OneHotCategorical
 
+from omiga_torchrl import keys
 from omiga_torchrl.modules.recurrent import TeamGRU
 
 if TYPE_CHECKING:
@@ -52,14 +54,32 @@ def action_bounds(loss: TeamLoss) -> Bounds | None:
     return None
 
 
-def mixer_kind(loss: TeamLoss) -> Literal["linear", "monotonic"]:
-    """``"linear"`` for a mixer that writes its weights and bias, ``"monotonic"`` for one that mixes values.
+def parameter_dtype(loss: TeamLoss) -> torch.dtype:
+    """Dtype of the networks' parameters.
 
     Args:
-        loss: a loss with a mixer.
+        loss: a loss with its networks.
     """
-    # Their number, not their names: ``set_keys`` names them only after the loss is built.
-    return "linear" if len(loss.mixer_network.out_keys) > 1 else "monotonic"
+    return next(iter(loss.parameters())).dtype
+
+
+def network_that_writes(loss: TeamLoss, key: NestedKey) -> str:
+    """Attribute of the first network whose output has a key.
+
+    Args:
+        loss: a loss with its networks.
+        key: the entry.
+
+    Raises:
+        ValueError: none does.
+    """
+    for name in loss.networks:
+        if key in getattr(loss, name).out_keys:
+            return name
+    raise ValueError(
+        f"{type(loss).__name__}: one of {', '.join(loss.networks)} must write {key!r}, got none. Name it in the "
+        "network's out_keys, or the network's key with set_keys."
+    )
 
 
 def prev_action_keys(network: nn.Module) -> list[NestedKey]:
@@ -70,3 +90,43 @@ def prev_action_keys(network: nn.Module) -> list[NestedKey]:
     """
     memories = (part for part in network.modules() if isinstance(part, TeamGRU))
     return [key for memory in memories for key in memory.in_keys[1:]]
+
+
+def required_bounds(loss: TeamLoss) -> Bounds:
+    """Bounds of the actions, for a loss that samples some itself.
+
+    Args:
+        loss: a loss with its networks.
+
+    Raises:
+        ValueError: no network tells its bounds.
+    """
+    bounds = loss.action_bounds
+    if bounds is None:
+        raise ValueError(
+            f"{type(loss).__name__}: actor_network must tell the bounds of its actions, got none. Give its "
+            "distribution or module the attributes low and high."
+        )
+    return bounds
+
+
+def require_actor_for_continuous(
+    component: str, actor: TensorDictModuleBase | None, qvalue: TensorDictModuleBase
+) -> None:
+    """Raise a ValueError unless there is a policy if and only if Q reads its action.
+
+    Args:
+        component: name of the loss.
+        actor: the policy, which writes the action; None for discrete actions.
+        qvalue: the Q network.
+    """
+    if actor is None and keys.ACTION in qvalue.in_keys:
+        raise ValueError(
+            f"{component}: actor_network must be a policy where qvalue_network reads an action, got None. "
+            "Pass a policy, or for discrete actions a Q network of the observation."
+        )
+    if actor is not None and not set(actor.out_keys) & set(qvalue.in_keys):
+        raise ValueError(
+            f"{component}: actor_network must be None where qvalue_network reads no action, got one. Pass "
+            "None for discrete actions, where the best action of Q acts."
+        )

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omiga_torchrl.functional import conservative_penalty, counterfactual_shares
+from omiga_torchrl.functional import conservative_penalty, counterfactual_weights
 
 SEED = st.integers(0, 2**31)
 GARBAGE = st.sampled_from([float("nan"), float("inf"), -float("inf"), 1e30, 0.0])
@@ -26,7 +26,7 @@ def test_by_hand():
     assert conservative_penalty(value, torch.tensor(0.5)).item() == pytest.approx(math.log(4) - 0.5)
     # T = 2: 2 log(e^0 / 4 + 3 / 4) - 0.5 with Q = 2 (0, log 3) and masses 1/4
     mass = torch.full((2,), 0.25).log()
-    found = conservative_penalty(2 * value, torch.tensor(0.5), log_mass=mass, temperature=2.0)
+    found = conservative_penalty(2 * value, torch.tensor(0.5), log_importance_weight=mass, temperature=2.0)
     assert found.item() == pytest.approx(-0.5)
 
 
@@ -35,7 +35,7 @@ def test_by_hand():
 def test_against_numpy(seed, temperature):
     value, mass, legal = random_rows(seed, 4, 3, 5)
     data = value[..., 0] + 1
-    found = conservative_penalty(value, data, log_mass=mass, temperature=temperature, legal=legal)
+    found = conservative_penalty(value, data, log_importance_weight=mass, temperature=temperature, action_mask=legal)
     summand = np.where(legal, np.exp(value.numpy() / temperature + mass.numpy()), 0).sum(-1)
     with np.errstate(divide="ignore"):
         expected = temperature * np.log(summand) - data.numpy()
@@ -50,7 +50,7 @@ def test_illegal_candidates_add_exactly_nothing_to_value_and_gradient(seed, garb
     value.masked_fill_(~legal, garbage).requires_grad_()
     mass.masked_fill_(~legal, garbage)
     data = torch.ones(6, dtype=torch.float64, requires_grad=True)
-    found = conservative_penalty(value, data, log_mass=mass, legal=legal)
+    found = conservative_penalty(value, data, log_importance_weight=mass, action_mask=legal)
     found.sum().backward()
     some = legal.any(-1)
     assert (value.grad[~legal] == 0).all()
@@ -61,7 +61,7 @@ def test_illegal_candidates_add_exactly_nothing_to_value_and_gradient(seed, garb
     for row in some.nonzero().flatten():
         keep = legal[row]
         alone = value.detach()[row][keep].requires_grad_()
-        expected = conservative_penalty(alone, data.detach()[row], log_mass=mass[row][keep])
+        expected = conservative_penalty(alone, data.detach()[row], log_importance_weight=mass[row][keep])
         torch.testing.assert_close(found[row], expected)
         torch.testing.assert_close(value.grad[row][keep], torch.autograd.grad(expected, alone)[0])
 
@@ -70,7 +70,7 @@ def test_illegal_candidates_add_exactly_nothing_to_value_and_gradient(seed, garb
 @given(SEED, st.floats(-100, 100))
 def test_a_shift_of_all_values_changes_nothing(seed, shift):
     value, mass, legal = random_rows(seed, 6, 5)
-    for options in ({}, {"legal": legal, "temperature": 0.7, "log_mass": mass}):
+    for options in ({}, {"action_mask": legal, "temperature": 0.7, "log_importance_weight": mass}):
         torch.testing.assert_close(
             conservative_penalty(value + shift, value[:, 0] + shift, **options),
             conservative_penalty(value, value[:, 0], **options),
@@ -100,7 +100,7 @@ def test_importance_correction_makes_samples_of_any_density_estimate_the_integra
     for action, density in zip((uniform, triangular), densities, strict=True):
         mass = -density.log() - math.log(len(action))
         found = conservative_penalty(
-            qvalue(action), torch.tensor(0.0).double(), log_mass=mass, temperature=temperature
+            qvalue(action), torch.tensor(0.0).double(), log_importance_weight=mass, temperature=temperature
         )
         assert found.item() == pytest.approx(exact.item(), abs=0.03)
 
@@ -113,13 +113,13 @@ def test_the_correction_is_detached_and_one_row_of_it_serves_all():
     value, mass, _ = random_rows(1, 3, 4)
     mass = mass[0].requires_grad_()
     value.requires_grad_()
-    conservative_penalty(value, value[:, 0], log_mass=mass).sum().backward()
+    conservative_penalty(value, value[:, 0], log_importance_weight=mass).sum().backward()
     assert mass.grad is None and value.grad is not None
 
 
 def test_huge_values_stay_finite():
     value = torch.tensor([1e4, -1e4], requires_grad=True)
-    found = conservative_penalty(value, torch.tensor(0.0), legal=torch.tensor([True, True]))
+    found = conservative_penalty(value, torch.tensor(0.0), action_mask=torch.tensor([True, True]))
     found.backward()
     assert found.item() == 1e4 and value.grad.tolist() == [1, 0]
 
@@ -140,7 +140,7 @@ def test_counterfactual_penalty_of_a_linear_mixer_is_that_of_the_local_values():
 
 def test_shares_by_hand():
     divergence = torch.tensor([[0.0, math.log(2), math.log(5)]], requires_grad=True)
-    assert counterfactual_shares(divergence, 1.0)[0].tolist() == pytest.approx([1 / 8, 2 / 8, 5 / 8])
-    assert counterfactual_shares(divergence, 0.0)[0].tolist() == pytest.approx([1 / 3] * 3)
-    assert counterfactual_shares(divergence, 100.0)[0].tolist() == pytest.approx([0, 0, 1])
-    assert not counterfactual_shares(divergence, 1.0).requires_grad
+    assert counterfactual_weights(divergence, 1.0)[0].tolist() == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+    assert counterfactual_weights(divergence, 0.0)[0].tolist() == pytest.approx([1 / 3] * 3)
+    assert counterfactual_weights(divergence, 100.0)[0].tolist() == pytest.approx([0, 0, 1])
+    assert not counterfactual_weights(divergence, 1.0).requires_grad

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omiga_torchrl.functional import dual_loss, objective_scale
+from omiga_torchrl.functional import dual_loss, td3_bc_lambda
 
 
 def test_dual_loss_by_hand():
@@ -48,14 +48,14 @@ def test_one_multiplier_per_agent():
     assert log_alpha.grad.tolist() == [0, -1]
 
 
-def test_objective_scale_by_hand_and_masked():
+def test_td3_bc_lambda_by_hand_and_masked():
     qvalue = torch.tensor([[-1.0, 2.0], [3.0, float("nan")]], requires_grad=True)
-    valid = torch.tensor([[True, True], [True, False]])
-    assert objective_scale(qvalue[:1], 3.0).item() == 2.0
-    found = objective_scale(qvalue, 3.0, valid)
+    mask = torch.tensor([[True, True], [True, False]])
+    assert td3_bc_lambda(qvalue[:1], 3.0).item() == 2.0
+    found = td3_bc_lambda(qvalue, 3.0, mask)
     assert found.item() == 1.5 and not found.requires_grad
-    assert objective_scale(qvalue, valid=torch.zeros_like(valid)).item() == 0
-    assert objective_scale(torch.zeros(3)).isfinite()
+    assert td3_bc_lambda(qvalue, mask=torch.zeros_like(mask)).item() == 0
+    assert td3_bc_lambda(torch.zeros(3)).isfinite()
 
 
 @settings(deadline=None, max_examples=20)
@@ -63,7 +63,7 @@ def test_objective_scale_by_hand_and_masked():
 def test_objective_does_not_depend_on_the_unit_of_return(seed, unit):
     qvalue = torch.randn(5, 3, generator=torch.Generator().manual_seed(seed))
     torch.testing.assert_close(
-        objective_scale(unit * qvalue) * unit * qvalue, objective_scale(qvalue) * qvalue
+        td3_bc_lambda(unit * qvalue) * unit * qvalue, td3_bc_lambda(qvalue) * qvalue
     )
 
 
@@ -71,5 +71,5 @@ def test_undetached_the_objective_of_positive_values_would_have_no_gradient():
     qvalue = torch.tensor([1.0, 2.0], requires_grad=True)
     (gradient,) = torch.autograd.grad((2.5 * qvalue / qvalue.abs().mean()).mean(), qvalue)
     torch.testing.assert_close(gradient, torch.zeros(2))
-    (gradient,) = torch.autograd.grad((objective_scale(qvalue) * qvalue).mean(), qvalue)
+    (gradient,) = torch.autograd.grad((td3_bc_lambda(qvalue) * qvalue).mean(), qvalue)
     assert (gradient > 0.5).all()

@@ -35,8 +35,8 @@ def test_finds_the_maximum_of_every_agent(update):
         torch.zeros(16, 3, 2),
         2.0,
         iterations=10,
-        samples=100,
-        elites=20,
+        num_samples=100,
+        num_elites=20,
         update=update,
         generator=seeded(),
     )
@@ -47,7 +47,7 @@ def test_finds_the_maximum_of_every_agent(update):
 
 def test_finds_the_higher_of_two_modes():
     found = cross_entropy_search(
-        bimodal, torch.zeros(32, 1), 1.0, iterations=10, samples=200, elites=10, generator=seeded()
+        bimodal, torch.zeros(32, 1), 1.0, iterations=10, num_samples=200, num_elites=10, generator=seeded()
     )
     assert (found.action - 0.6).abs().max() < 0.01
 
@@ -67,9 +67,9 @@ def test_without_refinement_it_is_random_search():
             torch.zeros(64, 3, 2),
             0.5,
             iterations=6,
-            samples=50,
-            elites=10,
-            refine=refine,
+            num_samples=50,
+            num_elites=10,
+            refit=refine,
             generator=seeded(),
         )
         spreads[refine] = [action.std(0).mean().item() for action in seen]
@@ -96,10 +96,10 @@ def test_returns_the_best_of_all_that_it_evaluated_inside_the_bounds(seed, updat
         torch.zeros(4, 2),
         torch.tensor([2.0, 0.1]),
         iterations=3,
-        samples=6,
-        elites=2,
+        num_samples=6,
+        num_elites=2,
         update=update,
-        refine=refine,
+        refit=refine,
         low=-0.5,
         high=0.25,
         generator=seeded(seed),
@@ -131,8 +131,8 @@ def test_agrees_with_an_independent_transcription(update):
         torch.zeros(rows, features, dtype=torch.float64),
         2.0,
         iterations=iterations,
-        samples=samples,
-        elites=elites,
+        num_samples=samples,
+        num_elites=elites,
         update=update,
         generator=seeded(3),
     )
@@ -176,9 +176,9 @@ def test_result_is_detached_and_a_generator_reproduces_it():
 
 def test_mistakes_are_named():
     start = torch.zeros(3, 2)
-    with pytest.raises(ValueError, match=r"evaluate returned shape \(20, 3, 1\).*squeeze"):
+    with pytest.raises(ValueError, match=r"got \(20, 3, 1\).*Squeeze"):
         cross_entropy_search(lambda a: quadratic(a).unsqueeze(-1), start, 1.0)
-    for wrong in ({"iterations": 0}, {"samples": 4}, {"elites": 1}):
-        with pytest.raises(ValueError, match=r"samples >= elites >= 2"):
+    for wrong in ({"iterations": 0}, {"num_samples": 4}, {"num_elites": 1}):
+        with pytest.raises(ValueError, match=r"num_samples >= num_elites >= 2"):
             cross_entropy_search(quadratic, start, 1.0, **wrong)
-    cross_entropy_search(quadratic, start, 1.0, samples=1, update="softmax")
+    cross_entropy_search(quadratic, start, 1.0, num_samples=1, update="softmax")

@@ -10,7 +10,7 @@ import torch
 from omiga_torchrl.algorithms import icq_networks
 from omiga_torchrl.modules import ConditionalVAE, categorical_actor
 from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
-from tests.objectives.contract import CONTINUOUS, LossContract, sequences
+from omiga_torchrl.testing import CONTINUOUS, LossContract, sequences
 
 MODES = pytest.mark.parametrize(
     "options",

@@ -8,7 +8,7 @@ from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
 
 from omiga_torchrl.algorithms import icq_networks
 from omiga_torchrl.objectives import ICQLoss, ICQVariant
-from tests.objectives.contract import CONTINUOUS, DISCRETE, gradients, losses_of, sequences
+from omiga_torchrl.testing import CONTINUOUS, DISCRETE, gradients, losses_of, sequences
 from tests.objectives.icq_cases import MODES, make_loss, ready, steady_behavior
 
 # Masks -----------------------------------------------------------------------------------

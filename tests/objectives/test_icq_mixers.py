@@ -10,7 +10,7 @@ import torch
 from omiga_torchrl.algorithms import icq_networks
 from omiga_torchrl.modules import VDNMixer
 from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
-from tests.objectives.contract import CONTINUOUS, DISCRETE, losses_of, sequences
+from omiga_torchrl.testing import CONTINUOUS, DISCRETE, losses_of, sequences
 from tests.objectives.icq_cases import MODES, ready, steady_behavior
 
 ESTIMATES = pytest.mark.parametrize(

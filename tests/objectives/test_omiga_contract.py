@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omiga_torchrl.objectives import OMIGALoss, OMIGAPolicyLoss, OMIGAQValueLoss, OMIGAValueLoss
-from tests.objectives.contract import LossContract
+from omiga_torchrl.testing import LossContract
 from tests.objectives.omiga_cases import networks
 
 VALUE = {"loss_value": {"value_network"}}
