@@ -115,13 +115,6 @@ def test_padding_without_a_mask_is_refused():
     ready()(data)
 
 
-def test_rewards_of_several_steps_are_refused():
-    data = sequences(CONTINUOUS, 8)
-    data["steps_to_next_obs"] = torch.full((8, 4, 1), 3)
-    with pytest.raises(ValueError, match=r"must be of one step.*steps_to_next_obs.*MultiStep"):
-        ready()(data)
-
-
 def test_the_released_mixer_is_linear():
     with pytest.raises(ValueError, match=r"mixer_network must be linear for normalized_mixer=True"):
         make_loss(CONTINUOUS, variant="official", mixer="qmix")
