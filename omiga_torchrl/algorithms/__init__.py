@@ -22,9 +22,11 @@ from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig
 from omiga_torchrl.algorithms.cql import CFCQLConfig, CQLConfig, make_cfcql, make_cql
 from omiga_torchrl.algorithms.icq import ICQBehaviorConfig, ICQConfig, ICQNetworks, icq_networks, make_icq, make_icq_behavior
 from omiga_torchrl.algorithms.iql import IQLConfig, make_iql
+from omiga_torchrl.algorithms.matd3_bc import MATD3BCConfig, make_matd3_bc
 from omiga_torchrl.algorithms.omac import OMACConfig, make_omac
 from omiga_torchrl.algorithms.omar import OMARConfig, make_omar
 from omiga_torchrl.algorithms.omiga import OMIGAConfig, OMIGANetworks, make_omiga, omiga_networks
+from omiga_torchrl.algorithms.rebrac import ReBRACConfig, make_rebrac
 from omiga_torchrl.algorithms.registry import ALGORITHMS, RegisteredAlgorithm, make_algorithm, register_algorithm
 from omiga_torchrl.algorithms.td3_bc import TD3BCConfig, make_td3_bc
 
@@ -48,11 +50,13 @@ __all__ = [
     "ICQConfig",
     "ICQNetworks",
     "IQLConfig",
+    "MATD3BCConfig",
     "NetworkBuilder",
     "OMACConfig",
     "OMARConfig",
     "OMIGAConfig",
     "OMIGANetworks",
+    "ReBRACConfig",
     "RegisteredAlgorithm",
     "TD3BCConfig",
     "icq_networks",
@@ -68,9 +72,11 @@ __all__ = [
     "make_icq",
     "make_icq_behavior",
     "make_iql",
+    "make_matd3_bc",
     "make_omac",
     "make_omar",
     "make_omiga",
+    "make_rebrac",
     "make_td3_bc",
     "omiga_networks",
     "register_algorithm",

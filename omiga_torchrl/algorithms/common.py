@@ -27,12 +27,15 @@ class Algorithm:
         parameter_groups: the parameters of each term, disjoint; each group has its own
             gradient clipping.
         target_updater: to be stepped after each update, if the loss has targets.
+        update_intervals: gradient steps between two updates of a parameter group, and of the target networks
+            as ``"targets"``; what is not named is updated at each step.
     """
 
     policy: TensorDictModuleBase
     loss: LossModule
     parameter_groups: dict[str, list[nn.Parameter]] = field(repr=False)
     target_updater: TargetNetUpdater | None = None
+    update_intervals: dict[str, int] = field(default_factory=dict)
 
 
 class NetworkBuilder:

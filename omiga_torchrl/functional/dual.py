@@ -75,8 +75,10 @@ def td3_bc_lambda(
     qvalue: Float[Tensor, "*batch"],
     alpha: float | Float[Tensor, ""] = 2.5,
     mask: Bool[Tensor, "*batch"] | None = None,
+    *,
+    detach: bool = True,
 ) -> Float[Tensor, ""]:
-    """``lambda = alpha / mean |Q|``, the factor of TD3+BC's objective (arXiv:2106.06860). Detached.
+    """``lambda = alpha / mean |Q|``, the factor of TD3+BC's objective (arXiv:2106.06860).
 
     With it the objective ``lambda Q - (pi(s) - a)^2`` does not depend on the unit of return.
     Without the detaching, the mean of ``Q / mean |Q|`` over values of one sign would be the
@@ -86,13 +88,14 @@ def td3_bc_lambda(
         qvalue: Q of the policy's actions, in units of return.
         alpha: weight of the objective > 0, without unit; the larger, the less cloning.
         mask: entries that count; all if None. Without any, the factor is 0.
+        detach: False leaves the gradient in, as OG-MARL's published code does by mistake.
 
     Examples:
         >>> import torch
         >>> td3_bc_lambda(torch.tensor([-4.0, 6.0]))  # 2.5 / 5
         tensor(0.5000)
     """
-    size = qvalue.detach().abs()
+    size = qvalue.detach().abs() if detach else qvalue.abs()
     smallest = torch.finfo(size.dtype).eps
     if mask is None:
         return alpha / size.mean().clamp(min=smallest)

@@ -27,10 +27,12 @@ from omiga_torchrl.objectives.cql import CQLLoss
 from omiga_torchrl.objectives.icq import ICQLoss
 from omiga_torchrl.objectives.icq_variants import ICQVariant
 from omiga_torchrl.objectives.iql import IQLLoss
+from omiga_torchrl.objectives.matd3_bc import MATD3BCLoss
 from omiga_torchrl.objectives.omac import OMACLoss
 from omiga_torchrl.objectives.omar import OMARLoss
 from omiga_torchrl.objectives.omiga import OMIGALoss
 from omiga_torchrl.objectives.omiga_terms import OMIGAPolicyLoss, OMIGAQValueLoss, OMIGAValueLoss
+from omiga_torchrl.objectives.rebrac import ReBRACLoss
 from omiga_torchrl.objectives.target_update import ForeachSoftUpdate
 from omiga_torchrl.objectives.td3_bc import TD3BCLoss
 from omiga_torchrl.objectives.view import TeamView
@@ -46,6 +48,7 @@ __all__ = [
     "ICQLoss",
     "ICQVariant",
     "IQLLoss",
+    "MATD3BCLoss",
     "MultiAgentBCLoss",
     "OMACLoss",
     "OMARLoss",
@@ -53,6 +56,7 @@ __all__ = [
     "OMIGAPolicyLoss",
     "OMIGAQValueLoss",
     "OMIGAValueLoss",
+    "ReBRACLoss",
     "TD3BCLoss",
     "TeamLoss",
     "TeamView",

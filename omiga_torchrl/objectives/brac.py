@@ -16,7 +16,8 @@ from omiga_torchrl.errors import require_count, require_number
 from omiga_torchrl.modules import TanhGaussian
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.sampled_actions import SampledActions
-from omiga_torchrl.objectives.view import TeamView, log_probs
+from omiga_torchrl.objectives.values import log_probs
+from omiga_torchrl.objectives.view import TeamView
 
 _PUBLISHED_SAMPLES = 4
 

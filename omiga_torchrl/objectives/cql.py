@@ -170,7 +170,7 @@ class CQLLoss(TeamLoss):
         values, inverse_temperature = self._candidates(batch), self.penalty_inverse_temperature
         penalty = conservative.team_penalty(batch, values, self.penalty, inverse_temperature)
         batch.record("cql_penalty", penalty)
-        return self.cql_alpha * batch.reduce(penalty)
+        return batch.reduce(self.cql_alpha * penalty)
 
     def _candidates(self, batch: TeamView) -> conservative.ActionValues:
         """Q_i of the candidate actions."""

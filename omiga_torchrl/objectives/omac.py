@@ -13,7 +13,8 @@ from omiga_torchrl.errors import require_number, require_shape
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.diagnostics import WEIGHT_METRICS
 from omiga_torchrl.objectives.evaluation import full_precision
-from omiga_torchrl.objectives.view import MixerOutput, TeamView
+from omiga_torchrl.objectives.mixing import MixerOutput
+from omiga_torchrl.objectives.view import TeamView
 
 
 class OMACLoss(TeamLoss):
@@ -112,7 +113,7 @@ class OMACLoss(TeamLoss):
             out_keys = [] if network is None else list(network.out_keys)
             if out_keys != [key]:
                 raise ValueError(
-                    f"OMACLoss: {name} must write [{key!r}] and nothing else, got {out_keys}. OMAC couples "
+                    f"OMACLoss: {name} must write [{key!r}] only, got {out_keys}. OMAC couples "
                     "the weights of V_tot and Q_tot and learns the bias by itself: use no other mixer."
                 )
         self.add_network("qvalue_network", qvalue_network, target=True)

@@ -156,7 +156,7 @@ class OMARLoss(TeamLoss):
         values = conservative.sampled_action_values(batch, sampled, importance_sampling=True)
         penalty = conservative.team_penalty(batch, values)
         batch.record("cql_penalty", penalty)
-        return self.cql_alpha * batch.reduce(penalty)
+        return batch.reduce(self.cql_alpha * penalty)
 
     def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``c |pi_i - best_i|^2 - (1 - c) w_i Q_i^1 + action_penalty pi_i^2``; trains the policy."""

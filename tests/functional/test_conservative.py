@@ -8,7 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omiga_torchrl.functional import conservative_penalty, counterfactual_weights
+from omiga_torchrl.functional import (
+    boltzmann_kl,
+    categorical_kl,
+    conservative_penalty,
+    counterfactual_weights,
+)
 
 SEED = st.integers(0, 2**31)
 GARBAGE = st.sampled_from([float("nan"), float("inf"), -float("inf"), 1e30, 0.0])
@@ -35,7 +40,9 @@ def test_by_hand():
 def test_against_numpy(seed, temperature):
     value, mass, legal = random_rows(seed, 4, 3, 5)
     data = value[..., 0] + 1
-    found = conservative_penalty(value, data, log_importance_weight=mass, temperature=temperature, action_mask=legal)
+    found = conservative_penalty(
+        value, data, log_importance_weight=mass, temperature=temperature, action_mask=legal
+    )
     summand = np.where(legal, np.exp(value.numpy() / temperature + mass.numpy()), 0).sum(-1)
     with np.errstate(divide="ignore"):
         expected = temperature * np.log(summand) - data.numpy()
@@ -138,9 +145,34 @@ def test_counterfactual_penalty_of_a_linear_mixer_is_that_of_the_local_values():
         )
 
 
-def test_shares_by_hand():
+def test_weights_by_hand():
     divergence = torch.tensor([[0.0, math.log(2), math.log(5)]], requires_grad=True)
     assert counterfactual_weights(divergence, 1.0)[0].tolist() == pytest.approx([1 / 8, 2 / 8, 5 / 8])
     assert counterfactual_weights(divergence, 0.0)[0].tolist() == pytest.approx([1 / 3] * 3)
     assert counterfactual_weights(divergence, 100.0)[0].tolist() == pytest.approx([0, 0, 1])
     assert not counterfactual_weights(divergence, 1.0).requires_grad
+
+
+@pytest.mark.parametrize("inverse_temperature", [-2.0, 0.0, 3.0])
+def test_absent_agents_have_no_weight_and_change_none(inverse_temperature):
+    divergence = torch.tensor([[0.5, 1.0, 2.0], [0.5, 1.0, float("nan")], [1.0, 1.0, 1.0]])
+    mask = torch.tensor([[True, True, True], [True, True, False], [False, False, False]])
+    found = counterfactual_weights(divergence, inverse_temperature, mask)
+    torch.testing.assert_close(found[0], counterfactual_weights(divergence[0], inverse_temperature))
+    torch.testing.assert_close(found[1, :2], counterfactual_weights(divergence[1, :2], inverse_temperature))
+    assert found[1, 2] == 0 and (found[2] == 0).all()
+
+
+def test_divergence_by_samples_is_that_of_all_actions_and_of_an_integral():
+    """Exact for every action once, each of probability 1 / K; by a Gaussian's formula for many samples."""
+    value, _, _ = random_rows(3, 4, 6)
+    log_mu = random_rows(4, 4, 6)[0].log_softmax(-1)
+    uniform = torch.full_like(value, -math.log(6))
+    expected = categorical_kl(value.log_softmax(-1), log_mu)
+    torch.testing.assert_close(boltzmann_kl(value, uniform, log_mu), expected)
+    # p = N(1, 1) and q = N(0, 2): log 2 + (1 + 1) / 8 - 1 / 2; the samples are of q.
+    torch.manual_seed(0)
+    other = torch.distributions.Normal(torch.zeros((), dtype=torch.float64), 2.0)
+    sample = other.sample((200_000,))
+    found = boltzmann_kl(-0.5 * (sample - 1).square() + 7.0, other.log_prob(sample), other.log_prob(sample))
+    assert found.item() == pytest.approx(math.log(2) + 0.25 - 0.5, abs=0.01)

@@ -1,38 +1,44 @@
-"""What the tests of CQL and OMAR share: sizes and networks."""
+"""Sizes, networks and recorders that the tests of losses with a critic of sampled actions share."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from omiga_torchrl.algorithms.common import make_mixer, qvalue_ensemble
-from omiga_torchrl.modules import behaviour_model, deterministic_actor, make_actor
-from omiga_torchrl.objectives.cql import CQLLoss
-from omiga_torchrl.objectives.omar import OMARLoss
+from omiga_torchrl.algorithms import CriticConfig, NetworkBuilder
+from omiga_torchrl.modules import behaviour_model, deterministic_actor
+from omiga_torchrl.objectives import CQLLoss, OMARLoss
+from omiga_torchrl.objectives.view import TeamView
 from tests.objectives.contract import CONTINUOUS
 
 SMALL = {"hidden": (8,)}
 
 
-def cql_networks(spec, mixer="linear", share_sharpness=0.0, critics=2):
-    actor = None if spec.discrete else make_actor(spec, **SMALL)
-    qvalue, mixing = qvalue_ensemble(spec, critics, **SMALL), make_mixer(spec, mixer, (8,))
-    return actor, qvalue, mixing, behaviour_model(spec, **SMALL) if share_sharpness else None
+def builder(spec, mixer="linear", critics=2):
+    """Networks of one hidden layer with eight units."""
+    sizes = {"hidden_sizes": (8,), "mixer_hidden_sizes": (8,)}
+    return NetworkBuilder(spec, CriticConfig(**sizes, mixer=mixer, num_qvalue_nets=critics))
 
 
-def make_cql_loss(spec, *, mixer="linear", critics=2, share_sharpness=0.0, **kwargs):
-    *networks, behaviour = cql_networks(spec, mixer, share_sharpness, critics)
+def cql_networks(spec, mixer="linear", inverse_temperature=0.0, critics=2):
+    build = builder(spec, mixer, critics)
+    actor = None if spec.discrete else build.actor()
+    qvalue, mixer_network = build.qvalue(), build.mixer()
+    return actor, qvalue, mixer_network, behaviour_model(spec, **SMALL) if inverse_temperature else None
+
+
+def make_cql_loss(spec, *, mixer="linear", critics=2, inverse_temperature=0.0, **kwargs):
+    *networks, behavior = cql_networks(spec, mixer, inverse_temperature, critics)
     return CQLLoss(
         *networks,
-        behaviour_network=behaviour,
-        share_sharpness=share_sharpness,
-        masked=spec.masked,
-        **{"samples": 3, **kwargs},
+        behavior_network=behavior,
+        penalty_inverse_temperature=inverse_temperature,
+        **{"num_action_samples": 3, **kwargs},
     )
 
 
 def make_omar_loss(spec, *, mixer="none", **kwargs):
-    actor, qvalue = deterministic_actor(spec, **SMALL), qvalue_ensemble(spec, 2, **SMALL)
-    return OMARLoss(actor, qvalue, make_mixer(spec, mixer, (8,)), **{"samples": 3, **kwargs})
+    build, actor = builder(spec, mixer), deterministic_actor(spec, **SMALL)
+    return OMARLoss(actor, build.qvalue(), build.mixer(), **{"num_action_samples": 3, **kwargs})
 
 
 def one_agent(spec):
@@ -42,3 +48,20 @@ def one_agent(spec):
 def continuous(spec):
     """The same agents with continuous actions."""
     return replace(CONTINUOUS, n_agents=spec.n_agents)
+
+
+def record_actions(monkeypatch):
+    """A dict of the first actions that a loss's critics are asked about: "next", "candidates" and "policy"."""
+    actions, original = {}, TeamView.q_at
+
+    def q_at(view, action, **options):
+        if view.data is not view.batch.data:
+            actions.setdefault("next", action)
+        elif action.ndim > view.action.ndim:
+            actions.setdefault("candidates", action)
+        elif options.get("detach_params"):
+            actions.setdefault("policy", action)
+        return original(view, action, **options)
+
+    monkeypatch.setattr(TeamView, "q_at", q_at)
+    return actions

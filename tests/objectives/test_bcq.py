@@ -13,28 +13,27 @@ from torch import nn
 
 from omiga_torchrl.algorithms import make_algorithm
 from omiga_torchrl.algorithms.bcq import perturbation_network
-from omiga_torchrl.algorithms.common import make_mixer, qvalue_ensemble
 from omiga_torchrl.modules import ConditionalVAE, behaviour_model, categorical_actor
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
 from omiga_torchrl.modules.greedy import greedy_policy
-from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.objectives.bcq import BCQLoss
+from omiga_torchrl.objectives import BCQLoss, ForeachSoftUpdate
+from omiga_torchrl.objectives.view import TeamView
 from omiga_torchrl.specs import TeamSpec
 from tests.objectives import transcription as by_hand
 from tests.objectives.bandit import bandit, spec, table, train
 from tests.objectives.contract import CONTINUOUS, DISCRETE, LossContract, losses_of, without_chance
+from tests.objectives.cql_cases import builder
 
 
 def networks(spec, mixer, critics=2, limit=0.05):
     actor = None if spec.discrete else perturbation_network(spec, limit, hidden=(8,))
     sampling = {} if spec.discrete else {"latent_limit": 0.5}
-    behaviour = behaviour_model(spec, hidden=(8,), **sampling)
-    qvalue = qvalue_ensemble(spec, critics, hidden=(8,))
-    return actor, qvalue, make_mixer(spec, mixer, (8,)), behaviour
+    behavior, build = behaviour_model(spec, hidden=(8,), **sampling), builder(spec, mixer, critics)
+    return actor, build.qvalue(), build.mixer(), behavior
 
 
 def build(nets, **kwargs):
-    return BCQLoss(*nets[:3], behaviour_network=nets[3], **kwargs)
+    return BCQLoss(*nets[:3], behavior_network=nets[3], **kwargs)
 
 
 class TestMixed(LossContract):
@@ -45,7 +44,7 @@ class TestMixed(LossContract):
     trained = {
         "loss_qvalue": {"qvalue_network", "mixer_network"},
         "loss_actor": {"actor_network"},
-        "loss_behaviour": {"behaviour_network"},
+        "loss_behavior": {"behavior_network"},
     }
 
     def fit(self, spec):  # its terms depend on the kind of actions
@@ -68,7 +67,7 @@ class TestOneAgent(TestIndependent):
 
 class TestDiscrete(TestMixed):
     kind = DISCRETE
-    trained = {key: TestMixed.trained[key] for key in ("loss_qvalue", "loss_behaviour")}
+    trained = {key: TestMixed.trained[key] for key in ("loss_qvalue", "loss_behavior")}
 
     def draw(self, spec, *batch):
         return replace(self.kind, n_agents=spec.n_agents).fake_batch(*batch)
@@ -120,7 +119,7 @@ def compare(loss, data, expected, present):
 @pytest.mark.parametrize("kind", ["linear", "none"])
 @pytest.mark.parametrize("vae_loss", ["likelihood", "squared_error"])
 def test_continuous_losses_and_gradients_equal_a_transcription(kind, vae_loss):
-    loss, nets, slow, present = ready(CONTINUOUS, kind, samples=2, vae_loss=vae_loss)
+    loss, nets, slow, present = ready(CONTINUOUS, kind, num_action_samples=2, vae_loss=vae_loss)
     data = by_hand.double(CONTINUOUS.fake_batch(16))
     actor, qvalue, _, vae = nets
     o, a = data["agents", "observation"], data["agents", "action"]
@@ -148,12 +147,12 @@ def test_continuous_losses_and_gradients_equal_a_transcription(kind, vae_loss):
     else:  # one sample of log p(a | z) + log p(z) - log q(z)
         fit = -0.5 * (error / vae.log_std.exp()) ** 2 - vae.log_std - 0.5 * math.log(2 * math.pi)
         loss_mu = -(fit.sum(-1) - (0.5 * z**2).sum(-1) + (0.5 * 0.09 + log_std).sum(-1)).mean()
-    compare(loss, data, {"loss_qvalue": loss_q, "loss_actor": loss_pi, "loss_behaviour": loss_mu}, present)
+    compare(loss, data, {"loss_qvalue": loss_q, "loss_actor": loss_pi, "loss_behavior": loss_mu}, present)
 
 
 @pytest.mark.parametrize("kind", ["linear", "none"])
 def test_discrete_losses_and_gradients_equal_a_transcription(kind):
-    loss, nets, slow, present = ready(DISCRETE, kind, threshold=0.8)
+    loss, nets, slow, present = ready(DISCRETE, kind, support_threshold=0.8)
     data = by_hand.double(DISCRETE.fake_batch(16))
     following = data["next", "agents"].clone()
     following["action"] = data["agents", "action"]  # tells the kind of actions; its value is not read
@@ -165,7 +164,7 @@ def test_discrete_losses_and_gradients_equal_a_transcription(kind):
     value = soft_minimum(by_hand.chosen(by_hand.qvalues(slow[1], following), best)).detach()
     expected = {
         "loss_qvalue": critic_loss(data, nets, slow, value),
-        "loss_behaviour": -by_hand.log_density(nets[3], data).mean(),
+        "loss_behavior": -by_hand.log_density(nets[3], data).mean(),
     }
     compare(loss, data, expected, present)
 
@@ -176,38 +175,38 @@ def four_actions(*values):
     return qvalue, categorical_actor(spec(4), hidden=(8,), name="behaviour")
 
 
-def played(qvalue, behaviour, data, **kwargs):
-    policy = supported_action_policy(qvalue, behaviour, **kwargs)
+def played(qvalue, behavior, data, **kwargs):
+    policy = supported_action_policy(qvalue, behavior, **kwargs)
     return policy(data[:1].exclude(("agents", "action")))["agents", "action"].item()
 
 
 def test_values_and_policy_stay_with_the_actions_of_the_data():
     """Actions 0 and 1 forever, rewards 0 and 1: Q is 1 and 2. Action 2 looks like 100, unplayed."""
     torch.manual_seed(0)
-    qvalue, behaviour = four_actions(0.0, 0.0, 100.0, -100.0)
+    qvalue, behavior = four_actions(0.0, 0.0, 100.0, -100.0)
     data = bandit([0, 0, 0, 1], [0.0, 0.0, 0.0, 1.0], terminated=False)
-    train(BCQLoss(None, qvalue, behaviour_network=behaviour, gamma=0.5), data, 500, lr=0.1, tau=0.3)
+    train(BCQLoss(None, qvalue, behavior_network=behavior, gamma=0.5), data, 500, lr=0.1, tau=0.3)
     found = qvalue.module.values.flatten().tolist()
     assert found == pytest.approx([1.0, 2.0, 100.0, -100.0], abs=0.05)
-    assert played(qvalue, behaviour, data) == 1
+    assert played(qvalue, behavior, data) == 1
     greedy = greedy_policy(qvalue)(data[:1].exclude(("agents", "action")))
     assert greedy["agents", "action"].item() == 2  # what the constraint prevents
     # a third of the probability of the most likely action is too little at a threshold of a half
-    assert played(qvalue, behaviour, data, threshold=0.5) == 0
+    assert played(qvalue, behavior, data, threshold=0.5) == 0
 
 
 @pytest.mark.parametrize(("threshold", "reads"), [(0.3, False), (0.0, True)])
 def test_target_reads_supported_actions_only(threshold, reads):
     torch.manual_seed(0)
     data = bandit([0, 1], [0.0, 1.0], terminated=False)
-    qvalue, behaviour = four_actions(0.0, 0.0, 0.0, 0.0)
+    qvalue, behavior = four_actions(0.0, 0.0, 0.0, 0.0)
     with torch.no_grad():
-        behaviour[0].module.network.body[-1].bias += torch.tensor([5.0, 5.0, 0.0, 0.0])
+        behavior[0].module.network.body[-1].bias += torch.tensor([5.0, 5.0, 0.0, 0.0])
     found = []
     for value in (0.0, 100.0):
         with torch.no_grad():
             qvalue.module.values[2:] = value
-        loss = BCQLoss(None, qvalue, behaviour_network=behaviour, threshold=threshold)
+        loss = BCQLoss(None, qvalue, behavior_network=behavior, support_threshold=threshold)
         ForeachSoftUpdate(loss, tau=0.5)
         found.append(loss.qvalue_loss(data).item())
     assert (found[0] != found[1]) == reads
@@ -224,6 +223,17 @@ class Higher(nn.Module):
         return (action + 0.5).unsqueeze(-1) * self.slope
 
 
+def next_values(loss, data):
+    """The values of the next step that the loss's target is made of."""
+    values, td_target = [], TeamView.td_target
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            TeamView, "td_target", lambda view, value: values.append(value) or td_target(view, value)
+        )
+        loss.qvalue_loss(data)
+    return values[0]
+
+
 def test_continuous_actions_stay_with_the_data():
     """Half of the data act +0.5 +- 0.02 for a reward of 1, half -0.5 for nothing."""
     torch.manual_seed(0)
@@ -233,7 +243,7 @@ def test_continuous_actions_stay_with_the_data():
         perturbation_network(one, 0.05, hidden=(16,)),
         ConditionalVAE(one, hidden=(32,), latent_limit=0.5),
     )
-    loss = BCQLoss(actor, qvalue, behaviour_network=vae)
+    loss = BCQLoss(actor, qvalue, behavior_network=vae)
     loss.set_keys(local_qvalue="local")
     updater = ForeachSoftUpdate(loss, tau=0.05)
     trained = [*actor.parameters(), *vae.parameters()]
@@ -244,14 +254,13 @@ def test_continuous_actions_stay_with_the_data():
         data["next", "agents", "observation"].fill_(1.0)
         centre = torch.where(torch.rand(128, 1, 1) < 0.5, 0.5, -0.5)
         data["agents", "action"] = centre + 0.02 * torch.randn(128, 1, 1)
-        (loss.actor_loss(data) + loss.behaviour_loss(data)).backward()
+        (loss.actor_loss(data) + loss.behavior_loss(data)).backward()
         optimizer.step()
         optimizer.zero_grad()
         updater.step()
-    inputs, _ = loss._inputs(data)
-    following, _ = loss._next_perturbed(inputs)
+    next_value = next_values(loss, data)
     # The best samples are the better mode, at most 0.05 beyond it; the critics promise 1.5 for action 1.
-    assert 0.8 < following.median() < 1.1 and following.max() < 1.2
+    assert 0.8 < next_value.median() < 1.1 and next_value.max() < 1.2
     policy = CandidatePolicy(vae, qvalue, actor, local_qvalue="local")
     action = policy(data.exclude(("agents", "action")))["agents", "action"]
     assert action.min() > 0.45 and action.max() < 0.65
@@ -261,22 +270,32 @@ def test_continuous_actions_stay_with_the_data():
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"threshold": 1.5}, r"threshold is 1.5; expected a number in \[0, 1\]"),
-        ({"minimum_share": -0.1}, "minimum_share is -0.1"),
-        ({"samples": 0}, "samples is 0; expected at least 1"),
+        ({"support_threshold": 1.5}, r"support_threshold is 1.5; expected a number in \[0, 1\]"),
+        ({"lam": -0.1}, "lam is -0.1"),
+        ({"num_action_samples": 0}, "num_action_samples is 0; expected at least 1"),
         ({"vae_loss": "mse"}, "unknown vae_loss 'mse'.*squared_error"),
-        ({"candidates": 0}, "candidates is 0; expected at least 1"),
+        ({"num_candidates": 0}, "candidates is 0; expected at least 1"),
     ],
 )
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
-        make_algorithm("bcq", CONTINUOUS, hidden=[8], **kwargs)
+        make_algorithm("bcq", CONTINUOUS, hidden_sizes=[8], **kwargs)
 
 
 def test_published_options_of_discrete_actions():
     """OG-MARL's: a threshold of 0.4 in the target, and acting with any legal action."""
-    parts = make_algorithm("bcq", DISCRETE, hidden=[8], threshold=0.4, restrict_acting=False)
-    assert parts.loss.threshold == 0.4
+    options = {"support_threshold": 0.4, "act_within_support": False}
+    parts = make_algorithm("bcq", DISCRETE, hidden_sizes=[8], **options)
+    assert parts.loss.support_threshold == 0.4
     out = parts.policy(DISCRETE.fake_batch(64).exclude(("agents", "action")))["agents"]
     legal = torch.where(out["action_mask"], out["local_qvalue"][..., 0], -torch.inf)
     assert "supported_actions" not in out and out["action"].equal(legal.argmax(-1))
+
+
+def test_critics_by_default_are_two_for_continuous_actions_and_one_for_discrete_ones():
+    for kind, critics in ((CONTINUOUS, 2), (DISCRETE, 1)):
+        parts = make_algorithm("bcq", kind, hidden_sizes=[8], behavior_hidden_sizes=[8])
+        parts.policy(kind.fake_batch(4).exclude(("agents", "action")))
+        with parts.loss.qvalue_network_params.to_module(parts.loss.qvalue_network):
+            out = parts.loss.qvalue_network(kind.fake_batch(4))
+        assert out["agents", "local_qvalue"].shape[-1] == critics

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.objectives.cql import CQLLoss
+from omiga_torchrl.objectives import CQLLoss, ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 from tests.objectives.contract import CONTINUOUS, DISCRETE, SPECS, LossContract, losses_of
 from tests.objectives.cql_cases import continuous, cql_networks, make_cql_loss, one_agent
@@ -37,7 +36,7 @@ class _Contract(LossContract):
             critic.add("mixer_network")
         found = {"loss_qvalue": critic, "loss_cql": critic, "loss_actor": {"actor_network"}}
         return found | (
-            {"loss_behaviour": {"behaviour_network"}} if "share_sharpness" in self.options else {}
+            {"loss_behavior": {"behavior_network"}} if "inverse_temperature" in self.options else {}
         )
 
 
@@ -58,7 +57,7 @@ class TestContinuous(_Contract):
 
 
 class TestContinuousShares(_Contract):
-    options = {"share_sharpness": 0.5}
+    options = {"inverse_temperature": 0.5}
 
 
 class TestContinuousJoint(_Contract):
@@ -85,7 +84,7 @@ class TestDiscrete(_Discrete):
 
 
 class TestDiscreteShares(_Discrete):
-    options = {"share_sharpness": -0.5}
+    options = {"inverse_temperature": -0.5}
 
 
 class TestDiscreteJoint(_Discrete):
@@ -101,32 +100,54 @@ class TestDiscreteIndependent(_Discrete):
     ("options", "message"),
     [
         ({"cql_alpha": -1.0}, "cql_alpha is -1.0"),
-        ({"samples": 0}, "samples is 0"),
+        ({"num_action_samples": 0}, "num_action_samples is 0"),
         ({"entropy_coeff": -0.1}, "entropy_coeff is -0.1"),
         ({"penalty": "joined"}, "unknown penalty 'joined'; did you mean 'joint'"),
-        ({"policy": "maximize"}, "unknown policy 'maximize'; did you mean 'maximise'"),
+        ({"actor_objective": "maxq"}, "unknown actor_objective 'maxq'; did you mean 'max_q'"),
         ({"variant": "oficial"}, "unknown variant 'oficial'; did you mean 'official'"),
-        ({"share_sharpness": 1.0, "penalty": "joint"}, "expected penalty='counterfactual' and a mixer"),
-        ({"share_sharpness": 1.0, "mixer": "none"}, "expected penalty='counterfactual' and a mixer"),
+        ({"penalty_inverse_temperature": 1.0, "penalty": "joint"}, "got 1.0 with 'joint' and a mixer"),
+        ({"penalty_inverse_temperature": 1.0, "mixer": "none"}, "'counterfactual' and no mixer"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        make_algorithm("cql", CONTINUOUS, hidden=[8], **options)
+        make_algorithm("cql", CONTINUOUS, hidden_sizes=[8], **options)
 
 
 @SPECS
-def test_sharpness_and_behaviour_network_come_together(spec):
-    *networks, behaviour = cql_networks(spec, share_sharpness=1.0)
-    with pytest.raises(ValueError, match=r"share_sharpness=1\.0 with no behaviour_network"):
-        CQLLoss(*networks, share_sharpness=1.0)
-    with pytest.raises(ValueError, match=r"share_sharpness=0\.0 with a behaviour_network"):
-        CQLLoss(*networks, behaviour_network=behaviour)
+def test_a_temperature_and_a_behavior_network_come_together(spec):
+    *networks, behavior = cql_networks(spec, inverse_temperature=1.0)
+    with pytest.raises(ValueError, match=r"a model for penalty_inverse_temperature=1\.0, got None"):
+        CQLLoss(*networks, penalty_inverse_temperature=1.0)
+    with pytest.raises(ValueError, match=r"None for penalty_inverse_temperature=0\.0, got one"):
+        CQLLoss(*networks, behavior_network=behavior)
 
 
 def test_there_is_no_released_code_for_discrete_actions():
-    with pytest.raises(ValueError, match="the released code has no others"):
+    with pytest.raises(ValueError, match=r"variant must be 'paper' for discrete actions"):
         make_algorithm("cql", DISCRETE, variant="official")
+
+
+@pytest.mark.parametrize("options", [{"penalty": "summed"}, {"variant": "official"}])
+def test_sums_of_log_sums_need_a_linear_mixer(options):
+    with pytest.raises(ValueError, match=r"mixer_network must be linear for penalty='summed'.*monotonic"):
+        make_algorithm("cql", CONTINUOUS, mixer="qmix", hidden_sizes=[8], **options)
+    make_algorithm("cql", CONTINUOUS, mixer="vdn", hidden_sizes=[8], **options)
+
+
+def test_an_actor_comes_with_critics_of_its_action_and_only_then():
+    actor, qvalue, mixer, _ = cql_networks(CONTINUOUS)
+    with pytest.raises(ValueError, match="must be a policy where qvalue_network reads an action, got None"):
+        CQLLoss(None, qvalue, mixer)
+    with pytest.raises(ValueError, match="must be None where qvalue_network reads no action, got one"):
+        CQLLoss(actor, *cql_networks(DISCRETE)[1:3])
+
+
+def test_a_policy_without_bounds_is_refused():
+    actor, qvalue, mixer, _ = cql_networks(CONTINUOUS)
+    actor[-1].distribution_kwargs.clear()
+    with pytest.raises(ValueError, match="must tell the bounds of its actions"):
+        CQLLoss(actor, qvalue, mixer)
 
 
 @pytest.mark.parametrize(("spec", "other"), [(CONTINUOUS, DISCRETE), (DISCRETE, CONTINUOUS)])
@@ -135,20 +156,23 @@ def test_other_kinds_of_actions_are_refused(spec, other):
     ForeachSoftUpdate(loss, tau=0.5)
     data = spec.fake_batch(8)
     data["agents", "action"] = other.fake_batch(8)["agents", "action"]
-    with pytest.raises(ValueError, match="expected an actor for continuous actions and none for discrete"):
+    with pytest.raises(ValueError, match=r"must be (floats|integers).* for networks of"):
         loss(data)
 
 
-def test_a_mask_that_would_be_ignored_is_refused():
-    loss = CQLLoss(*cql_networks(DISCRETE)[:3])
-    ForeachSoftUpdate(loss, tau=0.5)
-    with pytest.raises(ValueError, match=r"masked is False.*Pass masked=True"):
-        loss(DISCRETE.fake_batch(8))
+def test_cfcql_is_cql_with_weights_and_for_one_agent_cql():
+    team = make_algorithm("cfcql", DISCRETE, hidden_sizes=[8])
+    assert team.loss.penalty == "counterfactual" and team.loss.penalty_inverse_temperature == 0.5
+    assert sorted(team.parameter_groups) == ["behavior", "qvalue"]
+    alone = make_algorithm("cfcql", one_agent(DISCRETE), hidden_sizes=[8])
+    assert sorted(alone.parameter_groups) == ["qvalue"]
+    with pytest.raises(ValueError, match=r"cfcql: mixer must be one of .*got 'none'.*Use cql"):
+        make_algorithm("cfcql", DISCRETE, mixer="none")
 
 
 def test_unmasked_discrete_team():
     spec = TeamSpec(3, 5, 4, 7, discrete=True)
-    parts = make_algorithm("cql", spec, hidden=[8])
+    parts = make_algorithm("cql", spec, hidden_sizes=[8])
     torch.stack(list(losses_of(parts.loss(spec.fake_batch(8))).values())).sum().backward()
     assert parts.policy(spec.fake_batch(8))["agents", "action"].shape == (8, 3)
 
@@ -167,7 +191,13 @@ def test_saturated_policies_leave_the_penalty_finite_and_small():
 @SPECS
 @pytest.mark.parametrize(
     "options",
-    [{}, {"share_sharpness": 2.0}, {"share_sharpness": -2.0}, {"penalty": "joint"}, {"penalty": "summed"}],
+    [
+        {},
+        {"inverse_temperature": 2.0},
+        {"inverse_temperature": -2.0},
+        {"penalty": "joint"},
+        {"penalty": "summed"},
+    ],
 )
 def test_absent_agents_have_no_part_in_any_penalty(spec, options):
     torch.manual_seed(0)

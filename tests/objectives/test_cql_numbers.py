@@ -9,45 +9,30 @@ import pytest
 import torch
 
 from omiga_torchrl.modules import TanhGaussian, VDNMixer
-from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.objectives.cql import CQLLoss
+from omiga_torchrl.objectives import CQLLoss, ForeachSoftUpdate
 from tests.objectives import bandit
 from tests.objectives import transcription as by_hand
 from tests.objectives.bandit import table
 from tests.objectives.contract import CONTINUOUS, DISCRETE, losses_of
-from tests.objectives.cql_cases import cql_networks
+from tests.objectives.cql_cases import cql_networks, record_actions
 
 M = 3
 
 
-def build(spec, mixer, monkeypatch, share_sharpness=0.0, **kwargs):
+def build(spec, mixer, monkeypatch, inverse_temperature=0.0, **kwargs):
     """Loss, networks, target networks (all different), and a record of what the loss draws."""
     torch.manual_seed(0)
-    nets = [net if net is None else net.double() for net in cql_networks(spec, mixer, share_sharpness)]
+    nets = [net if net is None else net.double() for net in cql_networks(spec, mixer, inverse_temperature)]
     loss = CQLLoss(
         *nets[:3],
-        behaviour_network=nets[3],
-        share_sharpness=share_sharpness,
-        masked=spec.masked,
-        **{"samples": M, "gamma": 0.75, "cql_alpha": 0.5, "entropy_coeff": 0.25, **kwargs},
+        behavior_network=nets[3],
+        penalty_inverse_temperature=inverse_temperature,
+        **{"num_action_samples": M, "gamma": 0.75, "cql_alpha": 0.5, "entropy_coeff": 0.25, **kwargs},
     ).double()
     ForeachSoftUpdate(loss, tau=0.5)
     slow = deepcopy(nets)
     by_hand.nudge(*(net for net in nets if net is not None))
-    drawn = {}
-
-    def remember(name, owner):
-        original = getattr(owner, name)
-
-        def wrapped(inputs, action, *args, **kwargs):
-            drawn.setdefault(name, action)
-            return original(inputs, action, *args, **kwargs)
-
-        monkeypatch.setattr(owner, name, wrapped)
-
-    for name in ("_at_actions", "_next_local", "_acted"):
-        remember(name, loss)
-    return loss, nets, slow, drawn
+    return loss, nets, slow, record_actions(monkeypatch)
 
 
 def twins_at(qvalue, observation, action):
@@ -118,30 +103,31 @@ def check(loss, found, expected, nets):
     by_hand.assert_gradients(sum(expected.values()), parameters)
 
 
-@pytest.mark.parametrize("importance", [True, False])
+@pytest.mark.parametrize("importance_sampling", [True, False])
 @pytest.mark.parametrize(
     ("kind", "mixer"),
     [("counterfactual", "linear"), ("joint", "linear"), ("summed", "linear"), ("counterfactual", "none")],
 )
-def test_continuous_losses_and_gradients(kind, mixer, importance, monkeypatch):
-    loss, nets, slow, drawn = build(CONTINUOUS, mixer, monkeypatch, penalty=kind, importance=importance)
+def test_continuous_losses_and_gradients(kind, mixer, importance_sampling, monkeypatch):
+    options = {"penalty": kind, "importance_sampling": importance_sampling}
+    loss, nets, slow, drawn = build(CONTINUOUS, mixer, monkeypatch, **options)
     actor, qvalue, mixing, _ = nets
     data = by_hand.double(CONTINUOUS.fake_batch(6))
     now, following = data["agents"], data["next", "agents"]
     found = losses_of(loss(data))
     mixed = by_hand.mixing(mixing, data["state"])
     q = by_hand.qvalues(qvalue, now)[..., 0, :]
-    target = by_hand.twins(slow[1], following["observation"], drawn["_next_local"])[..., 0, :]
+    target = by_hand.twins(slow[1], following["observation"], drawn["next"])[..., 0, :]
     next_local = torch.minimum(target[..., 0], target[..., 1])
 
-    tried = drawn["_at_actions"]
+    tried = drawn["candidates"]
     assert tried.shape[0] == 3 * M and (tried.abs() <= 1).all()
-    masses = sampled_masses(actor, data, tried) if importance else torch.zeros(tried.shape[:-1])
+    masses = sampled_masses(actor, data, tried) if importance_sampling else torch.zeros(tried.shape[:-1])
     every = twins_at(qvalue, now["observation"], tried)
     each = [penalty(kind, every[..., e], q[..., e], masses, mixed) for e in range(2)]
     cql = 0.5 * sum(value.mean() for value in each)  # the mean over agents is the share 1 / n
 
-    acted = drawn["_acted"]
+    acted = drawn["policy"]
     loc, scale = by_hand.gaussian(actor, now["observation"])
     noise = ((acted.atanh() - loc) / scale).detach()
     action = (loc + scale * noise).tanh()
@@ -164,8 +150,8 @@ def test_official_is_what_comadice_ran(monkeypatch):
     found = losses_of(loss(data))
     mixed, q = by_hand.mixing(mixing, data["state"]), by_hand.qvalues(qvalue, data["agents"])[..., 0, :]
     following = data["next", "agents", "observation"]
-    target = by_hand.twins(slow[1], following, drawn["_next_local"])[..., 0, :]
-    every = twins_at(qvalue, data["agents", "observation"], drawn["_at_actions"])
+    target = by_hand.twins(slow[1], following, drawn["next"])[..., 0, :]
+    every = twins_at(qvalue, data["agents", "observation"], drawn["candidates"])
     w, b = mixed
     cql = 0.0
     for e in range(2):
@@ -175,7 +161,7 @@ def test_official_is_what_comadice_ran(monkeypatch):
     expected = {
         "qvalue": td_loss(data, mixed, torch.minimum(target[..., 0], target[..., 1]), slow[2], q),
         "cql": cql,
-        "actor": -(smaller * by_hand.log_density(actor, data)).mean(),
+        "actor": -(smaller * by_hand.log_density(actor, data)).sum(-1).mean(),  # over agents a sum
     }
     check(loss, found, expected, nets)
 
@@ -194,7 +180,7 @@ def discrete_shares(behaviour, data, every, mixed, sharpness):
     ("mixer", "sharpness"), [("linear", 0.0), ("linear", 1.5), ("linear", -1.5), ("none", 0.0)]
 )
 def test_discrete_losses_and_gradients(mixer, sharpness, monkeypatch):
-    loss, nets, slow, _ = build(DISCRETE, mixer, monkeypatch, share_sharpness=sharpness)
+    loss, nets, slow, _ = build(DISCRETE, mixer, monkeypatch, inverse_temperature=sharpness)
     _, qvalue, mixing, behaviour = nets
     data = by_hand.double(DISCRETE.fake_batch(6))
     now, following = data["agents"], data["next", "agents"]
@@ -219,12 +205,12 @@ def test_discrete_losses_and_gradients(mixer, sharpness, monkeypatch):
         "cql": 0.5 * per_row.mean(),
     }
     if sharpness:
-        expected["behaviour"] = -by_hand.log_density(behaviour, data).mean()
+        expected["behavior"] = -by_hand.log_density(behaviour, data).mean()
     check(loss, found, expected, nets)
 
 
 def test_discrete_joint_candidates_are_legal_and_weigh_all_joint_actions(monkeypatch):
-    loss, nets, _, _ = build(DISCRETE, "linear", monkeypatch, penalty="joint", samples=4)
+    loss, nets, _, _ = build(DISCRETE, "linear", monkeypatch, penalty="joint", num_action_samples=4)
     data = by_hand.double(DISCRETE.fake_batch(5))
     scores = torch.rand(4, 5, 3, 4, dtype=torch.float64)
     monkeypatch.setattr(torch, "rand", lambda *size, **kwargs: scores)
@@ -244,15 +230,15 @@ def test_discrete_joint_candidates_are_legal_and_weigh_all_joint_actions(monkeyp
 
 def test_continuous_shares_use_the_density_that_the_critics_imply(monkeypatch):
     """KL(exp(w Q) / Z || mu) by self-normalised samples; mu a tanh-Gaussian with a known density."""
-    loss, nets, _, drawn = build(CONTINUOUS, "linear", monkeypatch, share_sharpness=0.75)
+    loss, nets, _, drawn = build(CONTINUOUS, "linear", monkeypatch, inverse_temperature=0.75)
     data = by_hand.double(CONTINUOUS.fake_batch(5))
     monkeypatch.setattr(
-        type(loss.behaviour_network),
+        type(loss.behavior_network),
         "get_dist",
         lambda self, td: TanhGaussian(torch.zeros(5, 3, 2).double(), torch.ones(5, 3, 2).double()),
     )
     found = loss.cql_loss(data)
-    tried = drawn["_at_actions"]
+    tried = drawn["candidates"]
     masses = sampled_masses(nets[0], data, tried)
     mixed = by_hand.mixing(nets[2], data["state"])
     every = twins_at(nets[1], data["agents", "observation"], tried)

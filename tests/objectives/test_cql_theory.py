@@ -13,8 +13,7 @@ from torch import nn
 from omiga_torchrl.envs.tabular_games import TabularGame
 from omiga_torchrl.envs.tabular_solutions import enumerate_episodes, optimal_values
 from omiga_torchrl.modules import VDNMixer, tanh_gaussian_actor
-from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.objectives.cql import CQLLoss
+from omiga_torchrl.objectives import CQLLoss, ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 from tests.objectives.bandit import bandit, table, train
 from tests.objectives.contract import CONTINUOUS, DISCRETE, SPECS, assert_actions_unread, losses_of
@@ -133,7 +132,7 @@ def test_a_team_of_one_is_one_agent(spec, penalty):
     for mixer in (None, VDNMixer(1).as_weight_module()):
         if spec.discrete and penalty == "joint":  # samples actions only for a team
             continue
-        loss = CQLLoss(*networks, mixer, penalty=penalty, masked=spec.masked)
+        loss = CQLLoss(*networks, mixer, penalty=penalty)
         ForeachSoftUpdate(loss, tau=0.5)
         torch.manual_seed(1)
         found.append(losses_of(loss(data)))
@@ -169,10 +168,10 @@ def test_all_joint_actions_are_n_times_the_counterfactual_ones(monkeypatch):
     data["agents", "action_mask"].fill_(True)
     every = torch.tensor(list(itertools.product(range(4), repeat=3)))  # [64, N]
     scores = nn.functional.one_hot(every, 4).float()[:, None].expand(64, 8, 3, 4)
-    single = CQLLoss(*networks, masked=True).cql_loss(data)
+    single = CQLLoss(*networks).cql_loss(data)
     monkeypatch.setattr(torch, "rand", lambda *size, **kwargs: scores)
-    options = {"penalty": "joint", "samples": 64, "masked": True}
-    joint = CQLLoss(*networks, importance=False, **options).cql_loss(data)
+    options = {"penalty": "joint", "num_action_samples": 64}
+    joint = CQLLoss(*networks, importance_sampling=False, **options).cql_loss(data)
     torch.testing.assert_close(joint, 3 * single)
     # Each stands for 4^3 actions, and there are two critics.
     corrected = CQLLoss(*networks, **options).cql_loss(data)
@@ -205,7 +204,7 @@ def test_log_sums_estimate_the_integral_whatever_the_policy(loc, scale, useful):
         for parameter in actor.parameters():
             parameter.zero_()
         actor[0].module.network.body[-1].bias.copy_(torch.tensor([loc, math.log(scale)]))
-    loss = CQLLoss(actor, bump(), samples=samples)
+    loss = CQLLoss(actor, bump(), num_action_samples=samples)
     data = spec.fake_batch(4)
     grid = torch.linspace(-1, 1, 20_001)
     integral = torch.trapezoid((-4 * (grid - 0.3).square()).exp(), grid).log()
@@ -217,7 +216,7 @@ def test_log_sums_estimate_the_integral_whatever_the_policy(loc, scale, useful):
 def test_maximising_policies_find_the_best_action():
     torch.manual_seed(0)
     actor = tanh_gaussian_actor(CONTINUOUS, hidden=(8,))
-    loss = CQLLoss(actor, bump(), samples=1, entropy_coeff=0.01)
+    loss = CQLLoss(actor, bump(), num_action_samples=1, entropy_coeff=0.01)
     ForeachSoftUpdate(loss, tau=0.5)
     optimizer = torch.optim.Adam(actor.parameters(), 0.02)
     data = CONTINUOUS.fake_batch(64)

@@ -10,16 +10,15 @@ import torch
 from tensordict.nn import TensorDictModule
 from torch import nn
 
+from omiga_torchrl import functional
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.common import make_mixer, qvalue_ensemble
-from omiga_torchrl.functional import Found
+from omiga_torchrl.functional import CEMResult
 from omiga_torchrl.modules import deterministic_actor
-from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.objectives.omar import OMARLoss
+from omiga_torchrl.objectives import ForeachSoftUpdate, OMARLoss
 from omiga_torchrl.specs import TeamSpec
 from tests.objectives import transcription as by_hand
 from tests.objectives.contract import CONTINUOUS, LossContract, losses_of
-from tests.objectives.cql_cases import make_omar_loss, one_agent
+from tests.objectives.cql_cases import builder, make_omar_loss, one_agent, record_actions
 
 
 class TestIndependent(LossContract):
@@ -46,7 +45,7 @@ class TestOfficial(TestIndependent):
 
 
 class TestMixed(TestIndependent):
-    options = {"mixer": "linear", "search": "softmax"}
+    options = {"mixer": "linear", "cem_update": "softmax"}
     team_terms = {"loss_qvalue", "loss_cql"}
     idle = {"loss_cql": ("body.2.bias", "bias_head")}
     trained = {
@@ -86,45 +85,40 @@ def masses_of(tried, actor, data, noise, variant):
 def build(mixer, **kwargs):
     """Loss, networks and target networks, all different, in double precision."""
     torch.manual_seed(0)
-    actor, qvalue = deterministic_actor(CONTINUOUS, hidden=(8,)), qvalue_ensemble(CONTINUOUS, 2, hidden=(8,))
-    nets = [actor.double(), qvalue.double(), make_mixer(CONTINUOUS, mixer, (8,))]
+    build, actor = builder(CONTINUOUS, mixer), deterministic_actor(CONTINUOUS, hidden=(8,))
+    nets = [actor.double(), build.qvalue().double(), build.mixer()]
     if nets[2] is not None:
         nets[2].double()
-    loss = OMARLoss(*nets, samples=3, **kwargs).double()
+    loss = OMARLoss(*nets, num_action_samples=3, **kwargs).double()
     ForeachSoftUpdate(loss, tau=0.5)
     slow = deepcopy(nets)
     by_hand.nudge(*(net for net in nets if net is not None))
     return loss, nets, slow
 
 
-def recorded(loss, monkeypatch):
-    """Fills with the candidates and the normal noise that the loss draws."""
-    tried, noise, original, randn = [], [], loss._at_actions, torch.randn
-
-    def remember(inputs, drawn, **kwargs):
-        tried.append(drawn)
-        return original(inputs, drawn, **kwargs)
+def record_noise(monkeypatch):
+    """The normal noise that the loss draws."""
+    noise, randn = [], torch.randn
 
     def noisy(*size, **kwargs):
         noise.append(randn(*size, **kwargs))
         return noise[-1]
 
-    monkeypatch.setattr(loss, "_at_actions", remember)
     monkeypatch.setattr(torch, "randn", noisy)
-    return tried, noise
+    return noise
 
 
 @pytest.mark.parametrize("variant", ["paper", "official"])
 @pytest.mark.parametrize("mixer", ["none", "linear"])
 def test_losses_and_gradients_equal_a_transcription(mixer, variant, monkeypatch):
-    options = {"gamma": 0.75, "search_weight": 0.75, "cql_alpha": 0.5, "action_penalty": 0.125}
+    options = {"gamma": 0.75, "cem_weight": 0.75, "cql_alpha": 0.5, "action_penalty": 0.125}
     loss, nets, slow = build(mixer, variant=variant, **options)
     actor, qvalue, mixing = nets
     data = by_hand.double(CONTINUOUS.fake_batch(6))
     sought, better = 2 * torch.rand(6, 3, 2).double() - 1, torch.rand(6, 3) < 0.5
-    result = Found(sought, torch.where(better, 99.0, -99.0).double())
-    monkeypatch.setattr(loss, "_search", lambda inputs: result)
-    tried, noise = recorded(loss, monkeypatch)
+    result = CEMResult(sought, torch.where(better, 99.0, -99.0).double())
+    monkeypatch.setattr(functional, "cross_entropy_search", lambda *args, **kwargs: result)
+    actions, noise = record_actions(monkeypatch), record_noise(monkeypatch)
     found = losses_of(loss(data))
 
     now, ahead = data["agents"], data["next", "agents", "observation"]
@@ -136,9 +130,9 @@ def test_losses_and_gradients_equal_a_transcription(mixer, variant, monkeypatch)
     y = (reward + 0.75 * alive * next_value).detach()
     loss_q = sum(((by_hand.team(q[..., e], mixed) - y) ** 2).mean() for e in range(2))
 
-    masses = masses_of(tried[0], actor, data, noise, variant).detach().unsqueeze(-1)
+    masses = masses_of(actions["candidates"], actor, data, noise, variant).detach().unsqueeze(-1)
     wide = now["observation"].expand(9, 6, 3, 5)
-    every = by_hand.twins(qvalue, wide, tried[0])[..., 0, :]
+    every = by_hand.twins(qvalue, wide, actions["candidates"])[..., 0, :]
     w = 1.0 if mixed is None else mixed[0].unsqueeze(-1)
     loss_cql = 0.5 * ((w * every + masses).exp().sum(0).log() - w * q).sum(-1).mean()
 
@@ -171,47 +165,53 @@ def hill(top, spec=CONTINUOUS, **kwargs):
     keys = [("agents", "observation"), ("agents", "action")]
     qvalue = TensorDictModule(Hill(top), keys, [("agents", "local_qvalue")])
     actor = deterministic_actor(spec, hidden=(8,))
-    bounds = {"low": spec.action_low, "high": spec.action_high}
-    loss = OMARLoss(actor, qvalue, **bounds, **kwargs)
+    loss = OMARLoss(actor, qvalue, **kwargs)
     ForeachSoftUpdate(loss, tau=0.5)
     return loss, actor
 
 
 @pytest.mark.parametrize("spec", [CONTINUOUS, TeamSpec(3, 5, 2, 7, action_low=0.0, action_high=4.0)])
-@pytest.mark.parametrize("search", ["elites", "softmax"])
-def test_the_policy_learns_what_the_search_finds(spec, search):
+@pytest.mark.parametrize("cem_update", ["elites", "softmax"])
+def test_the_policy_learns_what_the_search_finds(spec, cem_update):
     """Imitation alone, without the critic's gradient: c = 1."""
     middle, half = (spec.action_low + spec.action_high) / 2, (spec.action_high - spec.action_low) / 2
     top = middle + 0.7 * half
-    options = {"iterations": 6, "search_samples": 30, "action_penalty": 0.0}
-    loss, actor = hill(top, spec, search_weight=1.0, search=search, **options)
+    options = {"cem_iterations": 6, "cem_num_samples": 30, "action_penalty": 0.0}
+    loss, actor = hill(top, spec, cem_weight=1.0, cem_update=cem_update, **options)
     data, optimizer = spec.fake_batch(64), torch.optim.Adam(actor.parameters(), 0.03)
-    assert loss(data)["search_gain"] > 0.1 * half**2
+    assert loss(data)["cem_improvement"] > 0.1 * half**2
     for _ in range(150):
         loss.actor_loss(data).backward()
         optimizer.step()
         optimizer.zero_grad()
     action = actor(data.exclude(("agents", "action")))["agents", "action"]
     assert (action - top).abs().mean() < 0.05 * half
-    assert loss(data)["search_gain"] < 0.01 * half**2
+    assert loss(data)["cem_improvement"] < 0.01 * half**2
 
 
 def error_of(loss, data, top):
-    return (loss._search(data).action - top).abs().mean().item()
+    """Mean distance of the actions that the policy is to imitate."""
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            functional, "omar_actor_loss", lambda q, action, best, *args, **_: found.append(best) or q
+        )
+        loss.actor_loss(data)
+    return (found[0] - top).abs().mean().item()
 
 
 def test_refining_comes_nearer_and_wide_starts_stay_at_the_bounds():
     data, top = CONTINUOUS.fake_batch(256), 0.7
     errors = {
-        "refined": error_of(hill(top, iterations=4)[0], data, top),
-        "random": error_of(hill(top, iterations=4, refine=False)[0], data, top),
-        "released start": error_of(hill(top, iterations=4, search_std=2.0)[0], data, top),
+        "refined": error_of(hill(top, cem_iterations=4)[0], data, top),
+        "random": error_of(hill(top, cem_iterations=4, cem_refit=False)[0], data, top),
+        "released start": error_of(hill(top, cem_iterations=4, cem_init_std=2.0)[0], data, top),
     }
     assert 1.5 * errors["refined"] < errors["released start"] < errors["random"], errors
 
 
 def test_a_policy_that_beats_the_search_is_not_pulled_away():
-    loss, actor = hill(0.0, search_weight=1.0, action_penalty=0.0, iterations=1, search_samples=5)
+    loss, actor = hill(0.0, cem_weight=1.0, action_penalty=0.0, cem_iterations=1, cem_num_samples=5)
     with torch.no_grad():
         for parameter in actor.parameters():
             parameter.zero_()  # plays 0, the best action
@@ -221,24 +221,35 @@ def test_a_policy_that_beats_the_search_is_not_pulled_away():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"search_weight": 1.5}, r"search_weight is 1\.5"),
-        ({"candidate_noise": 0.0}, r"candidate_noise is 0\.0"),
-        ({"search_std": -1.0}, r"search_std is -1\.0"),
-        ({"search_samples": 4}, "search_samples is 4, elites 5"),
-        ({"iterations": 0}, "iterations is 0"),
-        ({"search": "elite"}, "unknown search 'elite'; did you mean 'elites'"),
+        ({"cem_weight": 1.5}, r"cem_weight is 1\.5"),
+        ({"action_noise_std": 0.0}, r"action_noise_std is 0\.0"),
+        ({"cem_init_std": -1.0}, r"cem_init_std is -1\.0"),
+        ({"cem_num_samples": 4}, r"cem_num_samples must be >= cem_num_elites \(5\), got 4"),
+        ({"cem_iterations": 0}, "cem_iterations is 0"),
+        ({"cem_update": "elite"}, "unknown cem_update 'elite'; did you mean 'elites'"),
         ({"variant": "oficial"}, "unknown variant 'oficial'; did you mean 'official'"),
         ({"cql_alpha": -1.0}, r"cql_alpha is -1\.0"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        make_algorithm("omar", CONTINUOUS, hidden=[8], **options)
+        make_algorithm("omar", CONTINUOUS, hidden_sizes=[8], **options)
 
 
-def test_uniform_candidates_only():
+def test_uniform_candidates_only(monkeypatch):
     torch.manual_seed(0)
-    loss = make_omar_loss(CONTINUOUS, candidate_noise=None)
-    drawn = loss._proposals(CONTINUOUS.fake_batch(4))
-    assert drawn.action.shape == (3, 4, 3, 2)
-    torch.testing.assert_close(drawn.log_density, torch.full((3, 4, 3), -2 * math.log(2)))
+    loss, actions = make_omar_loss(CONTINUOUS, action_noise_std=None), record_actions(monkeypatch)
+    data = by_hand.double(CONTINUOUS.fake_batch(4))
+    found = loss.double().cql_loss(data)
+    candidates = actions["candidates"]
+    assert candidates.shape == (3, 4, 3, 2) and candidates.abs().max() <= 1
+    with loss.qvalue_network_params.to_module(loss.qvalue_network):
+        wide = data["agents", "observation"].expand(3, 4, 3, 5)
+        candidate_q = by_hand.twins(loss.qvalue_network, wide, candidates)[..., 0, :]
+        q = by_hand.qvalues(loss.qvalue_network, data["agents"])[..., 0, :]
+    expected = (candidate_q.exp().sum(0).log() + 2 * math.log(2) - q).sum(-1).mean()
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_few_draws_are_enough_for_the_softmax_search():
+    make_omar_loss(CONTINUOUS, cem_update="softmax", cem_num_samples=3)

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.common import make_mixer, qvalue_ensemble
 from omiga_torchrl.modules import deterministic_actor
-from omiga_torchrl.objectives.td3_bc import TD3BCLoss
+from omiga_torchrl.objectives import TD3BCLoss
 from omiga_torchrl.specs import TeamSpec
 from tests.objectives import transcription as by_hand
 from tests.objectives.contract import CONTINUOUS, LossContract, losses_of
+from tests.objectives.cql_cases import builder, record_actions
 
 
 class _TD3BC(LossContract):
@@ -22,8 +22,8 @@ class _TD3BC(LossContract):
 
     @classmethod
     def make(cls, spec, **kwargs):
-        qvalue, mixer = qvalue_ensemble(spec, 2, hidden=(8,)), make_mixer(spec, cls.mixer, (8,))
-        return TD3BCLoss(deterministic_actor(spec, hidden=(8,)), qvalue, mixer, noise=0.0, **kwargs)
+        build, actor = builder(spec, cls.mixer), deterministic_actor(spec, hidden=(8,))
+        return TD3BCLoss(actor, build.qvalue(), build.mixer(), policy_noise=0.0, **kwargs)
 
 
 class TestMixed(_TD3BC):
@@ -43,9 +43,8 @@ class TestOneAgent(TestIndependent):
 
 def build(mixer, **kwargs):
     torch.manual_seed(0)
-    parts = make_algorithm("td3_bc", CONTINUOUS, hidden=[8], mixer=mixer, noise=0.0, **kwargs)
+    parts = make_algorithm("td3_bc", CONTINUOUS, hidden_sizes=[8], mixer=mixer, policy_noise=0.0, **kwargs)
     parts.loss.double()
-    parts.loss.gamma = 0.99
     return parts
 
 
@@ -132,22 +131,49 @@ def test_alpha_zero_is_cloning_of_the_mean():
 
 
 def test_target_noise_is_clipped_and_stays_in_the_bounds():
-    torch.manual_seed(0)
-    parts = make_algorithm("td3_bc", CONTINUOUS, hidden=[8], noise=5.0, noise_clip=0.1)
-    data = CONTINUOUS.fake_batch(64)
-    loss = parts.loss
-    inputs, _ = loss._inputs(data)
-    plain = loss._run_next("actor_network", inputs, target=True)["agents", "action"].clone()
-    noisy = loss._smoothed_action(inputs)
+    data, actions = CONTINUOUS.fake_batch(64), []
+    for policy_noise in (0.0, 5.0):
+        torch.manual_seed(0)
+        options = {"policy_noise": policy_noise, "noise_clip": 0.1}
+        loss = make_algorithm("td3_bc", CONTINUOUS, hidden_sizes=[8], **options).loss
+        with pytest.MonkeyPatch.context() as patch:
+            recorded = record_actions(patch)
+            loss.qvalue_loss(data)
+        actions.append(recorded["next"])
+    plain, noisy = actions
     assert (noisy - plain).abs().max() <= 0.1 + 1e-6 and noisy.abs().max() <= 1
     assert (noisy != plain).float().mean() > 0.9
+
+
+def test_a_monotonic_mixer_weighs_values_with_its_slope():
+    """With alpha = 1e6 cloning is nothing, and the gradient is that of - lambda dQ_tot / dQ_i Q_i."""
+    parts, data = build("qmix", alpha=1e6), by_hand.double(CONTINUOUS.fake_batch(16))
+    loss = parts.loss
+    loss.actor_loss(data).backward()
+    action = parts.policy(data.clone())["agents", "action"]
+    with (
+        loss.mixer_network_params.to_module(loss.mixer_network),
+        loss.qvalue_network_params.to_module(loss.qvalue_network),
+    ):
+        at = (
+            by_hand.qvalues(loss.qvalue_network, data["agents"])[..., 0, :].amin(-1).detach().requires_grad_()
+        )
+        total = loss.mixer_network.module(at.unsqueeze(-1), data["state"])
+        (slope,) = torch.autograd.grad(total.sum(), at)
+        value = slope * by_hand.twins(loss.qvalue_network, data["agents", "observation"], action)[..., 0, 0]
+    assert slope.std() > 1e-4
+    expected = torch.autograd.grad(
+        -1e6 * (value / value.abs().mean().detach()).mean(), list(parts.policy.parameters())
+    )
+    for parameter, gradient in zip(parts.policy.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1.0)
 
 
 def test_learns_the_better_of_two_modes():
     """Half of the data acts +0.5 with reward 1, half -0.5 with reward 0: TD3+BC goes to the first."""
     torch.manual_seed(0)
     spec = TeamSpec(1, 1, 1, 1)
-    parts = make_algorithm("td3_bc", spec, hidden=[32], alpha=10.0)
+    parts = make_algorithm("td3_bc", spec, hidden_sizes=[32], alpha=10.0)
     optimizer = torch.optim.Adam(parts.loss.parameters(), 1e-2)
     for _ in range(300):
         data = spec.fake_batch(64)
