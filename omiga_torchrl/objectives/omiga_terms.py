@@ -107,8 +107,8 @@ class OMIGATerms(TeamLoss):
         return batch.once("omiga_exponent", lambda: self._recorded_exponent(batch))
 
     def _recorded_exponent(self, batch: TeamView) -> Tensor:
-        weight = self._delayed(batch).agent_weight
-        z = F.scaled_advantage(batch.target.q_min, batch.v.detach(), weight, self.alpha)
+        q, v = batch.target.q_min, batch.v.detach()
+        z = F.scaled_advantage(q, v, self._delayed(batch).agent_weight, self.alpha)
         mask, beyond = batch.mask_for(z), z.abs() if self.clip_mode == "clamp" else z
         batch.record("scaled_advantage", z)
         batch.record("scaled_advantage_max", (z if mask is None else z.masked_fill(~mask, -math.inf)).max())

@@ -6,8 +6,8 @@ from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
 
 from omiga_torchrl.algorithms import icq_networks, make_algorithm, make_icq
 from omiga_torchrl.modules import LinearMixer, NormalisedMixer
+from omiga_torchrl.testing import CONTINUOUS, DISCRETE
 from omiga_torchrl.trainers import OfflineTrainer
-from tests.objectives.contract import CONTINUOUS, DISCRETE
 from tests.objectives.icq_cases import one_agent
 
 

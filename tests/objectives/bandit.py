@@ -9,7 +9,7 @@ from torch import nn
 
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
-from tests.objectives.contract import losses_of
+from omiga_torchrl.testing import losses_of
 
 
 class Table(nn.Module):

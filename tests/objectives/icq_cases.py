@@ -10,7 +10,7 @@ import torch
 from omiga_torchrl.algorithms import icq_networks
 from omiga_torchrl.modules import ConditionalVAE, categorical_actor
 from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
-from tests.objectives.contract import CONTINUOUS, LossContract, sequences
+from omiga_torchrl.testing import CONTINUOUS, LossContract, sequences
 
 MODES = pytest.mark.parametrize(
     "options",
@@ -63,7 +63,7 @@ def one_agent(spec):
 
 
 class ICQContract(LossContract):
-    """Subclasses name the partition estimate and the variant, and whether there is one agent."""
+    """Subclasses name the partition estimate, the variant and the mixer, and whether there is one agent."""
 
     options: dict[str, str] = {}
     single = False
@@ -75,9 +75,24 @@ class ICQContract(LossContract):
         return sequences(spec, *batch)
 
     @property
+    def is_mixed(self):
+        return not self.single and self.options.get("mixer") != "none"
+
+    @property
+    def team_terms(self):
+        return {"loss_qvalue"} if self.is_mixed else set()
+
+    @property
     def trained(self):
-        critic = {"qvalue_network"} if self.single else {"qvalue_network", "mixer_network"}
+        critic = {"qvalue_network", "mixer_network"} if self.is_mixed else {"qvalue_network"}
         found = {"loss_qvalue": critic, "loss_actor": {"actor_network"}}
         if self.options.get("partition_estimate") == "behavior":
             found["loss_behavior"] = {"behavior_network"}
         return found
+
+    def test_multi_step_rewards_are_discounted_by_their_steps(self):
+        """They are refused: the next step in the sequence is not the one that they end at."""
+        data = self.data(CONTINUOUS, 8)
+        data["steps_to_next_obs"] = torch.full((*data.batch_size, 1), 3)
+        with pytest.raises(ValueError, match=r"must be of one step.*steps_to_next_obs.*MultiStep"):
+            self.build(CONTINUOUS)(data)

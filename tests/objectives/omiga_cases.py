@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omiga_torchrl.algorithms import omiga_networks
 from omiga_torchrl.objectives import ForeachSoftUpdate, OMIGALoss
-from tests.objectives.contract import CONTINUOUS
+from omiga_torchrl.testing import CONTINUOUS
 
 
 def networks(spec):

@@ -12,11 +12,11 @@ from omiga_torchrl import functional as F
 from omiga_torchrl.algorithms import icq_networks
 from omiga_torchrl.modules import AgentMLP, VDNMixer
 from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
-from tests.objectives.contract import (
+from omiga_torchrl.testing import (
     CONTINUOUS,
     DISCRETE,
     assert_actions_unread,
-    permuted,
+    permute_agents,
     sequences,
 )
 from tests.objectives.icq_cases import MODES, ready, steady_behavior, total
@@ -147,7 +147,7 @@ def test_permuting_agents_permutes_the_losses(order, seed):
 
 def permuted_sequences(data, order):
     flat = data.flatten()
-    return permuted(flat, torch.tensor(order)).reshape(data.shape)
+    return permute_agents(flat, torch.tensor(order)).reshape(data.shape)
 
 
 def test_networks_see_whole_sequences_so_that_they_may_remember():

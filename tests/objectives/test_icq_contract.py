@@ -19,8 +19,16 @@ class TestTeamOfficial(_Team):
     options = {"variant": "official"}
 
 
-class TestTeamBehaviour(_Team):
+class TestTeamBehavior(_Team):
     options = {"partition_estimate": "behavior"}
+
+
+class TestTeamQMIX(_Team):
+    options = {"mixer": "qmix"}
+
+
+class TestIndependent(_Team):
+    options = {"mixer": "none"}
 
 
 class TestSingle(_Team):
@@ -32,11 +40,11 @@ class TestSingleOfficial(_Team):
     options = {"variant": "official"}
 
 
-class TestSingleBehaviour(_Team):
+class TestSingleBehavior(_Team):
     single = True
     options = {"partition_estimate": "behavior"}
 
 
-class TestSingleBehaviourOfficial(_Team):
+class TestSingleBehaviorOfficial(_Team):
     single = True
     options = {"partition_estimate": "behavior", "variant": "official"}

@@ -8,7 +8,7 @@ from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
 
 from omiga_torchrl.algorithms import icq_networks
 from omiga_torchrl.objectives import ICQLoss, ICQVariant
-from tests.objectives.contract import CONTINUOUS, DISCRETE, gradients, losses_of, sequences
+from omiga_torchrl.testing import CONTINUOUS, DISCRETE, gradients, losses_of, sequences
 from tests.objectives.icq_cases import MODES, make_loss, ready, steady_behavior
 
 # Masks -----------------------------------------------------------------------------------
@@ -113,13 +113,6 @@ def test_padding_without_a_mask_is_refused():
     data["collector", "mask"] = torch.ones(8, 4, dtype=torch.bool)
     data["collector", "mask"][3, 2:] = False
     ready()(data)
-
-
-def test_rewards_of_several_steps_are_refused():
-    data = sequences(CONTINUOUS, 8)
-    data["steps_to_next_obs"] = torch.full((8, 4, 1), 3)
-    with pytest.raises(ValueError, match=r"must be of one step.*steps_to_next_obs.*MultiStep"):
-        ready()(data)
 
 
 def test_the_released_mixer_is_linear():

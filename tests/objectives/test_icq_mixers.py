@@ -10,8 +10,8 @@ import torch
 from omiga_torchrl.algorithms import icq_networks
 from omiga_torchrl.modules import VDNMixer
 from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
-from tests.objectives.contract import CONTINUOUS, DISCRETE, losses_of, sequences
-from tests.objectives.icq_cases import MODES, ready, steady_behavior
+from omiga_torchrl.testing import CONTINUOUS, DISCRETE, losses_of, sequences
+from tests.objectives.icq_cases import ready, steady_behavior
 
 ESTIMATES = pytest.mark.parametrize(
     "options", [{}, {"partition_estimate": "behavior"}], ids=["batch", "behavior"]
@@ -71,13 +71,3 @@ def test_of_an_ensemble_the_smallest_member_counts():
     torch.testing.assert_close(loss.qvalue_target(batch)[:, :-1], target)
     error = batch.q_tot[:, :-1] - target.unsqueeze(-1)
     torch.testing.assert_close(loss.qvalue_loss(batch), error.square().sum(-1).mean())
-
-
-@MODES
-def test_vmap_over_batches(options):
-    loss = ready(DISCRETE, **options)
-    batches = torch.stack([sequences(DISCRETE, 8) for _ in range(2)])
-    out = torch.func.vmap(lambda data: dict(loss(data).items()))(batches)
-    for index, data in enumerate(batches.unbind(0)):
-        for key, value in loss(data).items():
-            torch.testing.assert_close(out[key][index], value, msg=str(key))

@@ -32,7 +32,7 @@ import torch
 from omiga_torchrl.algorithms import icq_networks
 from omiga_torchrl.modules import ConditionalVAE
 from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
-from tests.objectives.contract import CONTINUOUS, DISCRETE, losses_of, sequences
+from omiga_torchrl.testing import CONTINUOUS, DISCRETE, losses_of, sequences
 from tests.objectives.icq_cases import SteadyVAE, one_agent
 from tests.objectives.test_official import log_density, mlp
 

@@ -9,8 +9,8 @@ import torch
 
 from omiga_torchrl.objectives import ICQVariant
 from omiga_torchrl.objectives.icq_weights import log_weight
-from omiga_torchrl.objectives.view import log_probs
-from tests.objectives.contract import CONTINUOUS, DISCRETE, sequences
+from omiga_torchrl.objectives.values import log_probs
+from omiga_torchrl.testing import CONTINUOUS, DISCRETE, sequences
 from tests.objectives.icq_cases import make_loss, one_agent, ready, total
 
 

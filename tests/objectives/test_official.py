@@ -20,7 +20,7 @@ import torch
 
 from omiga_torchrl.algorithms import omiga_networks
 from omiga_torchrl.objectives import ForeachSoftUpdate, OMIGALoss
-from tests.objectives.contract import CONTINUOUS, DISCRETE, losses_of
+from omiga_torchrl.testing import CONTINUOUS, DISCRETE, losses_of
 
 
 def mlp(network, x):

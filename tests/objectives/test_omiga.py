@@ -15,7 +15,7 @@ from omiga_torchrl.objectives import (
     OMIGAQValueLoss,
     OMIGAValueLoss,
 )
-from tests.objectives.contract import CONTINUOUS, DISCRETE, assert_actions_unread, permuted
+from omiga_torchrl.testing import CONTINUOUS, DISCRETE, assert_actions_unread, permute_agents
 from tests.objectives.omiga_cases import make, networks
 
 
@@ -99,7 +99,7 @@ def test_permuting_agents_permutes_the_losses(order, seed):
     loss = OMIGALoss(*nets[:3], VDNMixer(3).as_weight_module(), alpha=0.5, reduction="none")
     ForeachSoftUpdate(loss, tau=0.5)
     data, order = CONTINUOUS.fake_batch(4), torch.tensor(order)
-    first, second = loss(data), loss(permuted(data, order))
+    first, second = loss(data), loss(permute_agents(data, order))
     for term in ("loss_value", "loss_actor"):
         torch.testing.assert_close(second[term], first[term][:, order])
     torch.testing.assert_close(second["loss_qvalue"], first["loss_qvalue"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from omiga_torchrl.modules import VDNMixer
 from omiga_torchrl.objectives import OMIGALoss, OMIGAPolicyLoss, OMIGAQValueLoss, OMIGAValueLoss
-from tests.objectives.contract import LossContract
+from omiga_torchrl.testing import LossContract
 from tests.objectives.omiga_cases import networks
 
 VALUE = {"loss_value": {"value_network"}}
@@ -25,6 +26,14 @@ class TestOMIGALossOfficial(LossContract):
     @staticmethod
     def make(spec, **kwargs):
         return OMIGALoss(*networks(spec), alpha=0.5, variant="official", **kwargs)
+
+
+class TestOMIGALossVDN(LossContract):
+    trained = {**VALUE, "loss_qvalue": {"qvalue_network"}, **ACTOR}
+
+    @staticmethod
+    def make(spec, **kwargs):
+        return OMIGALoss(*networks(spec)[:3], VDNMixer(3).as_weight_module(), alpha=0.5, **kwargs)
 
 
 class TestOMIGAValueLoss(LossContract):

@@ -9,7 +9,7 @@ from omiga_torchrl.algorithms import make_algorithm, omiga_networks
 from omiga_torchrl.modules import LinearMixer, QMIXMixer
 from omiga_torchrl.objectives import OMIGALoss, OMIGAPolicyLoss, OMIGAQValueLoss, OMIGAValueLoss
 from omiga_torchrl.specs import TeamSpec
-from tests.objectives.contract import CONTINUOUS
+from omiga_torchrl.testing import CONTINUOUS
 from tests.objectives.omiga_cases import make_loss_of, networks
 
 
