@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
+import pytest
 import torch
+from jaxtyping import config
 
 # Small tensors: more threads only wait for each other.
 torch.set_num_threads(1)
 
 # Tests and docstring examples keep their converted datasets out of the user's cache.
 os.environ.setdefault("OMIGA_TORCHRL_HOME", tempfile.mkdtemp(prefix="omiga-torchrl-tests-"))
+
+
+@pytest.fixture
+def compiles() -> Iterator[Callable[..., Callable[..., Any]]]:
+    """``torch.compile`` in one graph, and without the checks of shapes, which do not compile.
+
+    Backend ``eager`` shows what Dynamo refuses, and takes a tenth of inductor's time.
+    """
+    config.update("jaxtyping_disable", True)
+    torch._dynamo.reset()
+    yield partial(torch.compile, fullgraph=True, backend="eager")
+    torch._dynamo.reset()
+    config.update("jaxtyping_disable", False)

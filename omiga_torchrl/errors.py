@@ -44,6 +44,24 @@ def unknown_name(component: str, kind: str, name: object, choices: Iterable[str]
     return ValueError(f"{component}: unknown {kind} {str(name)!r}{hint} Choose from: {', '.join(listed)}.")
 
 
+def require_choice(component: str, **values: tuple[object, Iterable[object]]) -> None:
+    """Raise ``ValueError`` unless every value is one of its choices.
+
+    Args:
+        component: who takes the values.
+        **values: the value and its choices, by the argument's name.
+
+    Examples:
+        >>> require_choice("IQLLoss", reduction=("men", ("mean", "sum")))
+        Traceback (most recent call last):
+            ...
+        ValueError: IQLLoss: unknown reduction 'men'; did you mean 'mean'? Choose from: mean, sum.
+    """
+    for name, (value, choices) in values.items():
+        if value not in choices:
+            raise unknown_name(component, name, value, map(str, choices))
+
+
 def require_key(component: str, tensordict: TensorDictBase, key: NestedKey, hint: str = "") -> Any:
     """The entry ``key`` of ``tensordict``, or a ``KeyError`` that says what is there.
 

@@ -62,3 +62,13 @@ def next_key(key: NestedKey) -> NestedKey:
         (('next', 'state'), ('next', 'agents', 'observation'))
     """
     return ("next", key) if isinstance(key, str) else ("next", *key)
+
+
+def sibling_key(key: NestedKey, name: str) -> NestedKey:
+    """The entry ``name`` of the group that ``key`` is in.
+
+    Examples:
+        >>> sibling_key(("robots", "observation"), "action"), sibling_key("observation", "action")
+        (('robots', 'action'), 'action')
+    """
+    return name if isinstance(key, str) else (*key[:-1], name)

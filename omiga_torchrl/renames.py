@@ -23,6 +23,13 @@ ARGUMENTS: Final[dict[str, str]] = {
 }
 """Arguments of every algorithm: former name to present one."""
 
+_ICQ: Final = {
+    "actor_alpha": "policy_temperature",
+    "behaviour_samples": "num_behavior_samples",
+    "critic_alpha": "critic_temperature",
+    "normalised_mixer": "normalized_mixer",
+    "weighting": "partition_estimate",
+}
 OF_ALGORITHM: Final[dict[str, dict[str, str]]] = {
     "awr": {"standardise": "normalize_advantage"},
     "bcq": {
@@ -31,18 +38,14 @@ OF_ALGORITHM: Final[dict[str, dict[str, str]]] = {
         "restrict_acting": "act_within_support",
         "threshold": "support_threshold",
     },
-    "brac_p": {"warm_up": "warmup_steps"},
+    "brac_p": {"behaviour": "behavior_model", "warm_up": "warmup_steps"},
     "cql": {
         "importance": "importance_sampling",
         "policy": "actor_objective",
         "share_sharpness": "penalty_inverse_temperature",
     },
-    "icq": {
-        "actor_alpha": "policy_temperature",
-        "behaviour_samples": "num_behavior_samples",
-        "critic_alpha": "critic_temperature",
-        "weighting": "partition_estimate",
-    },
+    "icq": _ICQ,
+    "icq_behavior": _ICQ,
     "omac": {"beta": "temperature"},
     "omar": {
         "candidate_noise": "action_noise_std",
@@ -61,13 +64,18 @@ OF_ALGORITHM: Final[dict[str, dict[str, str]]] = {
 VALUES: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
     ("cql", "policy"): lambda policy: {"maximise": "max_q", "weighted": "weighted_bc"}.get(policy, policy),
     ("icq", "weighting"): {"softmax": "batch", "behaviour": "behavior"}.get,
-    ("omac", "beta"): lambda beta: 1 / beta,
+    # An inverse temperature of 0 was cloning without weights: no finite temperature is, but this one nearly.
+    ("omac", "beta"): lambda beta: 1 / max(beta, 1e-12),
 }
 """Values whose meaning or spelling changed with the name, by algorithm and former name."""
 
 ENTRIES: Final[dict[str, str]] = {
+    "actor_alpha": "policy_temperature",
     "behaviour": "behavior",
+    "critic_alpha": "critic_temperature",
+    "critic_sample_size": "critic_effective_sample_size",
     "normaliser": "lagrange_multiplier",
+    "overflow_share": "clip_fraction",
     "shared_value": "state_value",
     "value_normaliser": "value_lagrange_multiplier",
 }

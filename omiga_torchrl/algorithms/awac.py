@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from omiga_torchrl.algorithms.common import Algorithm, TeamParts
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.objectives.awac import AWACLoss
 from omiga_torchrl.specs import TeamSpec
 
 
-@register_algorithm("awac")
-def make_awac(spec: TeamSpec, **arguments: Any) -> Algorithm:
+@dataclass(frozen=True, kw_only=True)
+class AWACConfig(CriticConfig):
+    """Arguments of AWAC, besides those of :class:`CriticConfig`.
+
+    Attributes:
+        temperature: of the policy's weights, > 0, in units of return; the paper's lambda.
+        max_weight: largest weight of the policy's loss, > 0.
+        num_action_samples: of the policy for the advantage of continuous actions, >= 1; 1 as published.
+    """
+
+    temperature: float = 1.0
+    max_weight: float = 100.0
+    num_action_samples: int = 1
+
+
+@register_algorithm("awac", AWACConfig)
+def make_awac(spec: TeamSpec, config: AWACConfig) -> Algorithm:
     """Assemble AWAC for a task.
 
     Args:
         spec: sizes of the task.
-        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
-            :class:`omiga_torchrl.objectives.awac.AWACLoss`; ``critics``, the smallest of which makes
-            targets and advantages, default 2; ``mixer``, default ``"auto"``.
 
     Examples:
         >>> sorted(make_awac(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue']
     """
-    parts = TeamParts(spec, arguments)
-    actor, qvalue, mixing = parts.actor(), parts.qvalue(), parts.mixer()
-    loss = AWACLoss(actor, qvalue, mixing, **parts.rest)
-    return parts.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixing]})
+    build = NetworkBuilder(spec, config)
+    actor, qvalue, mixer = build.actor(), build.qvalue(), build.mixer()
+    loss = AWACLoss(actor, qvalue, mixer, **config.loss_arguments(AWACLoss))
+    return build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer]})

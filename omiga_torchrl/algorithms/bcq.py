@@ -56,23 +56,6 @@ class BCQConfig(CriticConfig):
     act_within_support: bool = True
 
 
-def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> TensorDictModuleBase:
-    """Observation and action to an action at most ``limit`` half ranges away, ``[*B, N, A]``.
-
-    Args:
-        spec: sizes and action bounds.
-        limit: see :class:`omiga_torchrl.modules.PerturbedActions`.
-        **network: passed to :func:`omiga_torchrl.modules.agent_network`.
-
-    Examples:
-        >>> perturbation_network(TeamSpec(3, 5, 2, 7), 0.05).in_keys
-        [('agents', 'observation'), ('agents', 'action')]
-    """
-    size = spec.action_size
-    wrap = partial(PerturbedActions, limit=limit, low=spec.action_low, high=spec.action_high)
-    return agent_network(spec, size, keys.ACTION, extra={keys.ACTION: size}, wrap=wrap, **network)
-
-
 @register_algorithm("bcq", BCQConfig)
 def make_bcq(spec: TeamSpec, config: BCQConfig) -> Algorithm:
     """Assemble BCQ for a task.

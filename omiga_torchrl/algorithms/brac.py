@@ -2,48 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-from omiga_torchrl.algorithms.common import Algorithm, TeamParts
+from torch import nn
+
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.modules import behaviour_model, make_actor
 from omiga_torchrl.objectives.brac import BRACLoss
 from omiga_torchrl.specs import TeamSpec
 
-BehaviourName = Literal["policy", "vae"]
+BehaviorModel = Literal["policy", "vae"]
 
 
-@register_algorithm("brac_p")
-def make_brac_p(spec: TeamSpec, *, behaviour: BehaviourName = "policy", **arguments: Any) -> Algorithm:
+@dataclass(frozen=True, kw_only=True)
+class BRACConfig(CriticConfig):
+    """Arguments of BRAC with a policy penalty, besides those of :class:`CriticConfig`.
+
+    Attributes:
+        behavior_model: ``"policy"``, a network like the policy's own (published), or ``"vae"``, for
+            continuous actions of several modes; its density is a bound.
+        alpha: price of divergence, >= 0, in units of return; published default 1.
+        target_divergence: KL of each agent, > 0, in nats, that alpha is moved to keep; None keeps alpha.
+        max_alpha: largest alpha with a target, > 0; published 500.
+        entropy_coeff: price of certainty, >= 0, in units of return; 0 as published.
+        num_action_samples: of the policy for the divergence, >= 1; None is exact where that is known, else
+            4 as published.
+        warmup_steps: first gradient steps in which the policy only clones, >= 0; published 20,000.
+    """
+
+    behavior_model: BehaviorModel = "policy"
+    alpha: float = 1.0
+    target_divergence: float | None = None
+    max_alpha: float = 500.0
+    entropy_coeff: float = 0.0
+    num_action_samples: int | None = None
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.behavior_model not in get_args(BehaviorModel):
+            raise unknown_name("BRACConfig", "behavior_model", self.behavior_model, get_args(BehaviorModel))
+
+
+@register_algorithm("brac_p", BRACConfig)
+def make_brac_p(spec: TeamSpec, config: BRACConfig) -> Algorithm:
     """Assemble BRAC-p for a task.
 
     Args:
         spec: sizes of the task.
 
-    Keyword Args:
-        behaviour: model of the behaviour policy: ``"policy"``, a network like the policy's own
-            (published), or ``"vae"``, for continuous actions of several modes; its density is a bound.
-        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
-            :class:`omiga_torchrl.objectives.brac.BRACLoss`; ``critics``, the smallest of which counts,
-            default 2; ``mixer``, default ``"auto"``.
-
     Examples:
         >>> sorted(make_brac_p(TeamSpec(3, 5, 2, 7)).parameter_groups)
-        ['actor', 'behaviour', 'qvalue']
+        ['actor', 'behavior', 'qvalue']
     """
-    if behaviour not in get_args(BehaviourName):
-        raise unknown_name("make_brac_p", "behaviour", behaviour, get_args(BehaviourName))
-    parts = TeamParts(spec, arguments)
-    actor, qvalue = parts.actor(), parts.qvalue()
-    if behaviour == "vae":
-        model = behaviour_model(spec, **parts.network)
+    build = NetworkBuilder(spec, config)
+    actor, qvalue = build.actor(), build.qvalue()
+    if config.behavior_model == "vae":
+        behavior = behaviour_model(spec, **config.network_arguments)
     else:
-        model = make_actor(spec, name="behaviour", **parts.network)
-    mixing = parts.mixer()
-    loss = BRACLoss(actor, qvalue, model, mixing, **parts.rest)
-    groups = {"actor": [actor], "qvalue": [qvalue, mixing], "behaviour": [model]}
-    made = parts.algorithm(actor, loss, groups)
-    if loss.target_divergence is not None:
-        made.parameter_groups["alpha"] = [loss.log_alpha]
-    return made
+        behavior = make_actor(spec, name="behaviour", **config.network_arguments)
+    mixer = build.mixer()
+    loss = BRACLoss(actor, qvalue, behavior, mixer, **config.loss_arguments(BRACLoss))
+    groups: dict[str, list[nn.Module | nn.Parameter | None]] = {
+        "actor": [actor],
+        "qvalue": [qvalue, mixer],
+        "behavior": [behavior],
+    }
+    if config.target_divergence is not None:
+        groups["alpha"] = [loss.log_alpha]
+    return build.algorithm(actor, loss, groups)

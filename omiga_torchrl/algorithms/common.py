@@ -27,12 +27,15 @@ class Algorithm:
         parameter_groups: the parameters of each term, disjoint; each group has its own
             gradient clipping.
         target_updater: to be stepped after each update, if the loss has targets.
+        update_intervals: gradient steps between two updates of a parameter group, and of the target networks
+            as ``"targets"``; what is not named is updated at each step.
     """
 
     policy: TensorDictModuleBase
     loss: LossModule
     parameter_groups: dict[str, list[nn.Parameter]] = field(repr=False)
     target_updater: TargetNetUpdater | None = None
+    update_intervals: dict[str, int] = field(default_factory=dict)
 
 
 class NetworkBuilder:
@@ -55,16 +58,17 @@ class NetworkBuilder:
         """A stochastic policy."""
         return make_actor(self.spec, **self.config.network_arguments)
 
-    def qvalue(self, num_qvalue_nets: int | None = None) -> TensorDictModuleBase:
+    def qvalue(self, *, wrap_single: bool = True) -> TensorDictModuleBase:
         """An ensemble of critics ``[*B, N, 1, E]``; discrete: ``[*B, N, K, E]``.
 
-        Args:
-            num_qvalue_nets: their number; None is the config's.
+        Keyword Args:
+            wrap_single: True if a single critic has an ensemble dimension, too.
         """
-        number = self._critics.num_qvalue_nets if num_qvalue_nets is None else num_qvalue_nets
+        number = self._critics.num_qvalue_nets
         if number is None:
             number = 1 if self.spec.discrete else 2
-        return qvalue_network(self.spec, members=number, **self.config.network_arguments)
+        members = number if number > 1 or wrap_single else None
+        return qvalue_network(self.spec, members=members, **self.config.network_arguments)
 
     def value(self) -> TensorDictModuleBase:
         """A network of local values ``[*B, N, 1]``."""

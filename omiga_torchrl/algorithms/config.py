@@ -1,4 +1,4 @@
-"""Arguments of algorithms as frozen dataclasses: the one place of each argument's name, default and source."""
+"""Arguments of algorithms as frozen dataclasses: the one place of their names, defaults and sources."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from omiga_torchrl.errors import require_count, require_number, unknown_name
+from omiga_torchrl.modules.builders import MixerName
 from omiga_torchrl.renames import rename_arguments
 
-MixerName = Literal["auto", "linear", "vdn", "qmix", "none"]
 Config = TypeVar("Config", bound="AlgorithmConfig")
 
 
@@ -23,12 +23,15 @@ class AlgorithmConfig:
         rnn_hidden_size: features of a GRU in front of each of these networks, which then need sequences
             ``[*B, T]``; None (default) has none.
         burn_in: first steps of a sequence that only fill the memories and have no terms.
+        reduction: of the losses over the batch, ``"mean"``, ``"sum"`` or ``"none"``: see
+            :class:`omiga_torchrl.objectives.TeamLoss`.
     """
 
     hidden_sizes: tuple[int, ...] = (256, 256)
     share_params: bool = True
     rnn_hidden_size: int | None = None
     burn_in: int = 0
+    reduction: str = "mean"
 
     def __post_init__(self) -> None:
         component = type(self).__name__
@@ -54,7 +57,7 @@ class AlgorithmConfig:
         Examples:
             >>> from omiga_torchrl.objectives import MultiAgentBCLoss
             >>> AlgorithmConfig(burn_in=2).loss_arguments(MultiAgentBCLoss)
-            {'burn_in': 2}
+            {'burn_in': 2, 'reduction': 'mean'}
         """
         taken = {name for base in loss.__mro__ for name in _parameters(base)}
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in taken}
@@ -66,7 +69,7 @@ class CriticConfig(AlgorithmConfig):
 
     Attributes:
         mixer: ``"linear"`` (OMIGA's: weights and bias of the state), ``"vdn"`` (their sum), ``"qmix"``
-            (monotonic), ``"none"`` (independent critics), or ``"auto"``: linear for a team, none for one agent.
+            (monotonic), ``"none"`` (independent critics), or ``"auto"`` (linear; none for one agent).
         mixer_hidden_sizes: hidden layers of the linear mixer.
         num_qvalue_nets: critics of every agent; their smallest value counts. None: 2 for continuous actions, 1
             for discrete ones.
@@ -74,7 +77,6 @@ class CriticConfig(AlgorithmConfig):
         tau: rate of the soft target update per gradient step, in (0, 1].
         target_update_interval: copy the targets every so many gradient steps instead; None updates softly.
         value_scale: None, or ``"svn"``: see :class:`omiga_torchrl.objectives.TeamLoss`.
-        reduction: of the losses over the batch, ``"mean"``, ``"sum"`` or ``"none"``: see there.
     """
 
     mixer: MixerName = "auto"
@@ -84,7 +86,6 @@ class CriticConfig(AlgorithmConfig):
     tau: float = 0.005
     target_update_interval: int | None = None
     value_scale: str | None = None
-    reduction: str = "mean"
 
     def __post_init__(self) -> None:
         super().__post_init__()

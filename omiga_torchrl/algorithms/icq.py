@@ -1,22 +1,76 @@
-"""ICQ (NeurIPS 2021, arXiv:2106.03400): networks, loss and parameter groups."""
+"""ICQ (NeurIPS 2021, arXiv:2106.03400), with either estimate of its partition functions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, TensorDictModuleBase
-from torchrl.objectives.utils import HardUpdate
 
-from omiga_torchrl.algorithms.common import Algorithm, network_arguments, parameters, qvalue_network
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig, make_config
 from omiga_torchrl.algorithms.registry import register_algorithm
-from omiga_torchrl.errors import require_count
-from omiga_torchrl.modules import LinearMixer, NormalisedMixer, behaviour_model, make_actor
-from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
-from omiga_torchrl.objectives.icq_variants import ICQVariant, Weighting
+from omiga_torchrl.modules import NormalisedMixer, behaviour_model
+from omiga_torchrl.objectives.icq import ICQLoss
+from omiga_torchrl.objectives.icq_variants import Advantage, ICQVariant, PartitionEstimate, resolve_variant
 from omiga_torchrl.specs import TeamSpec
 
-Variant = Literal["paper", "official"] | ICQVariant
+
+@dataclass(frozen=True, kw_only=True)
+class ICQConfig(CriticConfig):
+    """Arguments of ICQ, besides those of :class:`CriticConfig`.
+
+    Attributes:
+        num_qvalue_nets: critics of every agent: one, as published; of more the smallest value counts.
+        behavior_hidden_sizes: hidden layers of the behavior model.
+        partition_estimate: Z of the weights: ``"batch"``, or ``"behavior"``: of each state, by a model.
+        variant: ``"paper"``, ``"official"`` (the released choices, mixer and samples), or an ``ICQVariant``.
+        policy_temperature: of the policy's weights, > 0, in units of return; None here and below is the
+            variant's (paper: 1).
+        critic_temperature: of the critic's weights, > 0, in units of return (paper: 1000).
+        td_lambda: of the critic's lambda return, in [0, 1] (paper: 0, one step).
+        max_exponent: of behavior weights: their log, > 0 and without unit, beyond which exp goes on linearly.
+        advantage: ``"qvalue"`` (paper), ``"td"`` or ``"counterfactual"``: see :class:`ICQVariant`.
+        weight_in_exponent: the mixer's weight multiplies the exponent (paper), not the policy's loss.
+        normalized_mixer: mixer weights of sum 1 and no bias (released multi-agent code).
+        softmax_per_step: Z of each time step by itself (released multi-agent code).
+        clamp_critic_weight: weights of the target are at most 1 (released single-agent codes).
+        critic_weight_divisor: > 0, divides weights of the target (released single-agent softmax code: 2).
+        weighted_trace: the lambda return subtracts weighted values (released multi-agent code).
+        target_in_actor: the policy's weights read the target Q network (released behavior code).
+        data_copies: >= 0, of the data's action among the behavior samples (released behavior code: 10).
+        num_behavior_samples: >= 1, of the behavior model's continuous actions (paper: 10; released: 100).
+    """
+
+    num_qvalue_nets: int = 1
+    behavior_hidden_sizes: tuple[int, ...] = (256, 256)
+    partition_estimate: PartitionEstimate = "batch"
+    variant: Literal["paper", "official"] | ICQVariant = "paper"
+    policy_temperature: float | None = None
+    critic_temperature: float | None = None
+    td_lambda: float | None = None
+    max_exponent: float = 10.0
+    advantage: Advantage | None = None
+    weight_in_exponent: bool | None = None
+    normalized_mixer: bool | None = None
+    softmax_per_step: bool | None = None
+    clamp_critic_weight: bool | None = None
+    critic_weight_divisor: float | None = None
+    weighted_trace: bool | None = None
+    target_in_actor: bool | None = None
+    data_copies: int | None = None
+    num_behavior_samples: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ICQBehaviorConfig(ICQConfig):
+    """Arguments of ICQ with a behavior model: those of :class:`ICQConfig`.
+
+    Attributes:
+        partition_estimate: ``"behavior"``.
+    """
+
+    partition_estimate: PartitionEstimate = "behavior"
 
 
 class ICQNetworks(NamedTuple):
@@ -25,34 +79,17 @@ class ICQNetworks(NamedTuple):
     actor: ProbabilisticTensorDictSequential
     qvalue: TensorDictModuleBase
     mixer: TensorDictModule | None
-    behaviour: TensorDictModuleBase | None
+    behavior: TensorDictModuleBase | None
 
 
-def icq_networks(
-    spec: TeamSpec,
-    *,
-    hidden: Sequence[int] = (256, 256),
-    mixer_hidden: Sequence[int] = (64,),
-    behaviour_hidden: Sequence[int] = (256, 256),
-    share_parameters: bool = True,
-    recurrent: int | None = None,
-    weighting: Weighting = "softmax",
-    variant: Variant = "paper",
-) -> ICQNetworks:
+def icq_networks(spec: TeamSpec, **arguments: Any) -> ICQNetworks:
     """The networks for a team, or for one agent (no mixer).
 
     Args:
         spec: sizes of the task.
-
-    Keyword Args:
-        hidden: hidden layers of policy and Q.
-        mixer_hidden: hidden layers of the mixer; the released one has none.
-        behaviour_hidden: hidden layers of the behaviour model.
-        share_parameters: one set of weights for all agents, or one each.
-        recurrent: features of GRUs in front of policy, Q and discrete behaviour model; None has none.
-        weighting: ``"behaviour"`` adds a model of the behaviour policy.
-        variant: ``"official"`` takes the released mixer (weights of sum 1, no bias) and samples
-            the behaviour model as the released code does (latents within +-0.5, no noise).
+        **arguments: fields of :class:`ICQConfig`, e.g. ``hidden_sizes``; ``variant="official"`` takes the
+            released mixer (weights of sum 1, no bias) and samples the behavior model as the released code
+            does (latents within +-0.5, no noise).
 
     Examples:
         >>> icq_networks(TeamSpec(3, 5, 2, 7)).mixer.in_keys
@@ -60,89 +97,60 @@ def icq_networks(
         >>> icq_networks(TeamSpec(1, 5, 2, 5)).mixer is None
         True
     """
-    network = network_arguments(hidden, share_parameters, recurrent)
-    official = variant == "official"
-    mixer: LinearMixer | NormalisedMixer | None = None
-    if spec.n_agents > 1:
-        sizes = (spec.n_agents, spec.state_size)
-        mixer = NormalisedMixer(*sizes) if official else LinearMixer(*sizes, hidden=mixer_hidden)
-    behaviour = None
-    if weighting == "behaviour":
-        sampling: dict[str, Any] = {"latent_limit": 0.5} if official and not spec.discrete else {}
-        behaviour = behaviour_model(
-            spec, **network_arguments(behaviour_hidden, share_parameters, recurrent), **sampling
-        )
-    return ICQNetworks(
-        actor=make_actor(spec, **network),
-        qvalue=qvalue_network(spec, **network),
-        mixer=None if mixer is None else mixer.as_weight_module(),
-        behaviour=behaviour,
+    return _networks(spec, make_config("icq", ICQConfig, arguments))
+
+
+def _networks(spec: TeamSpec, config: ICQConfig) -> ICQNetworks:
+    build, is_official = NetworkBuilder(spec, config), config.variant == "official"
+    if is_official and config.mixer == "auto" and spec.n_agents > 1:
+        mixer: TensorDictModule | None = NormalisedMixer(spec.n_agents, spec.state_size).as_weight_module()
+    else:
+        mixer = build.mixer()
+    behavior = None
+    if config.partition_estimate == "behavior":
+        sampling: dict[str, Any] = {"latent_limit": 0.5} if is_official and not spec.discrete else {}
+        network = {**config.network_arguments, "hidden": config.behavior_hidden_sizes}
+        behavior = behaviour_model(spec, **network, **sampling)
+    return ICQNetworks(build.actor(), build.qvalue(wrap_single=False), mixer, behavior)
+
+
+def _assemble(spec: TeamSpec, config: ICQConfig) -> Algorithm:
+    actor, qvalue, mixer, behavior = _networks(spec, config)
+    options = resolve_variant(
+        config.variant,
+        has_mixer=mixer is not None,
+        partition_estimate=config.partition_estimate,
+        **{field.name: getattr(config, field.name) for field in fields(ICQVariant)},
     )
+    arguments = {**config.loss_arguments(ICQLoss), "variant": options}
+    loss = ICQLoss(actor, qvalue, mixer, behavior_network=behavior, **arguments)
+    groups = {"actor": [actor], "qvalue": [qvalue, mixer], "behavior": [behavior]}
+    return NetworkBuilder(spec, config).algorithm(actor, loss, groups)
 
 
-@register_algorithm("icq", sequences=True)
-def make_icq(
-    spec: TeamSpec,
-    *,
-    hidden: Sequence[int] = (256, 256),
-    mixer_hidden: Sequence[int] = (64,),
-    behaviour_hidden: Sequence[int] = (256, 256),
-    share_parameters: bool = True,
-    recurrent: int | None = None,
-    weighting: Weighting = "softmax",
-    variant: Variant = "paper",
-    tau: float = 0.005,
-    target_interval: int | None = None,
-    **loss: Any,
-) -> Algorithm:
+@register_algorithm("icq", ICQConfig, sequences=True)
+def make_icq(spec: TeamSpec, config: ICQConfig) -> Algorithm:
     """Assemble ICQ for a task; its loss takes sequences ``[*B, T]``, see :class:`ICQLoss`.
 
     Args:
         spec: sizes of the task; with one agent there is no mixer.
 
-    Keyword Args:
-        hidden: hidden layers of policy and Q.
-        mixer_hidden: hidden layers of the mixer.
-        behaviour_hidden: hidden layers of the behaviour model.
-        share_parameters: one set of weights for all agents, or one each.
-        recurrent: features of GRUs in front of policy, Q and discrete behaviour model; None has none.
-        weighting: ``"softmax"`` or ``"behaviour"``.
-        variant: ``"paper"`` or ``"official"``.
-        tau: rate of the soft target update per training step, in (0, 1].
-        target_interval: copy the targets every so many steps instead (released multi-agent code:
-            600); None updates softly.
-        **loss: passed to :class:`ICQLoss`.
+    Examples:
+        >>> sorted(make_icq(TeamSpec(3, 5, 2, 7)).parameter_groups)
+        ['actor', 'qvalue']
+    """
+    return _assemble(spec, config)
+
+
+@register_algorithm("icq_behavior", ICQBehaviorConfig, sequences=True)
+def make_icq_behavior(spec: TeamSpec, config: ICQBehaviorConfig) -> Algorithm:
+    """Assemble ICQ with the weights of a behavior model: a VAE, or for discrete actions a categorical.
+
+    Args:
+        spec: sizes of the task; with one agent there is no mixer.
 
     Examples:
-        >>> sorted(make_icq(TeamSpec(3, 5, 2, 7), weighting="behaviour").parameter_groups)
-        ['actor', 'behaviour', 'qvalue']
+        >>> sorted(make_icq_behavior(TeamSpec(3, 5, 2, 7)).parameter_groups)
+        ['actor', 'behavior', 'qvalue']
     """
-    networks = icq_networks(
-        spec,
-        hidden=hidden,
-        mixer_hidden=mixer_hidden,
-        behaviour_hidden=behaviour_hidden,
-        share_parameters=share_parameters,
-        recurrent=recurrent,
-        weighting=weighting,
-        variant=variant,
-    )
-    actor, qvalue, mixer, behaviour = networks
-    module = ICQLoss(
-        actor, qvalue, mixer, behaviour_network=behaviour, weighting=weighting, variant=variant, **loss
-    )
-    groups = {
-        "actor": parameters(actor),
-        "qvalue": parameters(qvalue) if mixer is None else parameters(qvalue, mixer),
-    }
-    if behaviour is not None:
-        groups["behaviour"] = parameters(behaviour)
-    return Algorithm(actor, module, groups, _updater(module, tau, target_interval))
-
-
-def _updater(loss: ICQLoss, tau: float, interval: int | None) -> Any:
-    if interval is None:
-        return ForeachSoftUpdate(loss, tau=tau)
-    require_count("make_icq", 1, target_interval=interval)
-    # TorchRL's counter runs from 0 to the interval, so that its period is one longer.
-    return HardUpdate(loss, value_network_update_interval=interval - 1)
+    return _assemble(spec, config)

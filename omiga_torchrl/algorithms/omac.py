@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from tensordict.nn import TensorDictModule
 from torch import nn
 from torchrl.modules import MLP
 
 from omiga_torchrl import keys
-from omiga_torchrl.algorithms.common import Algorithm, TeamParts
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.modules.coupled_mixer import CoupledCredit, CreditWeights
 from omiga_torchrl.objectives.omac import OMACLoss
 from omiga_torchrl.specs import TeamSpec
 
+_WHY = (
+    "OMAC couples the weights of V_tot and Q_tot, which are parts of this algorithm; it has no other mixer."
+)
 
-@register_algorithm("omac")
-def make_omac(spec: TeamSpec, *, ratio: float = 2.0, **arguments: Any) -> Algorithm:
+
+@dataclass(frozen=True, kw_only=True)
+class OMACConfig(CriticConfig):
+    """Arguments of OMAC, besides those of :class:`CriticConfig`; all are this library's choices.
+
+    Attributes:
+        mixer: ``"auto"`` or ``"linear"``, OMAC's own; no other.
+        mixer_hidden_sizes: hidden layers of the weights, the shared value and the shared advantage.
+        ratio: largest factor between an agent's credit in Q_tot and in V_tot, >= 1.
+        expectile: of Q that V follows, in (0, 1): 0.5 is the mean, towards 1 the best action of the data.
+        temperature: of the policy's weights, > 0, in units of return.
+        max_weight: largest weight of the policy's loss, > 0.
+    """
+
+    ratio: float = 2.0
+    expectile: float = 0.7
+    temperature: float = 1 / 3
+    max_weight: float = 100.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mixer not in ("auto", "linear"):
+            raise ValueError(f"OMACConfig: mixer must be 'auto' or 'linear', got {self.mixer!r}. {_WHY}")
+
+
+@register_algorithm("omac", OMACConfig, mixers=("linear",), why=_WHY)
+def make_omac(spec: TeamSpec, config: OMACConfig) -> Algorithm:
     """Assemble OMAC for a task.
 
     Args:
         spec: sizes of the task.
 
-    Keyword Args:
-        ratio: largest factor between an agent's credit in Q_tot and in V_tot, at least 1.
-        **arguments: of :class:`omiga_torchrl.algorithms.common.TeamParts` and
-            :class:`omiga_torchrl.objectives.omac.OMACLoss`; ``critics``, local ones, the smallest of which
-            counts, default 2.
-
     Examples:
         >>> sorted(make_omac(TeamSpec(3, 5, 2, 7)).parameter_groups)
-        ['actor', 'qvalue', 'shared_value', 'value']
+        ['actor', 'qvalue', 'state_value', 'value']
     """
-    parts = TeamParts(spec, arguments)
-    actor, qvalue, value, hidden = parts.actor(), parts.qvalue(), parts.value(), parts.mixer_hidden
-    shared = TensorDictModule(
+    build, hidden = NetworkBuilder(spec, config), config.mixer_hidden_sizes
+    actor, qvalue, value = build.actor(), build.qvalue(), build.value()
+    state_value = TensorDictModule(
         MLP(spec.state_size, 1, num_cells=list(hidden), activation_class=nn.ReLU),
         in_keys=[keys.STATE],
         out_keys=[keys.MIXER_BIAS],
@@ -44,10 +67,11 @@ def make_omac(spec: TeamSpec, *, ratio: float = 2.0, **arguments: Any) -> Algori
         CreditWeights(spec, hidden=hidden), in_keys=[keys.STATE], out_keys=[keys.MIXER_WEIGHT]
     )
     coupled = TensorDictModule(
-        CoupledCredit(spec, hidden=hidden, ratio=ratio),
+        CoupledCredit(spec, hidden=hidden, ratio=config.ratio),
         in_keys=[keys.STATE, keys.ACTION, keys.MIXER_WEIGHT, keys.MIXER_BIAS],
         out_keys=[(keys.GROUP, "qvalue_weight"), "shared_qvalue"],
     )
-    loss = OMACLoss(actor, qvalue, value, shared, credit, coupled, **parts.rest)
-    critics = {"qvalue": [qvalue, credit, coupled], "value": [value], "shared_value": [shared]}
-    return parts.algorithm(actor, loss, {"actor": [actor], **critics})
+    networks = (actor, qvalue, value, state_value, credit, coupled)
+    loss = OMACLoss(*networks, **config.loss_arguments(OMACLoss))
+    critics = {"qvalue": [qvalue, credit, coupled], "value": [value], "state_value": [state_value]}
+    return build.algorithm(actor, loss, {"actor": [actor], **critics})

@@ -1,23 +1,43 @@
-"""OMIGA (NeurIPS 2023, arXiv:2307.11620): networks, loss and parameter groups."""
+"""OMIGA (NeurIPS 2023, arXiv:2307.11620)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, TensorDictModuleBase
 
-from omiga_torchrl.algorithms.common import (
-    Algorithm,
-    network_arguments,
-    parameters,
-    qvalue_network,
-    value_network,
-)
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig, make_config
 from omiga_torchrl.algorithms.registry import register_algorithm
-from omiga_torchrl.modules import LinearMixer, make_actor
-from omiga_torchrl.objectives import ForeachSoftUpdate, OMIGALoss
+from omiga_torchrl.functional.advantage import ClipMode
+from omiga_torchrl.modules import LinearMixer
+from omiga_torchrl.objectives.omiga import OMIGALoss
+from omiga_torchrl.objectives.omiga_terms import Variant
 from omiga_torchrl.specs import TeamSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class OMIGAConfig(CriticConfig):
+    """Arguments of OMIGA, besides those of :class:`CriticConfig`.
+
+    Attributes:
+        num_qvalue_nets: critics of every agent: one, as published; of more the smallest value counts.
+        alpha: regularization strength > 0 in units of return, 10 as published, or ``"auto"``: large is
+            behavior cloning, small is greedy on few samples.
+        variant: ``"paper"``, or ``"official"``: the released code.
+        max_exponent: scaled advantage, without unit and > 0, where exp ends; 10 in the released code.
+        clip_mode: exp beyond it goes on along its tangent, ``"linear"``, or stops, ``"clamp"``; None is the
+            variant's.
+        target_effective_sample_size: share of the data that weights of ``alpha="auto"`` rest on, in [0, 1].
+    """
+
+    num_qvalue_nets: int = 1
+    alpha: float | Literal["auto"] = 10.0
+    variant: Variant = "paper"
+    max_exponent: float = 10.0
+    clip_mode: ClipMode | None = None
+    target_effective_sample_size: float = 0.4
 
 
 class OMIGANetworks(NamedTuple):
@@ -29,82 +49,49 @@ class OMIGANetworks(NamedTuple):
     mixer: TensorDictModule
 
 
-def omiga_networks(
-    spec: TeamSpec,
-    *,
-    hidden: Sequence[int] = (256, 256),
-    mixer_hidden: Sequence[int] = (64,),
-    share_parameters: bool = True,
-    recurrent: int | None = None,
-) -> OMIGANetworks:
+def omiga_networks(spec: TeamSpec, **arguments: Any) -> OMIGANetworks:
     """Networks of the published shapes.
 
     Args:
         spec: sizes of the task.
-
-    Keyword Args:
-        hidden: hidden layers of policy, Q and V.
-        mixer_hidden: hidden layers of the mixer.
-        share_parameters: one set of weights for all agents (published), or one each.
-        recurrent: features of GRUs in front of the networks, which then need sequences; None has none.
+        **arguments: fields of :class:`OMIGAConfig`, e.g. ``hidden_sizes``.
 
     Examples:
-        >>> networks = omiga_networks(TeamSpec(3, 5, 2, 7))
+        >>> networks = omiga_networks(TeamSpec(3, 5, 2, 7), hidden_sizes=(64, 64))
         >>> networks.mixer.in_keys, networks.mixer.out_keys
         (['state'], [('agents', 'mixer_weight'), 'mixer_bias'])
     """
-    network = network_arguments(hidden, share_parameters, recurrent)
-    return OMIGANetworks(
-        actor=make_actor(spec, **network),
-        qvalue=qvalue_network(spec, **network),
-        value=value_network(spec, **network),
-        mixer=LinearMixer(spec.n_agents, spec.state_size, hidden=mixer_hidden).as_weight_module(),
-    )
+    return _networks(spec, make_config("omiga", OMIGAConfig, arguments))
 
 
-@register_algorithm("omiga")
-def make_omiga(
-    spec: TeamSpec,
-    *,
-    hidden: Sequence[int] = (256, 256),
-    mixer_hidden: Sequence[int] = (64,),
-    share_parameters: bool = True,
-    recurrent: int | None = None,
-    tau: float = 0.005,
-    **loss: Any,
-) -> Algorithm:
+def _networks(spec: TeamSpec, config: OMIGAConfig) -> OMIGANetworks:
+    build = NetworkBuilder(spec, config)
+    actor, qvalue, value = build.actor(), build.qvalue(wrap_single=False), build.value()
+    if spec.n_agents == 1 and config.mixer in ("auto", "linear"):
+        # The released code mixes one agent, too: the weight scales its advantage.
+        mixer = LinearMixer(1, spec.state_size, hidden=config.mixer_hidden_sizes).as_weight_module()
+    else:
+        mixer = build.mixer()
+    return OMIGANetworks(actor, qvalue, value, mixer)
+
+
+@register_algorithm(
+    "omiga",
+    OMIGAConfig,
+    mixers=("linear", "vdn"),
+    why="OMIGA splits the team's problem into local ones by weights of a Q_tot that is linear in Q_i.",
+)
+def make_omiga(spec: TeamSpec, config: OMIGAConfig) -> Algorithm:
     """Assemble OMIGA for a task.
 
     Args:
         spec: sizes of the task.
 
-    Keyword Args:
-        hidden: hidden layers of policy, Q and V.
-        mixer_hidden: hidden layers of the mixer.
-        share_parameters: one set of weights for all agents, or one each.
-        recurrent: features of GRUs in front of the networks, which then need sequences; None has none.
-        tau: rate of the target update per training step, in (0, 1].
-        **loss: passed to :class:`OMIGALoss`.
-
     Examples:
         >>> sorted(make_omiga(TeamSpec(3, 5, 2, 7), alpha=0.3).parameter_groups)
         ['actor', 'qvalue', 'value']
     """
-    networks = omiga_networks(
-        spec,
-        hidden=hidden,
-        mixer_hidden=mixer_hidden,
-        share_parameters=share_parameters,
-        recurrent=recurrent,
-    )
-    loss_module = OMIGALoss(*networks, **loss)
-    return Algorithm(
-        policy=networks.actor,
-        loss=loss_module,
-        parameter_groups={
-            "actor": parameters(networks.actor),
-            "qvalue": parameters(networks.qvalue, networks.mixer),
-            "value": parameters(networks.value),
-        },
-        target_updater=ForeachSoftUpdate(loss_module, tau=tau),
-    )
+    actor, qvalue, value, mixer = _networks(spec, config)
+    loss = OMIGALoss(actor, qvalue, value, mixer, **config.loss_arguments(OMIGALoss))
+    groups = {"actor": [actor], "qvalue": [qvalue, mixer], "value": [value]}
+    return NetworkBuilder(spec, config).algorithm(actor, loss, groups)

@@ -58,7 +58,8 @@ class RegisteredAlgorithm(Generic[Config]):
         mixer = getattr(config, "mixer", "auto")
         if spec.n_agents > 1 and mixer != "auto" and mixer not in self.mixers:
             raise ValueError(
-                f"{self.name}: mixer must be one of {', '.join(self.mixers)} for a team, got {mixer!r}. {self.why}".strip()
+                f"{self.name}: mixer must be one of {', '.join(self.mixers)} for a team, got {mixer!r}. "
+                f"{self.why or 'Choose one of them.'}"
             )
         return self.assemble(spec, config)
 
@@ -127,7 +128,11 @@ def _documented(
     make: Callable[..., Algorithm], assemble: Callable[..., Algorithm], config: type[AlgorithmConfig]
 ) -> Callable[..., Algorithm]:
     """``make`` with the name of ``assemble``, and the signature and documentation of ``config``."""
-    make.__module__, make.__name__, make.__qualname__ = assemble.__module__, assemble.__name__, assemble.__name__
+    make.__module__, make.__name__, make.__qualname__ = (
+        assemble.__module__,
+        assemble.__name__,
+        assemble.__name__,
+    )
     bases = [base for base in reversed(config.__mro__) if issubclass(base, AlgorithmConfig)]
     arguments = "\n\n".join(inspect.cleandoc(base.__doc__ or "") for base in bases)
     make.__doc__ = f"{inspect.cleandoc(assemble.__doc__ or '')}\n\n{arguments}"
@@ -146,7 +151,7 @@ def argument_names(name: str) -> list[str]:
     Examples:
         >>> from omiga_torchrl.algorithms import make_bc
         >>> argument_names("bc")
-        ['hidden_sizes', 'share_params', 'rnn_hidden_size', 'burn_in']
+        ['hidden_sizes', 'share_params', 'rnn_hidden_size', 'burn_in', 'reduction']
     """
     return [field.name for field in fields(find_algorithm(name).config)]
 

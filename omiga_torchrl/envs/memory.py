@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from tensordict import NestedKey, TensorDictBase
-from tensordict.nn import TensorDictModuleBase
 from torch import nn
 from torchrl.data import Composite, TensorSpec, Unbounded
 from torchrl.envs import Compose, EnvBase, InitTracker, TransformedEnv
@@ -12,7 +11,7 @@ from torchrl.envs.transforms import Transform
 from torchrl.modules.utils import get_primers_from_module
 
 from omiga_torchrl import keys
-from omiga_torchrl.modules import is_recurrent
+from omiga_torchrl.modules import TeamGRU, is_recurrent
 
 
 class LastAction(Transform):
@@ -57,7 +56,8 @@ def with_memory(env: EnvBase, policy: object) -> EnvBase:
     """``env`` with what the recurrent parts of ``policy`` need; ``env`` itself where it has none.
 
     Args:
-        env: environment in the project's keys.
+        env: environment whose agents' entries are in one group, by default ``"agents"``: each last
+            action is that of the entry ``"action"`` beside it.
         policy: a policy; :class:`omiga_torchrl.modules.TeamGRU` makes it recurrent.
 
     Examples:
@@ -72,6 +72,7 @@ def with_memory(env: EnvBase, policy: object) -> EnvBase:
     if not isinstance(policy, nn.Module) or not is_recurrent(policy):
         return env
     transforms: list[Transform] = [InitTracker(), get_primers_from_module(policy)]
-    if isinstance(policy, TensorDictModuleBase) and keys.LAST_ACTION in policy.in_keys:
-        transforms.append(LastAction())
+    memories = [part for part in policy.modules() if isinstance(part, TeamGRU)]
+    for last_action in dict.fromkeys(key for memory in memories for key in memory.in_keys[1:]):
+        transforms.append(LastAction(keys.sibling_key(last_action, "action"), last_action))
     return TransformedEnv(env, Compose(*transforms), auto_unwrap=False)

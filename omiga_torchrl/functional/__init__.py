@@ -18,19 +18,29 @@ from omiga_torchrl.functional.advantage import (
     scaled_advantage,
     updated_alpha,
 )
+from omiga_torchrl.functional.brac import brac_actor_loss
 from omiga_torchrl.functional.conservative import boltzmann_kl, conservative_penalty, counterfactual_weights
 from omiga_torchrl.functional.density import tanh_gaussian_log_density
+from omiga_torchrl.functional.dice import (
+    comadice_lagrange_loss,
+    comadice_official_value_loss,
+    comadice_value_loss,
+    comadice_weight,
+    soft_chi_square_conjugate,
+)
 from omiga_torchrl.functional.discrete import BestAction, best_value, expected_value, supported_actions
 from omiga_torchrl.functional.divergences import (
     categorical_kl,
+    gaussian_kl,
     sampled_kl,
     soft_chi_square,
     soft_chi_square_ratio,
 )
-from omiga_torchrl.functional.dual import dual_loss, td3_bc_lambda
+from omiga_torchrl.functional.dual import dual_loss, projected_log_alpha, td3_bc_lambda
 from omiga_torchrl.functional.ensembles import ensemble_minimum, soft_minimum
 from omiga_torchrl.functional.expectile import expectile_loss
-from omiga_torchrl.functional.mixing import mix_linearly
+from omiga_torchrl.functional.gru import gru
+from omiga_torchrl.functional.mixing import mix_linearly, normalized_weight
 from omiga_torchrl.functional.scale import mean_absolute_deviation
 from omiga_torchrl.functional.search import CEMResult, cross_entropy_search
 from omiga_torchrl.functional.targets import lambda_target, one_step_target
@@ -48,9 +58,14 @@ __all__ = [
     "batch_max_scale",
     "best_value",
     "boltzmann_kl",
+    "brac_actor_loss",
     "capped_exp",
     "categorical_kl",
     "clipped_exponential_weight",
+    "comadice_lagrange_loss",
+    "comadice_official_value_loss",
+    "comadice_value_loss",
+    "comadice_weight",
     "conservative_penalty",
     "counterfactual_advantage",
     "counterfactual_weights",
@@ -61,18 +76,23 @@ __all__ = [
     "ensemble_minimum",
     "expected_value",
     "expectile_loss",
+    "gaussian_kl",
+    "gru",
     "lambda_target",
     "log_partition",
     "mean_absolute_deviation",
     "mix_linearly",
+    "normalized_weight",
     "omar_actor_loss",
     "omiga_value_loss",
     "one_step_target",
     "policy_weight",
+    "projected_log_alpha",
     "sampled_kl",
     "scaled_advantage",
     "smoothed_action",
     "soft_chi_square",
+    "soft_chi_square_conjugate",
     "soft_chi_square_ratio",
     "soft_minimum",
     "softmax_weight",

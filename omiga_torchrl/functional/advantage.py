@@ -9,7 +9,7 @@ from torch import Tensor
 
 from omiga_torchrl.shapes import Bool, Float
 
-Overflow = Literal["linear", "clamp"]
+ClipMode = Literal["linear", "clamp"]
 
 
 def scaled_advantage(
@@ -38,7 +38,7 @@ def scaled_advantage(
 
 
 def capped_exp(
-    z: Float[Tensor, "*batch agents"], cap: float = 10.0, overflow: Overflow = "linear"
+    z: Float[Tensor, "*batch agents"], cap: float = 10.0, clip_mode: ClipMode = "linear"
 ) -> Float[Tensor, "*batch agents"]:
     """``exp(z)`` that cannot overflow.
 
@@ -50,16 +50,16 @@ def capped_exp(
     Args:
         z: exponents.
         cap: where exp ends, > 0.
-        overflow: what happens beyond.
+        clip_mode: what happens beyond.
 
     Examples:
         >>> import torch
         >>> capped_exp(torch.tensor([0.0, 3.0]), cap=2.0)  # e^2 (1 + 3 - 2)
         tensor([ 1.0000, 14.7781])
-        >>> capped_exp(torch.tensor([0.0, 3.0]), cap=2.0, overflow="clamp")
+        >>> capped_exp(torch.tensor([0.0, 3.0]), cap=2.0, clip_mode="clamp")
         tensor([1.0000, 7.3891])
     """
-    if overflow == "clamp":
+    if clip_mode == "clamp":
         return z.clamp(-cap, cap).exp()
     excess = (z - cap).clamp(min=0)
     return (z - excess).exp() * (1 + excess)
@@ -71,8 +71,8 @@ def omiga_value_loss(
     mixer_weight: Float[Tensor, "*batch agents"],
     alpha: float | Float[Tensor, ""],
     *,
-    max_scaled_advantage: float = 10.0,
-    overflow: Overflow = "linear",
+    max_exponent: float = 10.0,
+    clip_mode: ClipMode = "linear",
 ) -> Float[Tensor, "*batch agents"]:
     """``exp(z_i) + w_i V_i / alpha``, ``z_i = w_i (Q_i - V_i) / alpha`` (OMIGA 2023, local value loss).
 
@@ -85,8 +85,8 @@ def omiga_value_loss(
         local_value: V_i, in units of return.
         mixer_weight: w_i(s) >= 0.
         alpha: regularisation strength > 0, in units of return.
-        max_scaled_advantage: where exp ends, see :func:`capped_exp`.
-        overflow: what happens beyond. The clamp leaves only the linear term there, which
+        max_exponent: where exp ends, see :func:`capped_exp`.
+        clip_mode: what happens beyond. The clamp leaves only the linear term there, which
             pushes V down, away from its minimum; the default pushes it up.
 
     Examples:
@@ -96,28 +96,28 @@ def omiga_value_loss(
         tensor([1.5000])
     """
     z = scaled_advantage(local_qvalue, local_value, mixer_weight, alpha)
-    return capped_exp(z, max_scaled_advantage, overflow) + mixer_weight * local_value / alpha
+    return capped_exp(z, max_exponent, clip_mode) + mixer_weight * local_value / alpha
 
 
 def policy_weight(
     z: Float[Tensor, "*batch agents"],
     *,
-    max_scaled_advantage: float = 10.0,
-    overflow: Overflow = "linear",
+    max_exponent: float = 10.0,
+    clip_mode: ClipMode = "linear",
 ) -> Float[Tensor, "*batch agents"]:
     """``exp(z_i)``, the weight of a data action in policy extraction (OMIGA 2023). Detached.
 
     Args:
         z: scaled advantages.
-        max_scaled_advantage: where exp ends, see :func:`capped_exp`.
-        overflow: what happens beyond.
+        max_exponent: where exp ends, see :func:`capped_exp`.
+        clip_mode: what happens beyond.
 
     Examples:
         >>> import torch
         >>> policy_weight(torch.tensor([0.0, 1.0]))
         tensor([1.0000, 2.7183])
     """
-    return capped_exp(z.detach(), max_scaled_advantage, overflow)
+    return capped_exp(z.detach(), max_exponent, clip_mode)
 
 
 def batch_max_scale(

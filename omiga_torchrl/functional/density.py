@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.shapes import Float
 
 LOG_TWO = math.log(2)
@@ -28,7 +29,7 @@ def tanh_gaussian_log_density(
     ``sum_d log N(y; loc, scale) - 2 (log 2 - y - softplus(-2 y)) - log((high - low) / 2)``
     with ``y = atanh`` of the action rescaled to [-1, 1] and clamped to ``1 - margin``
     (OMIGA's published margin), so that actions at or beyond the bounds have a finite
-    density.
+    density. Half precision is computed in single: 1 - 1e-7 is 1 there.
 
     Args:
         action: actions, of any range; clamped to the bounds.
@@ -36,7 +37,8 @@ def tanh_gaussian_log_density(
         scale: standard deviation of y, > 0.
         low: lower bound of actions.
         high: upper bound of actions.
-        margin: distance kept from the bounds, in units of half the range.
+        margin: distance kept from the bounds, in units of half the range; at least the smallest that
+            the precision can tell from 0.
 
     Examples:
         >>> import torch
@@ -44,6 +46,8 @@ def tanh_gaussian_log_density(
         tensor(-0.9189)
     """
     half_range = (high - low) / 2
+    action = at_least_single(action)
+    margin = max(margin, torch.finfo(action.dtype).eps / 2)
     squashed = action if half_range == 1 and low == -1 else (action - low) / half_range - 1
     y = torch.atanh(squashed.clamp(-1 + margin, 1 - margin))
     return log_density_after_tanh(y, loc, scale, half_range=half_range)
@@ -56,7 +60,7 @@ def log_density_after_tanh(
     *,
     half_range: float = 1.0,
 ) -> Float[Tensor, "*batch"]:
-    """The same of y before tanh, as whoever drew y knows it.
+    """Log density of the action that y has become by tanh, for whoever drew y and so knows it.
 
     Exact however close to a bound the action is: an action that tanh rounds to the bound no longer
     tells its y, so that the density of an action there can be wrong by hundreds of orders of magnitude.
@@ -75,6 +79,7 @@ def log_density_after_tanh(
         >>> tanh_gaussian_log_density(at.tanh(), at, torch.full((1,), 0.02)).round()
         tensor(-564.)
     """
+    y, loc, scale = at_least_single(y), at_least_single(loc), at_least_single(scale)
     log_normal = -0.5 * ((y - loc) / scale).square() - scale.log()
     log_slope = 2 * (LOG_TWO - y - F.softplus(-2 * y))
     constant = LOG_SQRT_TWO_PI + math.log(half_range)

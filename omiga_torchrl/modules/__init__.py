@@ -1,8 +1,16 @@
 """Mixers, networks and policies of a team of agents."""
 
 from omiga_torchrl.modules.behaviour_models import ConditionalVAE, LatentActions, behaviour_model
+from omiga_torchrl.modules.builders import (
+    make_mixer,
+    perturbation_network,
+    qvalue_ensemble,
+    qvalue_network,
+    value_network,
+)
 from omiga_torchrl.modules.deterministic import BoundedActions, deterministic_actor
-from omiga_torchrl.modules.ensembles import Ensemble, first_member
+from omiga_torchrl.modules.distributions import TanhGaussian
+from omiga_torchrl.modules.ensembles import Ensemble, first_member, first_member_view
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, TeamMixer, VDNMixer
 from omiga_torchrl.modules.networks import AgentLinear, AgentMLP
 from omiga_torchrl.modules.normalised_mixer import NormalisedMixer
@@ -10,7 +18,6 @@ from omiga_torchrl.modules.perturbation import PerturbedActions
 from omiga_torchrl.modules.policies import (
     GaussianHead,
     MaskedLogits,
-    TanhGaussian,
     categorical_actor,
     make_actor,
     tanh_gaussian_actor,
@@ -39,7 +46,13 @@ __all__ = [
     "categorical_actor",
     "deterministic_actor",
     "first_member",
+    "first_member_view",
     "is_recurrent",
     "make_actor",
+    "make_mixer",
+    "perturbation_network",
+    "qvalue_ensemble",
+    "qvalue_network",
     "tanh_gaussian_actor",
+    "value_network",
 ]

@@ -15,8 +15,10 @@ from torch.distributions import Distribution, constraints
 from omiga_torchrl import keys
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
+from omiga_torchrl.functional.precision import at_least_single
+from omiga_torchrl.modules.distributions import Size
 from omiga_torchrl.modules.networks import AgentMLP
-from omiga_torchrl.modules.policies import Size, categorical_actor
+from omiga_torchrl.modules.policies import categorical_actor
 from omiga_torchrl.specs import TeamSpec
 
 # Bounds of the log standard deviations of latents and of reconstructions.
@@ -30,6 +32,8 @@ class ConditionalVAE(TensorDictModuleBase):
     represent several modes, which a Gaussian cannot. Its log density is estimated from below by
     ``log 1/K sum_k p(a | z_k) p(z_k) / q(z_k | a)``, ``z_k ~ q``: with K = 1 the evidence lower
     bound, and the exact value as K grows (importance weighting, arXiv:1509.00519).
+
+    Densities and latents are of single precision at least, sampled actions of the observation's.
 
     As a TensorDict module it reads the observation and writes a sampled action; ``get_dist`` gives
     its distribution.
@@ -88,12 +92,13 @@ class ConditionalVAE(TensorDictModuleBase):
     def encode(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation ``[*B, N, L]`` of ``q(z | o, a)``."""
         unit = ((action - self._middle) / self._half).clamp(-1, 1)
-        mean, log_std = self.encoder(observation, unit).chunk(2, -1)
+        mean, log_std = at_least_single(self.encoder(observation, unit)).chunk(2, -1)
         return mean, log_std.clamp(*_LOG_STD_RANGE)
 
     def decode(self, observation: Tensor, latent: Tensor) -> Tensor:
         """Mean action ``[*B, N, A]`` of a latent ``[*B, N, L]``, inside the bounds."""
-        return self._middle + self._half * self.decoder(observation, latent).tanh()
+        out = self.decoder(observation, latent.to(observation.dtype))
+        return self._middle + self._half * at_least_single(out).tanh()
 
     def log_density(self, observation: Tensor, action: Tensor, samples: int = 1) -> Tensor:
         """A lower bound ``[*B, N]`` of log mu_i(a | o); tighter the more samples.
@@ -111,7 +116,7 @@ class ConditionalVAE(TensorDictModuleBase):
         log_posterior = (-0.5 * noise.square() - log_std).sum(-1)
         observations = observation.expand(samples, *observation.shape)
         error = (action - self.decode(observations, latent)) / self._half
-        spread = self.log_std.clamp(*_LOG_STD_RANGE)
+        spread = at_least_single(self.log_std).clamp(*_LOG_STD_RANGE)
         log_action = -0.5 * (error / spread.exp()).square() - spread - LOG_SQRT_TWO_PI - math.log(self._half)
         weight = log_action.sum(-1) + log_prior - log_posterior
         return weight.logsumexp(0) - math.log(samples)
@@ -144,11 +149,12 @@ class ConditionalVAE(TensorDictModuleBase):
         latent = self._noise((*shape, self.latent_size), observation)
         observations = observation.expand(samples, *observation.shape)
         if self.latent_limit is not None:
-            return self.decode(observations, latent.clamp(-self.latent_limit, self.latent_limit))
+            latent = latent.clamp(-self.latent_limit, self.latent_limit)
+            return self.decode(observations, latent).to(observation.dtype)
         mean = self.decode(observations, latent)
-        spread = self._half * self.log_std.clamp(*_LOG_STD_RANGE).exp()
+        spread = self._half * at_least_single(self.log_std).clamp(*_LOG_STD_RANGE).exp()
         action = mean + spread * self._noise(mean.shape, mean)
-        return action.clamp(self._middle - self._half, self._middle + self._half)
+        return action.clamp(self._middle - self._half, self._middle + self._half).to(observation.dtype)
 
     def _noise(self, shape: Sequence[int], like: Tensor) -> Tensor:
         return torch.randn(tuple(shape), dtype=like.dtype, device=like.device)

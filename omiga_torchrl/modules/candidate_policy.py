@@ -36,10 +36,11 @@ class CandidatePolicy(TensorDictModuleBase):
         local_qvalue: key that the critics write.
 
     Examples:
-        >>> from omiga_torchrl.algorithms import make_algorithm
+        >>> from omiga_torchrl.modules import perturbation_network, qvalue_ensemble
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> policy = make_algorithm("bcq", spec, hidden=[16]).policy
+        >>> critics, change = qvalue_ensemble(spec, 2), perturbation_network(spec, 0.05)
+        >>> policy = CandidatePolicy(ConditionalVAE(spec), critics, change, candidates=10)
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3, 2])
     """
@@ -122,7 +123,7 @@ def supported_action_policy(
     masked: bool = False,
     action: NestedKey = keys.ACTION,
     action_mask: NestedKey = keys.ACTION_MASK,
-    supported: NestedKey = (keys.GROUP, "supported_actions"),
+    supported: NestedKey = "supported_actions",
     local_qvalue: NestedKey = keys.LOCAL_QVALUE,
 ) -> TensorDictSequential:
     """:func:`omiga_torchrl.modules.greedy.greedy_policy` among the actions that the data support.
@@ -136,19 +137,22 @@ def supported_action_policy(
         masked: whether the task gives an action mask.
         action: key written.
         action_mask: key of the mask.
-        supported: key written, the supported actions ``[*B, N, K]``.
+        supported: key written, the supported actions ``[*B, N, K]``. A string is a name beside the
+            action, a tuple a whole key.
         local_qvalue: key that the critics write.
 
     Examples:
-        >>> from omiga_torchrl.algorithms import make_algorithm
+        >>> from omiga_torchrl.modules import behaviour_model, qvalue_ensemble
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
-        >>> policy = make_algorithm("bcq", spec, hidden=[16]).policy
+        >>> policy = supported_action_policy(qvalue_ensemble(spec, 2), behaviour_model(spec), masked=True)
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3])
     """
     logits = behaviour_network[-1].in_keys[0]
     mask = [action_mask] if masked else []
+    if isinstance(supported, str):
+        supported = keys.sibling_key(action, supported)
     support = TensorDictModule(SupportedActions(threshold), in_keys=[logits, *mask], out_keys=[supported])
     greedy = greedy_policy(
         qvalue_network, masked=True, action=action, action_mask=supported, local_qvalue=local_qvalue

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torchrl.modules import MLP
 
 from omiga_torchrl.errors import require_number
+from omiga_torchrl.modules.networks import on_rows
 from omiga_torchrl.specs import TeamSpec
 
 # softplus(x + _ONE) is one at x = 0: agents start with about equal credit.
@@ -40,8 +41,7 @@ class CreditWeights(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """The weight of every agent, ``[*B, N, 1]``."""
-        weight = F.softplus(self.body(state.flatten(0, -2)) + _ONE)
-        return weight.unflatten(0, state.shape[:-1]).unsqueeze(-1)
+        return F.softplus(on_rows(self.body, state) + _ONE).unsqueeze(-1)
 
 
 class CoupledCredit(nn.Module):
@@ -91,9 +91,8 @@ class CoupledCredit(nn.Module):
     def forward(self, state: Tensor, action: Tensor, weight: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
         """The weight of every agent in Q_tot ``[*B, N, 1]``, and its shared part ``[*B, 1]``."""
         if self.spec.discrete:
-            action = F.one_hot(action.long(), self.spec.action_size)
+            action = action.unsqueeze(-1) == torch.arange(self.spec.action_size, device=action.device)
         joint = torch.where(weight != 0, action, 0.0).to(state.dtype).flatten(-2)
-        change = self.head(self.body(torch.cat([state, joint], -1).flatten(0, -2)))
-        change = change.unflatten(0, state.shape[:-1])
+        change = on_rows(self.head, on_rows(self.body, torch.cat([state, joint], -1)))
         ratio = (self.log_ratio * change[..., :-1].tanh()).exp()
         return weight * ratio.unsqueeze(-1), shared + change[..., -1:]

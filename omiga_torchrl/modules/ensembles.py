@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
+from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from omiga_torchrl.errors import require_count
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Ensemble(nn.Module):
@@ -47,10 +52,38 @@ class Ensemble(nn.Module):
             )
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """The outputs of all members, ``[*B, N, out, E]``; inside :func:`first_member` E is 1."""
-        return torch.stack([member(*inputs) for member in self.members[: self.counted]], -1)
+        """The outputs of all members, ``[*B, N, out, E]``; E is 1 in :func:`first_member_view`."""
+        return torch.stack([member(*inputs) for member in islice(self.members, self.counted)], -1)
 
 
+def first_member_view(network: Network) -> Network:
+    """A network of the same parameters that evaluates the first member of every ensemble only.
+
+    For losses that follow one critic: it takes the time of one. The view shares all layers with ``network``,
+    and has the same tree of modules, so that ``params.to_module(view)`` takes the parameters of the whole
+    network; those of other members are not read and get no gradient. Make it once, where the loss is
+    constructed, and keep it out of the loss's submodules, which would list every parameter twice.
+
+    Args:
+        network: a module with ensembles, or without: then it is returned itself. It is not changed.
+
+    Examples:
+        >>> twins = Ensemble(lambda: nn.Linear(3, 1), 2)
+        >>> first_member_view(twins)(torch.zeros(8, 3)).shape, twins(torch.zeros(8, 3)).shape
+        (torch.Size([8, 1, 1]), torch.Size([8, 1, 2]))
+    """
+    if not any(isinstance(part, Ensemble) for part in network.modules()):
+        return network
+    view = copy(network)
+    if isinstance(view, Ensemble):
+        view.counted = 1
+    else:
+        children = {name: first_member_view(child) for name, child in network.named_children()}
+        view._modules = {**network._modules, **children}
+    return view
+
+
+# Replaced by `first_member_view`; stays until the losses no longer use it.
 @contextmanager
 def first_member(network: nn.Module) -> Iterator[None]:
     """Inside the block only the first member of every ensemble in ``network`` is evaluated.

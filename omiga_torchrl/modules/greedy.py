@@ -73,7 +73,7 @@ def greedy_policy(
         local_qvalue: key that the Q network writes.
 
     Examples:
-        >>> from omiga_torchrl.algorithms.common import qvalue_ensemble
+        >>> from omiga_torchrl.modules import qvalue_ensemble
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
         >>> policy = greedy_policy(qvalue_ensemble(spec, 2, hidden=(16,)), masked=True)

@@ -7,6 +7,7 @@ weights and bias, which OMIGA and ICQ need: ``mixer.weights(state)``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,13 +20,16 @@ from torchrl.modules.models.multiagent import Mixer
 
 from omiga_torchrl import keys
 from omiga_torchrl.functional import mix_linearly
+from omiga_torchrl.modules.networks import on_rows
 
 
 class TeamMixer(Mixer):
     """What all mixers share.
 
-    ``mixer(local_value [*B, N, 1], state [*B, S]) -> [*B, 1]``. Linear mixers set
-    ``linear = True`` and implement :meth:`weights`; the others implement :meth:`mix`.
+    ``mixer(local_value [*B, N, 1], state [*B, S]) -> [*B, 1]``. Local values may have further
+    dimensions in front, of an ensemble or of samples, ``[*E, *B, N, 1] -> [*E, *B, 1]``; the state
+    is read once for all of them. Linear mixers set ``linear = True`` and implement :meth:`weights`;
+    the others implement :meth:`mix`.
 
     Args:
         n_agents: number of agents N.
@@ -51,7 +55,7 @@ class TeamMixer(Mixer):
         )
 
     def mix(self, chosen_action_value: Tensor, state: Tensor) -> Tensor:
-        """Mix local values ``[*B, N, 1]`` into the team's ``[*B, 1]``."""
+        """Mix local values ``[*E, *B, N, 1]`` into the team's ``[*E, *B, 1]``, states ``[*B, S]``."""
         weight, bias = self.weights(state)
         local = chosen_action_value.squeeze(-1)
         return mix_linearly(local, weight.squeeze(-1), bias.squeeze(-1)).unsqueeze(-1)
@@ -120,10 +124,8 @@ class LinearMixer(TeamMixer):
 
     def weights(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Weight ``[*B, N, 1]`` (>= 0) of every agent and bias ``[*B, 1]``."""
-        features = self.body(state.flatten(0, -2))
-        weight = self.weight_head(features).abs().unflatten(0, state.shape[:-1])
-        bias = self.bias_head(features).unflatten(0, state.shape[:-1])
-        return weight.unsqueeze(-1), bias
+        features = on_rows(self.body, state)
+        return on_rows(self.weight_head, features).abs().unsqueeze(-1), on_rows(self.bias_head, features)
 
 
 class VDNMixer(TeamMixer):
@@ -189,11 +191,13 @@ class QMIXMixer(TeamMixer):
         self.state_value = MLP(state_size, 1, num_cells=[embedding], activation_class=nn.ReLU)
 
     def mix(self, chosen_action_value: Tensor, state: Tensor) -> Tensor:
-        """Mix local values ``[*B, N, 1]`` into the team's ``[*B, 1]``."""
+        """Mix local values ``[*E, *B, N, 1]`` into the team's ``[*E, *B, 1]``, states ``[*B, S]``."""
         batch = state.shape[:-1]
-        flat = state.flatten(0, -2)
-        local = chosen_action_value.reshape(-1, 1, self.n_agents)
-        first = self.first_weight(flat).abs().unflatten(-1, (self.n_agents, self.embedding))
-        hidden = F.elu(torch.bmm(local, first).squeeze(-2) + self.first_bias(flat))
-        mixed = (hidden * self.second_weight(flat).abs()).sum(-1, keepdim=True)
-        return (mixed + self.state_value(flat)).unflatten(0, batch)
+        first = on_rows(self.first_weight, state).abs().unflatten(-1, (self.n_agents, self.embedding))
+        # Further dimensions become rows of one product with each state's weights.
+        further = math.prod(chosen_action_value.shape[: -state.ndim - 1])
+        local = chosen_action_value.reshape(further, *batch, self.n_agents).movedim(0, -2)
+        hidden = F.elu(local @ first + on_rows(self.first_bias, state).unsqueeze(-2))
+        second = on_rows(self.second_weight, state).abs().unsqueeze(-2)
+        mixed = (hidden * second).sum(-1, keepdim=True) + on_rows(self.state_value, state).unsqueeze(-2)
+        return mixed.movedim(-2, 0).reshape(*chosen_action_value.shape[:-2], 1)

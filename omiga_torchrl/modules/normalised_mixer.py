@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from omiga_torchrl.modules.mixers import TeamMixer
+from omiga_torchrl.modules.networks import on_rows
 
 
 class NormalisedMixer(TeamMixer):
@@ -37,9 +38,7 @@ class NormalisedMixer(TeamMixer):
 
     def weights(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Weight ``[*B, N, 1]`` (>= 0, of sum 1) of every agent and bias zero ``[*B, 1]``."""
-        batch = state.shape[:-1]
-        flat = state.flatten(0, -2)
-        first = self.first(flat).abs().unflatten(-1, (self.n_agents, -1))
-        raw = torch.bmm(first, self.second(flat).abs().unsqueeze(-1))
+        first = on_rows(self.first, state).abs().unflatten(-1, (self.n_agents, -1))
+        raw = (first @ on_rows(self.second, state).abs().unsqueeze(-1)).to(first.dtype)
         weight = raw / raw.sum(-2, keepdim=True).clamp(min=torch.finfo(raw.dtype).tiny)
-        return weight.unflatten(0, batch), state.new_zeros(*batch, 1)
+        return weight, state.new_zeros(*state.shape[:-1], 1)

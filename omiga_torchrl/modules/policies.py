@@ -13,85 +13,13 @@ from tensordict.nn import (
     TensorDictModuleBase,
 )
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, constraints
+from torch.distributions import Categorical, Distribution
 
 from omiga_torchrl import keys
-from omiga_torchrl.functional import tanh_gaussian_log_density
-from omiga_torchrl.functional.density import log_density_after_tanh
+from omiga_torchrl.functional.precision import at_least_single
+from omiga_torchrl.modules.distributions import TanhGaussian
 from omiga_torchrl.modules.recurrent import agent_network
 from omiga_torchrl.specs import TeamSpec
-
-Size = torch.Size | list[int] | tuple[int, ...]
-
-
-class TanhGaussian(Distribution):
-    """``low + (high - low) (1 + tanh(x)) / 2`` with x ~ N(loc, scale), independent features.
-
-    The log density is exact and closed-form, about four times cheaper than
-    ``TransformedDistribution``; the inverse is safe at the bounds (data actions equal
-    to ``low`` or ``high`` are common), where it is evaluated 1e-7 inside them. There
-    is no closed-form entropy or mean.
-
-    Args:
-        loc: mean before tanh ``[*B, A]``.
-        scale: standard deviation before tanh ``[*B, A]``, > 0.
-
-    Keyword Args:
-        low: lower bound of actions. Default -1.
-        high: upper bound of actions. Default 1.
-
-    Examples:
-        >>> policy = TanhGaussian(torch.zeros(3, 2), torch.ones(3, 2))
-        >>> policy.log_prob(torch.zeros(3, 2))[0]  # 2 log N(0; 0, 1)
-        tensor(-1.8379)
-        >>> bool(policy.log_prob(torch.ones(3, 2)).isfinite().all())
-        True
-    """
-
-    arg_constraints = {"loc": constraints.real_vector, "scale": constraints.positive}
-    has_rsample = True
-
-    def __init__(self, loc: Tensor, scale: Tensor, *, low: float = -1.0, high: float = 1.0) -> None:
-        self.loc, self.scale = loc, scale
-        self.low, self.high = low, high
-        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        """The box of actions."""
-        return constraints.independent(constraints.interval(self.low, self.high), 1)
-
-    def expand(self, batch_shape: Size, _instance: None = None) -> TanhGaussian:
-        """The same distribution with its batch dimensions expanded to ``batch_shape``."""
-        shape = (*batch_shape, *self.event_shape)
-        return TanhGaussian(self.loc.expand(shape), self.scale.expand(shape), low=self.low, high=self.high)
-
-    def _squash(self, x: Tensor) -> Tensor:
-        return self.low + (self.high - self.low) * (1 + x.tanh()) / 2
-
-    def _before_tanh(self, sample_shape: Size) -> Tensor:
-        shape = self._extended_shape(torch.Size(sample_shape))
-        noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
-        return self.loc + self.scale * noise
-
-    def rsample(self, sample_shape: Size = ()) -> Tensor:
-        """Reparametrised samples ``[*sample_shape, *B, A]``."""
-        return self._squash(self._before_tanh(sample_shape))
-
-    def rsample_with_log_prob(self, sample_shape: Size = ()) -> tuple[Tensor, Tensor]:
-        """Samples and their log densities ``[*sample_shape, *B]``, exact at the bounds, too."""
-        y = self._before_tanh(sample_shape)
-        half_range = (self.high - self.low) / 2
-        return self._squash(y), log_density_after_tanh(y, self.loc, self.scale, half_range=half_range)
-
-    @property
-    def deterministic_sample(self) -> Tensor:
-        """The squashed mean, which OMIGA acts with at evaluation."""
-        return self._squash(self.loc)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log density ``[*B]`` of actions ``[*B, A]``; actions outside the bounds are clamped."""
-        return tanh_gaussian_log_density(value, self.loc, self.scale, low=self.low, high=self.high)
 
 
 class GaussianHead(nn.Module):
@@ -140,7 +68,7 @@ class MaskedLogits(nn.Module):
 
     Illegal actions get probability and gradient zero. An agent without any legal action
     (dead, or padding) keeps its raw logits, so that nothing becomes NaN; its samples
-    must be ignored.
+    must be ignored. Logits are of single precision at least.
 
     Args:
         network: ``[*B, N, O] -> [*B, N, K]``.
@@ -152,7 +80,7 @@ class MaskedLogits(nn.Module):
 
     def forward(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
         """Logits ``[*B, N, K]`` under ``action_mask [*B, N, K]`` (True = legal)."""
-        logits = self.network(observation)
+        logits = at_least_single(self.network(observation))
         if action_mask is None:
             return logits
         legal = action_mask | ~action_mask.any(-1, keepdim=True)
@@ -200,7 +128,7 @@ def tanh_gaussian_actor(
         log_std_range=log_std_range,
         free_log_std=None if state_dependent_std else size,
     )
-    loc, scale = _sibling(action, "loc"), _sibling(action, "scale")
+    loc, scale = keys.sibling_key(action, "loc"), keys.sibling_key(action, "scale")
     outputs = 2 * size if state_dependent_std else size
     return _policy(
         agent_network(spec, outputs, [loc, scale], wrap=head, observation=observation, **network),
@@ -239,7 +167,7 @@ def categorical_actor(
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3])
     """
-    logits = _sibling(action, "logits")
+    logits = keys.sibling_key(action, "logits")
     mask = {action_mask: 0} if spec.masked else {}
     return _policy(
         agent_network(
@@ -258,10 +186,6 @@ def make_actor(spec: TeamSpec, **kwargs: Any) -> ProbabilisticTensorDictSequenti
     return (categorical_actor if spec.discrete else tanh_gaussian_actor)(spec, **kwargs)
 
 
-def _sibling(key: NestedKey, name: str) -> NestedKey:
-    return name if isinstance(key, str) else (*key[:-1], name)
-
-
 def _policy(
     module: TensorDictModuleBase,
     in_keys: dict[str, NestedKey],
@@ -276,6 +200,6 @@ def _policy(
         distribution_class=distribution,
         distribution_kwargs=kwargs,
         return_log_prob=return_log_prob,
-        log_prob_key=_sibling(action, "action_log_prob"),
+        log_prob_key=keys.sibling_key(action, "action_log_prob"),
     )
     return ProbabilisticTensorDictSequential(module, sampler)

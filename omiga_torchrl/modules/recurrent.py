@@ -10,16 +10,48 @@ import torch
 from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModule, TensorDictModuleBase, TensorDictSequential
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchrl.data import Unbounded
 from torchrl.envs.transforms import TensorDictPrimer
 from torchrl.modules.tensordict_module.rnn import recurrent_mode
 
 from omiga_torchrl import keys
 from omiga_torchrl.errors import require_key
+from omiga_torchrl.functional import gru
 from omiga_torchrl.modules.ensembles import Ensemble
 from omiga_torchrl.modules.networks import AgentMLP
 from omiga_torchrl.specs import TeamSpec
+
+
+class GRUCells(nn.Module):
+    """The parameters of :class:`torch.nn.GRU`, under its names, with a forward pass that compiles.
+
+    Dynamo refuses ``nn.GRU`` itself, even as a mere holder of its parameters.
+
+    Args:
+        in_features: input features F.
+        size: features H of the memory.
+
+    Shapes: ``inputs [T, *B, F], memory [*B, H], starts [T, *B, 1] -> memories [T, *B, H]``.
+
+    Examples:
+        >>> GRUCells(4, 8)(torch.zeros(5, 2, 4), torch.zeros(2, 8)).shape
+        torch.Size([5, 2, 8])
+    """
+
+    weight_ih_l0: nn.Parameter
+    weight_hh_l0: nn.Parameter
+    bias_ih_l0: nn.Parameter
+    bias_hh_l0: nn.Parameter
+
+    def __init__(self, in_features: int, size: int) -> None:
+        super().__init__()
+        for name, parameter in nn.GRU(in_features, size).named_parameters():
+            self.register_parameter(name, parameter)
+
+    def forward(self, inputs: Tensor, memory: Tensor, starts: Tensor | None = None) -> Tensor:
+        """The memory after every step, see :func:`omiga_torchrl.functional.gru`."""
+        weights = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
+        return gru(inputs, memory, *weights, starts=starts)
 
 
 class TeamGRU(TensorDictModuleBase):
@@ -29,8 +61,7 @@ class TeamGRU(TensorDictModuleBase):
     released multi-agent code. It follows TorchRL's recurrent mode: in losses (recurrent mode) its
     inputs are whole sequences ``[*B, T, N, O]``, which start from an empty memory; in environments
     it makes one step from the memory in ``"<name>_memory" [*B, N, H]`` and writes the next under
-    ``"next"``. In both, the
-    memory is emptied where ``"is_init"`` is True, if there is such an entry.
+    ``"next"``. In both, the memory is emptied where ``"is_init"`` is True, if there is such an entry.
     :func:`omiga_torchrl.envs.with_memory` adds what an environment needs for it.
 
     Args:
@@ -39,8 +70,9 @@ class TeamGRU(TensorDictModuleBase):
     Keyword Args:
         size: features H.
         name: prefix of the keys written, so that several may read one TensorDict.
-        observation: key read.
-        last_action: key read; None reads none. Losses and environments fill it in.
+        observation: key read. Features are written into its group: beside it.
+        last_action: key read, which losses and environments fill in. A string is a name beside the
+            observation, a tuple a whole key; None reads none.
 
     Examples:
         >>> from torchrl.modules import set_recurrent_mode
@@ -58,16 +90,18 @@ class TeamGRU(TensorDictModuleBase):
         size: int = 64,
         name: str = "policy",
         observation: NestedKey = keys.OBSERVATION,
-        last_action: NestedKey | None = keys.LAST_ACTION,
+        last_action: NestedKey | None = "last_action",
     ) -> None:
         super().__init__()
         self.spec, self.size = spec, size
         self.memory_key = f"{name}_memory"  # at the root: primers cannot nest
+        if isinstance(last_action, str):
+            last_action = keys.sibling_key(observation, last_action)
         self.in_keys = [observation] if last_action is None else [observation, last_action]
-        self.out_keys = [(keys.GROUP, f"{name}_features")]
+        self.out_keys = [keys.sibling_key(observation, f"{name}_features")]
         acted = 0 if last_action is None else spec.action_size
         self.encoder = nn.Linear(spec.observation_size + acted + spec.n_agents, size)
-        self.gru = nn.GRU(size, size, batch_first=True)
+        self.gru = GRUCells(size, size)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Write the features, and outside of recurrent mode the memory under ``"next"``."""
@@ -76,53 +110,45 @@ class TeamGRU(TensorDictModuleBase):
         if recurrent_mode():
             return tensordict.set(self.out_keys[0], self._along_time(x, resets))
         memory = tensordict.get(self.memory_key, None)
-        memory = torch.zeros_like(x) if memory is None else memory
-        if resets is not None:
-            memory = torch.where(resets.unsqueeze(-1), 0.0, memory)
-        features, _ = self.gru(x.reshape(-1, 1, self.size), memory.reshape(1, -1, self.size).contiguous())
-        features = features.reshape(x.shape)
+        memory = self._empty(x) if memory is None else memory
+        starts = None if resets is None else resets.unsqueeze(-2).unsqueeze(0)
+        features = self.gru(x.unsqueeze(0), memory, starts).squeeze(0)
         tensordict.set(("next", self.memory_key), features)
         return tensordict.set(self.out_keys[0], features)
+
+    def _empty(self, like: Tensor) -> Tensor:
+        # Under autocast the inputs are of low precision, but the memory is not.
+        return torch.zeros_like(like, dtype=self.gru.weight_hh_l0.dtype)
 
     def _encoded(self, tensordict: TensorDictBase) -> Tensor:
         observation, *rest = (require_key("TeamGRU", tensordict, key, _HINT) for key in self.in_keys)
         ids = torch.eye(self.spec.n_agents, dtype=observation.dtype, device=observation.device)
         parts = [observation, ids.expand(*observation.shape[:-1], -1)]
-        parts += [self._action_features(action) for action in rest]
+        parts += [self._action_features(action).to(observation.dtype) for action in rest]
         return self.encoder(torch.cat(parts, -1)).relu()
 
     def _action_features(self, action: Tensor) -> Tensor:
         if not self.spec.discrete:
             return action
-        taken = (action >= 0).unsqueeze(-1)
-        one_hot = F.one_hot(action.clamp(min=0).long(), self.spec.action_size)
-        return (one_hot * taken).to(self.encoder.weight.dtype)
+        # One-hot, and zeros for -1, which is no action.
+        return action.unsqueeze(-1) == torch.arange(self.spec.action_size, device=action.device)
 
     def _along_time(self, x: Tensor, resets: Tensor | None) -> Tensor:
         """Features of sequences ``[*B, T, N, H]``."""
-        if x.ndim < 4:
+        # Under vmap a sequence by itself is [T, N, H], which otherwise looks like a batch without time.
+        if x.ndim < 4 and not torch._C._functorch.is_functorch_wrapped_tensor(x):
             raise ValueError(
                 f"TeamGRU: inputs have {x.ndim - 2} batch dimensions; expected sequences [*batch, time, "
                 "agents, features]. Sample with StepSliceSampler(slice_len=T) and reshape "
                 "the batch to [-1, T] (recipes: algorithm.slice_len=T)."
             )
-        steps = x.shape[-3]
-        flat = x.transpose(-3, -2).reshape(-1, steps, self.size)
-        if resets is None or not resets[..., 1:, :].any():
-            out, _ = self.gru(flat)
-        else:
-            starts = resets.unsqueeze(-2).expand(*x.shape[:-2], self.spec.n_agents, 1)
-            out = self._with_resets(flat, starts.transpose(-3, -2).reshape(-1, steps, 1))
-        return out.unflatten(0, (*x.shape[:-3], x.shape[-2])).transpose(-3, -2)
-
-    def _with_resets(self, x: Tensor, starts: Tensor) -> Tensor:
-        memory, outputs = torch.zeros_like(x[:, 0]), []
-        for step in range(x.shape[1]):
-            memory = torch.where(starts[:, step], 0.0, memory)
-            _, last = self.gru(x[:, step : step + 1], memory.unsqueeze(0))
-            memory = last.squeeze(0)
-            outputs.append(memory)
-        return torch.stack(outputs, 1)
+        along = x.movedim(-3, 0)  # [T, *B, N, H]
+        rows = along.flatten(1, -2)
+        starts = None
+        if resets is not None:
+            starts = resets.movedim(-2, 0).unsqueeze(-2).expand(*along.shape[:-1], 1).flatten(1, -2)
+        features = self.gru(rows, self._empty(rows[0]), starts)
+        return features.unflatten(1, along.shape[1:-1]).movedim(0, -3)
 
     def make_tensordict_primer(self) -> TensorDictPrimer:
         """TorchRL's transform that keeps the memory in an environment."""

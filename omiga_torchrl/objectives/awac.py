@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, cast
+from typing import Any
 
 import torch
-from tensordict import NestedKey, TensorDictBase
-from tensordict.nn import TensorDictModuleBase
+from tensordict import TensorDictBase
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import Tensor
-from torch.distributions import Categorical, Distribution
 
-from omiga_torchrl import functional as kernels
-from omiga_torchrl.errors import require_count
-from omiga_torchrl.keys import next_key
-from omiga_torchrl.objectives.advantage_weighted import CLONING_DIAGNOSTICS, AdvantageWeightedLoss
+from omiga_torchrl import functional as F
+from omiga_torchrl.errors import require_count, require_number
+from omiga_torchrl.objectives.base import TeamLoss
+from omiga_torchrl.objectives.diagnostics import WEIGHT_METRICS
+from omiga_torchrl.objectives.view import TeamView
 
 
-class AWACLoss(AdvantageWeightedLoss):
+class AWACLoss(TeamLoss):
     """Multi-agent AWAC (arXiv:2006.09359).
 
     With ``Q_tot = sum_i w_i(s) Q_i + b(s)`` (no mixer: every Q_i by itself), twins Q^1, Q^2, their
@@ -28,27 +27,28 @@ class AWACLoss(AdvantageWeightedLoss):
         A_i = w_i (Q_i(o_i, a_i) - E_{a ~ pi_i} Q_i(o_i, a))
 
     Expectations over the policy are exact for discrete actions; for continuous ones the target's is
-    one sample, as published, and the advantage's the mean of ``samples``. The target reads actions of
-    the policy, which may leave the data while the policy is still far from them.
+    one sample, as published, and the advantage's the mean of ``num_action_samples``. The target reads
+    actions of the policy, which may leave the data while the policy is still far from them. Of a mixer
+    that is not linear, w_i is the slope of Q_tot at the data's actions.
 
     Args:
         actor_network: policy with a distribution of batch shape ``[*B, N]``.
         qvalue_network: ensemble of local action values, ``[*B, N, 1, E]`` of observation and action, or
             for discrete actions ``[*B, N, K, E]`` of the observation.
-        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``); None learns
-            independent critics, or one agent's.
+        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``), or local values
+            and state to the team's value; None learns independent critics, or one agent's.
 
     Keyword Args:
         temperature: of the policy's weights (published: lambda), > 0, in units of return: small is
-            greedy on few samples, large is behaviour cloning. Default 1.
-        max_weight: the largest weight. Default 100.
-        samples: of the policy for the advantage, continuous actions. Published 1 (default): its noise
-            is the weights', too.
-        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
+            greedy on few samples, large is behavior cloning. Default 1.
+        max_weight: the largest weight, > 0. Default 100.
+        num_action_samples: of the policy for the advantage, continuous actions, >= 1. Published 1
+            (default): its noise is the weights', too.
+        **kwargs: ``gamma``, ``burn_in``, ``reduction`` and ``value_scale`` of :class:`TeamLoss`.
 
     Raises:
-        KeyError: if an entry is missing.
-        ValueError: if an argument is out of range, or an entry's shape is not the expected one, e.g. a
+        KeyError: an entry is missing.
+        ValueError: an argument is out of range, or an entry's shape is not the expected one, e.g. a
             reward per agent.
 
     Examples:
@@ -60,78 +60,57 @@ class AWACLoss(AdvantageWeightedLoss):
         ['loss_actor', 'loss_qvalue']
     """
 
-    terms = ("loss_qvalue", "loss_actor")
-    _with_parameters = ("qvalue_network_params", "actor_network_params")
+    terms = ("qvalue", "actor")
+    metrics = WEIGHT_METRICS
+    _schedulable_buffers = frozenset({"temperature"})
+
+    temperature: Tensor
 
     def __init__(
         self,
-        actor_network: TensorDictModuleBase,
+        actor_network: ProbabilisticTensorDictSequential,
         qvalue_network: TensorDictModuleBase,
         mixer_network: TensorDictModuleBase | None = None,
         *,
         temperature: float = 1.0,
         max_weight: float = 100.0,
-        samples: int = 1,
+        num_action_samples: int = 1,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            *(actor_network, qvalue_network, mixer_network),
-            temperature=temperature,
-            max_weight=max_weight,
-            **kwargs,
-        )
-        require_count("AWACLoss", 1, samples=samples)
-        self.samples = samples
+        super().__init__(**kwargs)
+        require_number("AWACLoss", "> 0", max_weight=max_weight)
+        require_count("AWACLoss", 1, num_action_samples=num_action_samples)
+        self.max_weight, self.num_action_samples = max_weight, num_action_samples
+        self.add_coefficient("temperature", temperature, "> 0")
+        self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
+        self.add_network("mixer_network", mixer_network, target=True, at_next=True)
+        self.add_network("actor_network", actor_network, at_next=True)
 
-    def _found_out_keys(self) -> list[NestedKey]:
-        return [*self.terms, self.tensor_keys.global_qvalue, *CLONING_DIAGNOSTICS]
+    def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``(Q_tot - r - gamma (1 - terminated) E Qbar_tot(s', a' ~ pi))^2``; trains Q network and mixer."""
+        batch = self.view(data)
+        next_q = policy_value(batch.next, batch.next.target)
+        return batch.td_loss(batch.q_tot, batch.td_target(batch.next.target.mix(next_q)))
 
-    def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
-        inputs, mask = self._inputs(tensordict)
-        learns = "loss_qvalue" in terms
-        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
-            weights = self._weights(inputs)
-            every = self._every(inputs)
-        local = self._chosen(every, inputs.get(self.tensor_keys.action))
-        out: dict[str, Tensor] = {}
-        if learns:
-            with torch.no_grad():
-                target = self._target(inputs, self._next_value(inputs), mask)
-            out |= self._qvalue_term(inputs, local, weights, target, mask)
-        if "loss_actor" in terms:
-            log_prob, expected = self._policy(inputs, every.detach())
-            gain = kernels.ensemble_minimum(local).detach() - expected
-            share = self._share(gain, weights)
-            out |= self._cloning_term(log_prob, share, self._entries(inputs, mask, gain.shape))
-        return out
-
-    def _next_value(self, inputs: TensorDictBase) -> Tensor:
-        """Target values ``[*B, N]`` of the policy at the next step: one sample's, or their expectation."""
-        if inputs.get(self.tensor_keys.action).dtype.is_floating_point:
-            action = self._with_next_distribution("actor_network", inputs, lambda policy: policy.sample())
-            return kernels.ensemble_minimum(self._next_local(inputs, action))
-        probability = self._with_next_distribution("actor_network", inputs, _probabilities)
-        value = kernels.ensemble_minimum(self._next_every(inputs, target=True))
-        legal = inputs.get(next_key(self.tensor_keys.action_mask), None)
-        return kernels.expected_value(value, probability, legal)
-
-    def _policy(self, inputs: TensorDictBase, every: Tensor) -> tuple[Tensor, Tensor]:
-        """Log density of the data's actions and the policy's expected value, detached, each ``[*B, N]``."""
-
-        def use(policy: Distribution) -> tuple[Tensor, Tensor]:
-            drawn = (
-                _probabilities(policy) if isinstance(policy, Categorical) else policy.sample((self.samples,))
-            )
-            return self._log_prob_of(policy, inputs), drawn.detach()
-
-        log_prob, drawn = self._with_distribution("actor_network", inputs, use)
-        if not inputs.get(self.tensor_keys.action).dtype.is_floating_point:
-            legal = inputs.get(self.tensor_keys.action_mask, None)
-            return log_prob, kernels.expected_value(kernels.ensemble_minimum(every), drawn, legal)
-        with torch.no_grad():
-            value = kernels.ensemble_minimum(self._at_actions(inputs, drawn).squeeze(-2))
-        return log_prob, value.mean(0)
+    def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``- min(exp(A_i / temperature), max_weight) log pi_i(a_i | o_i)``; trains the policy."""
+        batch = self.view(data)
+        advantage = batch.q_min.detach() - policy_value(batch, batch, (self.num_action_samples,))
+        return batch.advantage_weighted_loss(batch.weighted(advantage), self.temperature, self.max_weight)
 
 
-def _probabilities(policy: Distribution) -> Tensor:
-    return cast(Categorical, policy).probs
+def policy_value(actor: TeamView, critic: TeamView, sample_shape: tuple[int, ...] = ()) -> Tensor:
+    """``E_{a ~ pi_i} min_e Q_i^e(o_i, a)`` ``[*B, N]``, detached: exact for discrete actions, else sampled.
+
+    Args:
+        actor: the batch whose policy acts.
+        critic: the same step, perhaps of the target networks.
+        sample_shape: of every agent's continuous actions: ``()``, one, or ``(M,)``, of which it is the mean.
+    """
+    if actor.loss.is_discrete:
+        probs, q_values = actor.policy_log_probs.exp(), critic.q_values_min
+        return F.expected_value(q_values, probs, actor.action_mask).detach()
+    action = actor.policy.sample(torch.Size(sample_shape))
+    with torch.no_grad():  # nothing here is kept for other terms
+        value = F.ensemble_minimum(critic.q_at(action))
+    return value.reshape(-1, *actor.agents).mean(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
@@ -12,23 +12,14 @@ from torch import Tensor, nn
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import ValueEstimators
 
-from omiga_torchrl.errors import require_count, require_number, unknown_name
-from omiga_torchrl.keys import next_key
-from omiga_torchrl.modules import is_recurrent
+from omiga_torchrl.errors import require_choice, require_count, require_number
+from omiga_torchrl.modules import first_member_view, is_recurrent
 from omiga_torchrl.objectives.batch import read_batch
 from omiga_torchrl.objectives.diagnostics import collect_metrics, common_metrics
 from omiga_torchrl.objectives.loss_keys import TeamKeys
-from omiga_torchrl.objectives.networks import (
-    Bounds,
-    action_bounds,
-    has_discrete_actions,
-    mixer_kind,
-    prev_action_keys,
-)
+from omiga_torchrl.objectives.networks import has_discrete_actions, prev_action_keys
 from omiga_torchrl.objectives.targets import TargetEstimator, check_estimator
 from omiga_torchrl.objectives.view import TeamView
-
-_VALUE_SCALES = (None, "svn")
 
 
 class TeamLoss(LossModule):
@@ -52,22 +43,6 @@ class TeamLoss(LossModule):
 
     Raises:
         ValueError: an argument is out of its range.
-
-    Examples:
-        A loss of one's own, cloning with a weight on every agent's likelihood::
-
-            class WeightedCloning(TeamLoss):
-                terms = ("actor",)
-                reads = ("action",)
-
-                def __init__(self, actor_network, *, weight=1.0, **kwargs):
-                    super().__init__(**kwargs)
-                    self.weight = weight
-                    self.add_network("actor_network", actor_network)
-
-                def actor_loss(self, data):
-                    batch = self.view(data)
-                    return batch.reduce(-self.weight * batch.log_prob)
     """
 
     _AcceptedKeys = TeamKeys
@@ -113,21 +88,19 @@ class TeamLoss(LossModule):
         super().__init__()
         component = type(self).__name__
         require_count(component, 0, burn_in=burn_in)
-        if reduction not in (None, "mean", "sum", "none"):
-            raise unknown_name(component, "reduction", reduction, ("mean", "sum", "none"))
-        if value_scale not in _VALUE_SCALES:
-            raise unknown_name(component, "value_scale", value_scale, ("svn",))
+        require_choice(component, reduction=(reduction, (None, "mean", "sum", "none")))
+        require_choice(component, value_scale=(value_scale, (None, "svn")))
         self.reduction = "mean" if reduction is None else reduction
         self.burn_in, self.value_scale = burn_in, value_scale
         self.networks: list[str] = []
         self.is_recurrent = False
-        self.first_critic = "qvalue_network"
+        self.first_critic: list[TensorDictModuleBase] = []  # a list, so that its parameters are not listed twice
+        self.normalizes_mixer = False  # ICQ's released mixer: weights of sum 1 over the agents that take part
         self.checked_kinds: set[Any] = set()
         self.prev_action_keys: list[NestedKey] = []
         self._at_next: list[str] = []
         self.computed_keys: set[NestedKey] = set()
         self._coefficients: list[str] = []
-        self._in_keys: list[NestedKey] | None = None
         self._out_keys: list[NestedKey] | None = None
         self.add_coefficient("gamma", gamma, "in [0, 1]")
         self.add_coefficient("lmbda", 0.95, "in [0, 1]")
@@ -159,6 +132,8 @@ class TeamLoss(LossModule):
         self.convert_to_functional(network, name, create_target_params=target)
         self.networks.append(name)
         self.is_recurrent |= is_recurrent(network)
+        if name == "qvalue_network":
+            self.first_critic = [first_member_view(network)]
         if at_next:
             self._at_next.append(name)
         found = prev_action_keys(network)
@@ -166,6 +141,7 @@ class TeamLoss(LossModule):
         self.computed_keys |= {*computed, *found}
         if name == "mixer_network" and not self.has_linear_mixer:
             self.computed_keys.add(network.in_keys[0])
+        self._set_in_keys()
 
     def add_coefficient(self, name: str, value: float, expected: str) -> None:
         """Register a scalar buffer that keeps its full precision whatever dtype the loss is cast to.
@@ -181,23 +157,17 @@ class TeamLoss(LossModule):
         self._coefficients.append(name)
 
     def _apply(self, fn: Callable[[Tensor], Tensor]) -> nn.Module:
-        precise = {name: self._buffers[name] for name in self._coefficients}
+        precise = {name: cast(Tensor, self._buffers[name]) for name in self._coefficients}
         super()._apply(fn)
         for name, old in precise.items():
-            new = self._buffers[name]
-            assert old is not None and new is not None
-            self._buffers[name] = new if new.dtype == old.dtype else old.to(new.device)
+            if cast(Tensor, self._buffers[name]).dtype != old.dtype:
+                self._buffers[name] = old.to(cast(Tensor, self._buffers[name]).device)
         return self
 
     @property
     def is_discrete(self) -> bool:
-        """True if the networks are those of discrete actions; decided by the networks, never by the data."""
+        """True for networks of discrete actions; decided by the networks, never by the data."""
         return has_discrete_actions(self)
-
-    @property
-    def action_bounds(self) -> Bounds | None:
-        """Lower and upper bound of continuous actions that the networks were built with, if they tell."""
-        return action_bounds(self)
 
     @property
     def has_mixer(self) -> bool:
@@ -206,57 +176,20 @@ class TeamLoss(LossModule):
 
     @property
     def has_linear_mixer(self) -> bool:
-        """True if the mixer is ``sum_i w_i(s) x_i + b(s)`` and gives its weights and bias."""
-        return self.has_mixer and mixer_kind(self) == "linear"
-
-    @property
-    def parameter_dtype(self) -> torch.dtype:
-        """Dtype of the networks' parameters."""
-        return next(iter(self.parameters())).dtype
+        """True if the mixer is ``sum_i w_i(s) x_i + b(s)`` and writes its weights and bias."""
+        # Also by their number: ``set_keys`` names outputs only after the loss is built.
+        return self.has_mixer and (
+            self.tensor_keys.mixer_weight in self.mixer_network.out_keys or len(self.mixer_network.out_keys) > 1
+        )
 
     # Keys -------------------------------------------------------------------------------
 
-    @property
-    def in_keys(self) -> list[NestedKey]:
-        """Entries that the data must have, in the order of the keyword call's arguments."""
-        if self._in_keys is None:
-            self._set_in_keys()
-        assert self._in_keys is not None
-        return self._in_keys
-
-    @in_keys.setter
-    def in_keys(self, values: list[NestedKey]) -> None:
-        self._in_keys = values
-
     def _set_in_keys(self) -> None:
-        names = self.tensor_keys
-        found = [key for name in self.networks for key in getattr(self, name).in_keys]
-        later = [key for name in self._at_next for key in getattr(self, name).in_keys if key != names.action]
-        own = {name: getattr(names, name) for name in self.reads}
-        own |= {name: next_key(key) for name, key in own.items() if name in ("reward", "terminated", "done")}
-        own = {name: next_key(names.action) if name == "next_action" else key for name, key in own.items()}
-        computed = {*self.computed_keys, *map(next_key, self.computed_keys)}
-        wanted = dict.fromkeys([*found, *map(next_key, later), *own.values(), names.observation])
-        self._in_keys = [key for key in wanted if key not in computed]
+        """Also called by ``set_keys``."""
+        read = [key for name in self.networks for key in getattr(self, name).in_keys]
+        at_next = [key for name in self._at_next for key in getattr(self, name).in_keys]
+        self.in_keys = self.tensor_keys.required(read, at_next, self.reads, self.computed_keys)
         self._out_keys = None
-
-    def _forward_value_estimator_keys(self, **kwargs: Any) -> None:
-        # There is no estimator module to forward keys to: targets are kernels.
-        self._set_in_keys()
-
-    @property
-    def optional_keys(self) -> list[NestedKey]:
-        """Entries that are read where the data have them."""
-        names = self.tensor_keys
-        masks = [names.action_mask, names.agent_mask]
-        return [*masks, *map(next_key, masks), names.steps_to_next_obs]
-
-    @property
-    def flag_keys(self) -> list[NestedKey]:
-        """Entries that are booleans, and may be stored as 0 and 1 of another dtype."""
-        names = self.tensor_keys
-        masks = [names.action_mask, names.agent_mask]
-        return [*masks, *map(next_key, [*masks, names.terminated, names.done]), names.is_init]
 
     @property
     def out_keys(self) -> list[NestedKey]:
@@ -273,21 +206,11 @@ class TeamLoss(LossModule):
     # Targets ----------------------------------------------------------------------------
 
     def make_value_estimator(self, value_type: ValueEstimators | None = None, **hyperparams: Any) -> TeamLoss:
-        """Choose the TD target: ``TD0`` or ``TDLambda``.
-
-        TDLambda needs sequences ``[*B, T]`` with ``done`` where an episode ends, as
-        :class:`omiga_torchrl.data.StepSliceSampler` gives them.
+        """Choose the TD target and return the loss.
 
         Args:
-            value_type: the estimator; None means the loss's default.
+            value_type: ``TD0``, or ``TDLambda``, which needs sequences ``[*B, T]``; None: the loss's default.
             **hyperparams: ``gamma``, and ``lmbda`` for TDLambda.
-
-        Returns:
-            The loss.
-
-        Raises:
-            NotImplementedError: for another estimator.
-            TypeError: for a parameter that the estimator does not have.
         """
         value_type = value_type or self.default_value_estimator
         check_estimator(type(self).__name__, value_type, hyperparams)
@@ -309,16 +232,9 @@ class TeamLoss(LossModule):
 
     @dispatch(auto_batch_size=False)
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """All terms and diagnostics of a batch, every network evaluated once.
+        """Terms and diagnostics (``out_keys``) of a batch (``in_keys``), every network evaluated once.
 
-        Writes the TD error of every row to ``tensor_keys.priority`` of the input, as TorchRL's losses do,
-        and nothing else.
-
-        Args:
-            tensordict: data with the entries of ``in_keys``.
-
-        Returns:
-            TensorDict with the entries of ``out_keys``.
+        Writes the TD error of every row to ``tensor_keys.priority`` of the input, as TorchRL's losses do.
         """
         batch = self.view(tensordict)
         out = {f"loss_{term}": getattr(self, f"{term}_loss")(batch) for term in self.terms}
@@ -331,13 +247,8 @@ class TeamLoss(LossModule):
     def advance(self, out: TensorDictBase) -> None:
         """Store the next values of coefficients that follow training, once after every optimizer step.
 
-        ``forward`` changes no state: where a coefficient adapts, it returns the next value as ``next_<name>``.
-
-        Args:
-            out: the output of ``forward``.
+        ``forward`` changes no state: an adaptive coefficient is in its output as ``next_<name>``.
         """
-        for key in out.keys():
+        for key in list(out.keys()):
             if key.startswith("next_"):
                 getattr(self, key.removeprefix("next_")).data.copy_(out.get(key))
-
-

@@ -18,7 +18,7 @@ from omiga_torchrl.objectives.sequences import prev_actions, require_one_episode
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
 
-# Importance weights of prioritized replay: TorchRL's present key is a field of `tensor_keys`; this was its older one.
+# Importance weights under TorchRL's older key; the present one is a field of `tensor_keys`.
 _OLD_WEIGHT_KEY = "_weight"
 
 
@@ -60,7 +60,7 @@ def read_batch(loss: TeamLoss, tensordict: TensorDictBase) -> TeamBatch:
     observation = data.get(keys.observation)
     size = observation.shape[:-2]
     mask = _row_mask(loss, tensordict)
-    checked = needs_check(loss, data)
+    checked = needs_check(loss, data, mask)
     if checked:
         check_batch(loss, data, mask)
     if mask is not None:
@@ -105,8 +105,8 @@ def action_index(action: Tensor, agents: torch.Size) -> Tensor:
     if action.shape[:-1] == agents:
         return action.squeeze(-1).long() if action.shape[-1] == 1 else action.long().argmax(-1)
     raise ValueError(
-        f"action_index: discrete actions must have the shape [*batch, agents], [*batch, agents, 1] or one-hot "
-        f"[*batch, agents, K] with [*batch, agents] = {tuple(agents)}, got {tuple(action.shape)}."
+        "action_index: discrete actions must have the shape [*batch, agents], [*batch, agents, 1] or "
+        f"one-hot [*batch, agents, K] with [*batch, agents] = {tuple(agents)}, got {tuple(action.shape)}."
     )
 
 
@@ -118,11 +118,11 @@ def _select(loss: TeamLoss, tensordict: TensorDictBase) -> TensorDictBase:
             hint = "Rename it with set_keys, or add it to the data."
             require_key(type(loss).__name__, tensordict, key, hint)
         raise
-    for key in loss.optional_keys:
+    for key in [*loss.tensor_keys.masks, loss.tensor_keys.steps_to_next_obs]:
         value = tensordict.get(key, None)
         if value is not None:
             data.set(key, value)
-    for key in loss.flag_keys:
+    for key in loss.tensor_keys.flags:
         value = data.get(key, None)
         if value is not None:
             data.set(key, as_flag(value))
@@ -167,8 +167,10 @@ def _apply_agent_mask(loss: TeamLoss, data: TensorDictBase, prefix: tuple[str, .
             data.set(at(key), zero_where_not(agent_mask, value))
 
 
-def _fill_in_prev_actions(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None, *, checked: bool) -> None:
-    """Actions before every step, which memories read: of the data, and none before a sequence's first step."""
+def _fill_in_prev_actions(
+    loss: TeamLoss, data: TensorDictBase, mask: Tensor | None, *, checked: bool
+) -> None:
+    """Store the action before every step, which memories read; there is none before the first."""
     names = loss.tensor_keys
     observation, action = data.get(names.observation), data.get(names.action)
     require_sequences(type(loss).__name__, names.observation, observation, trailing=2)

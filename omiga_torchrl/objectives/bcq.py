@@ -15,7 +15,8 @@ from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.modules.behaviour_models import LatentActions
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.networks import require_actor_for_continuous
-from omiga_torchrl.objectives.view import TeamView, log_probs
+from omiga_torchrl.objectives.values import log_probs
+from omiga_torchrl.objectives.view import TeamView
 
 VAELoss = Literal["likelihood", "squared_error"]
 

@@ -1,87 +1,71 @@
-"""BRAC for teams: an actor-critic whose policy pays for leaving a model of the behaviour policy."""
+"""BRAC for teams: an actor-critic whose policy pays for leaving a model of the behavior policy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import torch
-from tensordict import NestedKey, TensorDictBase, TensorDictParams
+from tensordict import TensorDictBase
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from omiga_torchrl import functional as kernels
+from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number
-from omiga_torchrl.functional.divergences import gaussian_kl
-from omiga_torchrl.keys import next_key
 from omiga_torchrl.modules import TanhGaussian
-from omiga_torchrl.objectives.common import log_probabilities
-from omiga_torchrl.objectives.diagnostics import masked_mean
-from omiga_torchrl.objectives.proposals import Proposals
-from omiga_torchrl.objectives.team_critic import TeamCriticLoss
+from omiga_torchrl.objectives.base import TeamLoss
+from omiga_torchrl.objectives.sampled_actions import SampledActions
+from omiga_torchrl.objectives.values import log_probs
+from omiga_torchrl.objectives.view import TeamView
 
-_SAMPLES = 4  # as published
-
-
-class _Acting(NamedTuple):
-    """What the policy does at a step, each ``[*B, N]``.
-
-    Attributes:
-        value: Q_i of its actions.
-        entropy: its entropy.
-        divergence: KL from the behaviour model.
-        log_prob: of the data's actions.
-    """
-
-    value: Tensor
-    entropy: Tensor
-    divergence: Tensor
-    log_prob: Tensor
+_PUBLISHED_SAMPLES = 4
 
 
-class BRACLoss(TeamCriticLoss):
+class BRACLoss(TeamLoss):
     """Multi-agent BRAC with a policy penalty, "BRAC-p" (BRAC: arXiv:1911.11361).
 
     With ``Q_tot = sum_i w_i(s) Q_i + b(s)`` (no mixer: every Q_i by itself), twins Q^1, Q^2, a bar for
-    target parameters, a behaviour model b_i and ``H_i = - E log pi_i``::
+    target parameters, a behavior model b_i and ``H_i = - E log pi_i``::
 
-        loss_qvalue    = sum_e mean (Q_tot^e(s, a) - r - gamma (1 - terminated) V(s'))^2
-        V(s')          = Qbar_tot(s', a' ~ pi) + entropy_coeff sum_i H_i
-        loss_actor     = mean alpha KL(pi_i | b_i) - w_i Q_i(o_i, a ~ pi_i) - entropy_coeff H_i
-        loss_behaviour = - mean log b_i(a_i | o_i)
-        loss_alpha     = - mean alpha (KL(pi_i | b_i) - target_divergence), if there is a target
+        loss_qvalue   = sum_e mean (Q_tot^e(s, a) - r - gamma (1 - terminated) V(s'))^2
+        V(s')         = Qbar_tot(s', a' ~ pi) + entropy_coeff sum_i H_i
+        loss_actor    = mean alpha KL(pi_i | b_i) - w_i Q_i(o_i, a ~ pi_i) - entropy_coeff H_i
+        loss_behavior = - mean log b_i(a_i | o_i)
+        loss_alpha    = - mean alpha (KL(pi_i | b_i) - target_divergence), if there is a target
 
     The smaller twin of each agent counts. Discrete: all expectations are exact sums over the legal
     actions. Continuous: one a' and one action for Q; KL is exact between tanh-Gaussians, and else the
-    mean of ``log pi - log b`` over samples of the policy, as published. The behaviour model learns at
-    the same time; the released code trains it beforehand.
+    mean of ``log pi - log b`` over samples of the policy, as published. The behavior model learns at
+    the same time; the released code trains it beforehand. Of a mixer that is not linear, w_i is the
+    slope of Q_tot at the data's actions.
 
     Args:
         actor_network: policy with a distribution, e.g. :func:`omiga_torchrl.modules.make_actor`.
         qvalue_network: ensemble of local action values, ``[*B, N, 1, E]``; discrete: ``[*B, N, K, E]``.
-        behaviour_network: a second such policy, whose density is exact, or
-            :func:`omiga_torchrl.modules.behaviour_model`.
-        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``); None learns
-            independent critics, or one agent's.
+        behavior_network: a second such policy, whose density is exact, or
+            :class:`omiga_torchrl.modules.ConditionalVAE`.
+        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``), or local values
+            and state to the team's value; None learns independent critics, or one agent's.
 
     Keyword Args:
-        alpha: price of divergence >= 0, in units of return; 0 is an actor-critic, and the policy of a
-            large one is the behaviour model. Published default 1.
-        target_divergence: KL of each agent > 0 that alpha, in training, is moved to keep; it then
-            starts at ``alpha``, and the output has ``alpha``. None (default) keeps alpha.
-        max_alpha: largest alpha with a target. Published 500.
+        alpha: multiplies the divergence, >= 0, in units of return; 0 is an actor-critic, and the policy of
+            a large one is the behavior model. Published default 1.
+        target_divergence: KL of each agent > 0, in nats, that alpha is moved to keep; it then starts at
+            ``alpha``, and the output has ``alpha``. None (default) keeps alpha.
+        max_alpha: largest alpha with a target, > 0. Published 500. Beyond it ``log_alpha`` counts as the
+            bound, and has a gradient only where that leads back.
         entropy_coeff: price of certainty >= 0, in units of return. Default 0, as published.
-        samples: number of samples of the policy for KL (continuous only). Published 4. None (default)
-            takes 4 where no closed form is known; samples that tanh rounds to a bound distort KL.
-        warm_up: updates in which the policy only clones the data. Published 20,000. They count in
-            training mode, and are kept in the state_dict. Default 0.
-        **kwargs: ``gamma``, ``burn_in`` and ``reduction`` of :class:`TeamCriticLoss`.
+        num_action_samples: number of samples of the policy for KL (continuous only), >= 1. Published 4. None
+            (default) takes 4 where no closed form is known; samples that tanh rounds to a bound distort KL.
+        warmup_steps: first updates in which the policy only clones the data, >= 0. Published 20,000. The
+            output has ``next_updates``, which :meth:`TeamLoss.advance` stores; the count is kept in the
+            state_dict. Default 0.
+        **kwargs: ``gamma``, ``burn_in``, ``reduction`` and ``value_scale`` of :class:`TeamLoss`.
 
     Raises:
-        KeyError: if an entry is missing.
-        ValueError: if an argument is out of its range, or an entry's shape is not the expected one.
+        KeyError: an entry is missing.
+        ValueError: an argument is out of its range, or an entry's shape is not the expected one.
 
     Examples:
         >>> from omiga_torchrl.algorithms import make_algorithm
@@ -89,183 +73,173 @@ class BRACLoss(TeamCriticLoss):
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
         >>> loss = make_algorithm("brac_p", spec, target_divergence=0.5).loss
         >>> sorted(key for key in loss(spec.fake_batch(8)).keys() if key.startswith("loss_"))
-        ['loss_actor', 'loss_alpha', 'loss_behaviour', 'loss_qvalue']
+        ['loss_actor', 'loss_alpha', 'loss_behavior', 'loss_qvalue']
     """
 
-    behaviour_network: TensorDictModuleBase
-    behaviour_network_params: TensorDictParams
-    target_behaviour_network_params: TensorDictParams
+    _schedulable_buffers = frozenset({"alpha", "entropy_coeff"})
+
     alpha: Tensor
     entropy_coeff: Tensor
     updates: Tensor
-
-    _schedulable_buffers = frozenset({"alpha", "entropy_coeff", "gamma"})
 
     def __init__(
         self,
         actor_network: ProbabilisticTensorDictSequential,
         qvalue_network: TensorDictModuleBase,
-        behaviour_network: TensorDictModuleBase,
+        behavior_network: TensorDictModuleBase,
         mixer_network: TensorDictModuleBase | None = None,
         *,
         alpha: float = 1.0,
         target_divergence: float | None = None,
         max_alpha: float = 500.0,
         entropy_coeff: float = 0.0,
-        samples: int | None = None,
-        warm_up: int = 0,
+        num_action_samples: int | None = None,
+        warmup_steps: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(qvalue_network, mixer_network, **kwargs)
-        require_number("BRACLoss", ">= 0", alpha=alpha, entropy_coeff=entropy_coeff)
+        super().__init__(**kwargs)
+        require_number("BRACLoss", ">= 0", alpha=alpha)
         require_number("BRACLoss", "> 0", max_alpha=max_alpha)
-        require_count("BRACLoss", 0, warm_up=warm_up)
-        if samples is not None:
-            require_count("BRACLoss", 1, samples=samples)
+        require_count("BRACLoss", 0, warmup_steps=warmup_steps)
+        if num_action_samples is not None:
+            require_count("BRACLoss", 1, num_action_samples=num_action_samples)
         self.target_divergence, self.max_alpha = target_divergence, max_alpha
-        self.samples, self.warm_up = samples, warm_up
-        self.register_coeff_buffer("entropy_coeff", float(entropy_coeff))
-        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
-        self.terms: tuple[str, ...] = ("loss_qvalue", "loss_actor", "loss_behaviour")
+        self.num_action_samples, self.warmup_steps = num_action_samples, warmup_steps
+        self.terms: tuple[str, ...] = ("qvalue", "actor", "behavior")
+        self.metrics: tuple[str, ...] = ("divergence",)
+        self.add_coefficient("entropy_coeff", entropy_coeff, ">= 0")
         if target_divergence is None:
-            self.register_coeff_buffer("alpha", float(alpha))
-        elif not 0 < target_divergence < math.inf or not 0 < alpha <= max_alpha:
-            raise ValueError(
-                f"BRACLoss: target_divergence is {target_divergence} with alpha={alpha} and max_alpha="
-                f"{max_alpha}; expected a target > 0 and an alpha to start from in (0, max_alpha]."
-            )
+            self.add_coefficient("alpha", alpha, ">= 0")
         else:
-            self.terms = (*self.terms, "loss_alpha")
+            require_number("BRACLoss", "> 0", target_divergence=target_divergence)
+            if not 0 < alpha <= max_alpha:
+                raise ValueError(
+                    f"BRACLoss: alpha must be in (0, max_alpha={max_alpha}] with a target, got {alpha}. "
+                    "Give alpha a value to start from."
+                )
             self.log_alpha = nn.Parameter(torch.tensor(math.log(alpha)))
-        self.convert_to_functional(actor_network, "actor_network")
-        self.convert_to_functional(behaviour_network, "behaviour_network")
+            self.terms, self.metrics = (*self.terms, "alpha"), (*self.metrics, "alpha")
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        if warmup_steps:
+            self.metrics = (*self.metrics, "next_updates")
+        self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
+        self.add_network("mixer_network", mixer_network, target=True, at_next=True)
+        self.add_network("actor_network", actor_network, at_next=True)
+        self.add_network("behavior_network", behavior_network)
 
-    def _acting_networks(self) -> list[TensorDictModuleBase]:
-        return [self.actor_network, self.behaviour_network]
+    def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``(Q_tot - r - gamma (1 - terminated) V(s'))^2``; trains Q network and mixer."""
+        batch = self.view(data)
+        next_q, next_entropy = policy_value(batch.next)
+        target = batch.td_target(batch.next.target.mix(next_q), self.entropy_coeff * next_entropy)
+        return batch.td_loss(batch.q_tot, target)
 
-    def _found_out_keys(self) -> list[NestedKey]:
-        more = [] if self.target_divergence is None else ["alpha"]
-        return [*self.terms, self.tensor_keys.global_qvalue, "divergence", *more]
+    def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``alpha KL(pi_i | b_i) - w_i Q_i(o_i, a ~ pi_i) - entropy_coeff H_i``; trains the policy."""
+        batch = self.view(data)
+        policy = policy_evaluation(batch, self.num_action_samples)
+        batch.record("divergence", policy.divergence)
+        loss = F.brac_actor_loss(
+            batch.weighted(policy.q), policy.divergence, policy.entropy, self._alpha(), self.entropy_coeff
+        )
+        if self.warmup_steps:
+            batch.record("next_updates", self.updates + 1)
+            loss = torch.where(self.updates < self.warmup_steps, -batch.log_prob, loss)
+        return batch.reduce(loss)
 
-    def behaviour_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_behaviour``, whose gradient reaches the behaviour model only."""
-        return self._term(tensordict, "loss_behaviour")
+    def behavior_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``- log b_i(a_i | o_i)``; trains the behavior model."""
+        batch = self.view(data)
+        return batch.reduce(-batch.with_distribution("behavior_network", batch.log_prob_of))
 
-    def alpha_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_alpha``, whose gradient reaches ``log_alpha`` only."""
-        return self._term(tensordict, "loss_alpha")
+    def alpha_loss(self, data: TensorDictBase | TeamView) -> Tensor:
+        """``- alpha (KL(pi_i | b_i) - target_divergence)``; trains ``log_alpha``.
 
-    # Evaluation -----------------------------------------------------------------------
-
-    def _evaluate(self, tensordict: TensorDictBase, terms: Collection[str]) -> dict[str, Tensor]:
-        inputs, mask = self._inputs(tensordict)
-        out: dict[str, Tensor] = {}
-        if "loss_qvalue" in terms:
-            with torch.no_grad():
-                following, entropy = self._next_step(inputs)
-                target = self._target(inputs, following, mask, bonus=self.entropy_coeff * entropy)
-            local = self._local(inputs)
-            out |= self._qvalue_term(inputs, local, self._weights(inputs), target, mask)
-        if "loss_actor" in terms or "loss_alpha" in terms:
-            out |= self._policy_terms(inputs, mask, terms)
-        if "loss_behaviour" in terms:
-            out["loss_behaviour"] = self._likelihood_term(inputs, mask, "behaviour_network")
-        return out
-
-    def _discrete(self, inputs: TensorDictBase) -> bool:
-        return not inputs.get(self.tensor_keys.action).dtype.is_floating_point
-
-    def _next_step(self, inputs: TensorDictBase) -> tuple[Tensor, Tensor]:
-        """Target Q_i of the policy's actions at the next step and its entropy, each ``[*B, N]``."""
-        if self._discrete(inputs):
-            log_prob = self._with_next_distribution("actor_network", inputs, log_probabilities)
-            every = kernels.ensemble_minimum(self._next_every(inputs, target=True))
-            legal = inputs.get(next_key(self.tensor_keys.action_mask), None)
-            value, entropy = _expectations(every, log_prob, legal)
-        else:
-            drawn = self._with_next_distribution(
-                "actor_network", inputs, lambda policy: Proposals.of_policy(policy, 1)
+        Raises:
+            ValueError: the loss has no target divergence.
+        """
+        if self.target_divergence is None:
+            raise ValueError(
+                "BRACLoss: target_divergence must be a number > 0 to learn alpha, got None. Set it."
             )
-            value = kernels.ensemble_minimum(self._next_local(inputs, drawn.action[0]))
-            entropy = -drawn.log_density[0]
-        return value, entropy
+        batch = self.view(data)
+        divergence = policy_evaluation(batch, self.num_action_samples).divergence.detach()
+        violation = batch.reduce(divergence - self.target_divergence).sum()
+        log_alpha = F.projected_log_alpha(self.log_alpha, violation, self.max_alpha)
+        batch.record("alpha", log_alpha.exp())
+        return batch.reduce(F.dual_loss(log_alpha, divergence, self.target_divergence))
 
-    def _policy_terms(
-        self, inputs: TensorDictBase, mask: Tensor | None, terms: Collection[str]
-    ) -> dict[str, Tensor]:
-        acting = self._summed(inputs) if self._discrete(inputs) else self._sampled(inputs)
-        valid = self._entries(inputs, mask, acting.value.shape)
-        alpha = self._price()
-        out = {"divergence": masked_mean(acting.divergence.detach(), valid)}
-        if self.target_divergence is not None:
-            out["alpha"] = alpha.clone()
-        if "loss_actor" in terms:
-            with torch.no_grad():
-                weights = self._weights(inputs)
-            value = self._share(acting.value, weights)
-            loss = alpha * acting.divergence - value - self.entropy_coeff * acting.entropy
-            out["loss_actor"] = self._reduce(self._warmed_up(loss, -acting.log_prob), valid)
-        if "loss_alpha" in terms:
-            assert self.target_divergence is not None
-            dual = kernels.dual_loss(self.log_alpha, acting.divergence, self.target_divergence)
-            out["loss_alpha"] = self._reduce(dual, valid)
-        return out
-
-    def _price(self) -> Tensor:
-        """alpha, detached; a learned one is first put back into its bounds."""
+    def _alpha(self) -> Tensor:
+        """Price of divergence, detached."""
         if self.target_divergence is None:
             return self.alpha
-        if self.training and torch.is_grad_enabled():
-            self.log_alpha.data.clamp_(max=math.log(self.max_alpha))
-        return self.log_alpha.detach().exp()
-
-    def _warmed_up(self, loss: Tensor, cloning: Tensor) -> Tensor:
-        """``loss``, or ``cloning`` in the first updates."""
-        if not self.warm_up:
-            return loss
-        # Of tensors, so that nothing waits for the device.
-        chosen = torch.where(self.updates < self.warm_up, cloning, loss)
-        if self.training and torch.is_grad_enabled():
-            self.updates.add_(1)
-        return chosen
-
-    def _sampled(self, inputs: TensorDictBase) -> _Acting:
-        count = self.samples or _SAMPLES
-
-        def draw(policy: Distribution) -> tuple[Distribution, Proposals, Tensor]:
-            return policy, Proposals.of_policy(policy, count), self._log_prob_of(policy, inputs)
-
-        policy, drawn, of_data = self._with_distribution("actor_network", inputs, draw)
-        divergence = self._with_distribution(
-            "behaviour_network",
-            inputs,
-            lambda behaviour: self._divergence(policy, behaviour, drawn),
-            frozen=True,
-        )
-        value = kernels.ensemble_minimum(self._acted(inputs, drawn.action[0]))
-        return _Acting(value, -drawn.log_density.mean(0), divergence, of_data)
-
-    def _divergence(self, policy: Distribution, behaviour: Distribution, drawn: Proposals) -> Tensor:
-        if self.samples is None and isinstance(policy, TanhGaussian) and isinstance(behaviour, TanhGaussian):
-            return gaussian_kl(policy.loc, policy.scale, behaviour.loc, behaviour.scale)
-        log_behaviour = behaviour.log_prob(drawn.action)
-        return kernels.sampled_kl(drawn.log_density.movedim(0, -1), log_behaviour.movedim(0, -1))
-
-    def _summed(self, inputs: TensorDictBase) -> _Acting:
-        def use(policy: Distribution) -> tuple[Tensor, Tensor]:
-            return log_probabilities(policy), self._log_prob_of(policy, inputs)
-
-        legal = inputs.get(self.tensor_keys.action_mask, None)
-        log_prob, of_data = self._with_distribution("actor_network", inputs, use)
-        with torch.no_grad():
-            behaviour = self._with_distribution("behaviour_network", inputs, log_probabilities)
-            every = kernels.ensemble_minimum(self._every(inputs))
-        value, entropy = _expectations(every, log_prob, legal)
-        return _Acting(value, entropy, kernels.categorical_kl(log_prob, behaviour, legal), of_data)
+        return self.log_alpha.detach().clamp(max=math.log(self.max_alpha)).exp()
 
 
-def _expectations(every: Tensor, log_prob: Tensor, legal: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The mean of values ``[*B, N, K]`` under a policy, and its entropy."""
-    probability = log_prob.exp()
-    value = kernels.expected_value(every, probability, legal)
-    return value, kernels.expected_value(-log_prob, probability, legal)
+class PolicyEvaluation(NamedTuple):
+    """The policy of every agent as its loss sees it, each ``[*B, N]``.
+
+    Attributes:
+        q: Q_i of its action, with gradient to the policy only.
+        entropy: H_i.
+        divergence: KL from the behavior model.
+    """
+
+    q: Tensor
+    entropy: Tensor
+    divergence: Tensor
+
+
+def policy_evaluation(batch: TeamView, num_samples: int | None) -> PolicyEvaluation:
+    """Evaluate the policy at this step, once for all terms.
+
+    Args:
+        batch: the batch.
+        num_samples: of the policy for KL, continuous actions; None is exact where that is known, else 4.
+    """
+    if batch.loss.is_discrete:
+        return batch.once("policy_evaluation", lambda: _summed_evaluation(batch))
+    return batch.once("policy_evaluation", lambda: _sampled_evaluation(batch, num_samples))
+
+
+def _summed_evaluation(batch: TeamView) -> PolicyEvaluation:
+    policy_log_probs, action_mask = batch.policy_log_probs, batch.action_mask
+    behavior_log_probs = batch.with_distribution("behavior_network", log_probs, detach_params=True)
+    q, entropy = _expectations(batch.q_values_min.detach(), policy_log_probs, action_mask)
+    return PolicyEvaluation(q, entropy, F.categorical_kl(policy_log_probs, behavior_log_probs, action_mask))
+
+
+def _sampled_evaluation(batch: TeamView, num_samples: int | None) -> PolicyEvaluation:
+    policy = batch.policy
+    samples = SampledActions.from_policy(policy, num_samples or _PUBLISHED_SAMPLES)
+
+    def divergence_from(behavior: Distribution) -> Tensor:
+        if num_samples is None and isinstance(policy, TanhGaussian) and isinstance(behavior, TanhGaussian):
+            return F.gaussian_kl(policy.loc, policy.scale, behavior.loc, behavior.scale)
+        behavior_log_prob = behavior.log_prob(samples.action)
+        return F.sampled_kl(samples.log_prob.movedim(0, -1), behavior_log_prob.movedim(0, -1))
+
+    divergence = batch.with_distribution("behavior_network", divergence_from, detach_params=True)
+    q = F.ensemble_minimum(batch.q_at(samples.action[0], detach_params=True))
+    return PolicyEvaluation(q, -samples.log_prob.mean(0), divergence)
+
+
+def policy_value(step: TeamView) -> tuple[Tensor, Tensor]:
+    """Target Q_i of the policy's actions and its entropy, each ``[*B, N]``: exact, or of one sample.
+
+    Args:
+        step: the next step of a batch.
+    """
+    if step.loss.is_discrete:
+        return _expectations(step.target.q_values_min, step.policy_log_probs, step.action_mask)
+    samples = SampledActions.from_policy(step.policy, 1)
+    return F.ensemble_minimum(step.target.q_at(samples.action[0])), -samples.log_prob[0]
+
+
+def _expectations(
+    q_values: Tensor, policy_log_probs: Tensor, action_mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Mean of values ``[*B, N, K]`` under a policy, and its entropy."""
+    probs = policy_log_probs.exp()
+    q = F.expected_value(q_values, probs, action_mask)
+    return q, F.expected_value(-policy_log_probs, probs, action_mask)

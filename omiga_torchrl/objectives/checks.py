@@ -9,6 +9,7 @@ from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
 
 from omiga_torchrl.keys import next_key
+from omiga_torchrl.objectives.networks import action_bounds, parameter_dtype
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
@@ -19,11 +20,11 @@ def inside_transform() -> bool:
     return torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None
 
 
-def needs_check(loss: TeamLoss, data: TensorDictBase) -> bool:
-    """True for the first batch of its shapes and dtypes; later ones of the same kind cost nothing more."""
+def needs_check(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> bool:
+    """True for the first batch of its shapes and dtypes, with or without a mask; later ones cost nothing more."""
     if inside_transform():
         return False
-    kind = tuple((value.shape, value.dtype) for value in data.values(True, True))
+    kind = (mask is None, *((value.shape, value.dtype) for value in data.values(True, True)))
     if kind in loss.checked_kinds:
         return False
     loss.checked_kinds.add(kind)
@@ -53,8 +54,8 @@ def check_batch(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> No
     _check_action_dtype(loss, action)
     if action.shape[: len(agents)] != agents:
         raise ValueError(
-            f"{component}: {names.action!r} must have the agents of {names.observation!r}, {tuple(agents)}, as "
-            f"its first dimensions, got the shape {tuple(action.shape)}."
+            f"{component}: {names.action!r} must have the agents of {names.observation!r}, {tuple(agents)}, "
+            f"as its first dimensions, got the shape {tuple(action.shape)}."
         )
     for key in (names.agent_mask, next_key(names.agent_mask)):
         _check_mask(component, key, data.get(key, None), agents)
@@ -87,18 +88,18 @@ def check_index(
     invalid = invalid if present is None else invalid & present
     if invalid.any():
         raise ValueError(
-            f"{component}: {key!r} must be in [0, {n_actions}), got {int(action[invalid][0])}. Does the data's "
-            "number of actions differ from the networks'?"
+            f"{component}: {key!r} must be in [0, {n_actions}), got {int(action[invalid][0])}. Does the "
+            "data's number of actions differ from the networks'?"
         )
 
 
 def _check_dtypes(loss: TeamLoss, data: TensorDictBase) -> None:
     """Whatever the networks read or the targets add up has the dtype of the parameters."""
-    component, expected = type(loss).__name__, loss.parameter_dtype
+    component, expected = type(loss).__name__, parameter_dtype(loss)
     names = loss.tensor_keys
     read = {key for name in loss.networks for key in getattr(loss, name).in_keys}
     read -= {names.action, names.action_mask, names.agent_mask, *loss.prev_action_keys}
-    for key in [key for key in read for key in (key, next_key(key))] + [next_key(names.reward)]:
+    for key in [*read, *map(next_key, read), next_key(names.reward)]:
         value = data.get(key, None)
         if value is None or value.dtype == torch.bool or value.dtype == expected:
             continue
@@ -106,8 +107,8 @@ def _check_dtypes(loss: TeamLoss, data: TensorDictBase) -> None:
         if value.dtype in half and expected in half | {torch.float32}:
             continue
         raise ValueError(
-            f"{component}: {key!r} must be {expected} like the networks' parameters, got {value.dtype}. Cast the "
-            f"data with .to({expected}), or the loss with loss.to({value.dtype})."
+            f"{component}: {key!r} must be {expected} like the networks' parameters, got {value.dtype}. Cast "
+            f"the data with .to({expected}), or the loss with loss.to({value.dtype})."
         )
 
 
@@ -116,33 +117,33 @@ def _check_action_dtype(loss: TeamLoss, action: Tensor) -> None:
     floating = action.dtype.is_floating_point
     if loss.is_discrete and floating:
         raise ValueError(
-            f"{component}: {key!r} must be integers or one-hot booleans for networks of discrete actions, got "
-            f"{action.dtype}. Cast them with .long()."
+            f"{component}: {key!r} must be integers or one-hot booleans for networks of discrete actions, "
+            f"got {action.dtype}. Cast them with .long()."
         )
     if loss.is_discrete:
         return
     if not floating:
         raise ValueError(
-            f"{component}: {key!r} must be floats for networks of continuous actions, got {action.dtype}. Build "
-            "the networks from a TeamSpec with discrete=True, or cast the actions."
+            f"{component}: {key!r} must be floats for networks of continuous actions, got {action.dtype}. "
+            "Build the networks from a TeamSpec with discrete=True, or cast the actions."
         )
-    if action.dtype == torch.float64 and loss.parameter_dtype != torch.float64:
+    if action.dtype == torch.float64 and parameter_dtype(loss) != torch.float64:
         raise ValueError(
-            f"{component}: {key!r} must be {loss.parameter_dtype} like the networks' parameters, got float64. "
-            f"Cast the data with .to({loss.parameter_dtype}), or the loss with loss.double()."
+            f"{component}: {key!r} must be {parameter_dtype(loss)} like the networks' parameters, got "
+            f"float64. Cast the data with .to({parameter_dtype(loss)}), or the loss with loss.double()."
         )
 
 
 def _check_mask(component: str, key: NestedKey, value: Tensor | None, expected: torch.Size) -> None:
     if value is not None and value.shape != expected:
         raise ValueError(
-            f"{component}: {key!r} must have the shape {tuple(expected)}, got {tuple(value.shape)}. One flag an "
-            "agent, or one an action; no trailing dimension."
+            f"{component}: {key!r} must have the shape {tuple(expected)}, got {tuple(value.shape)}. One flag "
+            "an agent, or one an action; no trailing dimension."
         )
 
 
 def _check_bounds(loss: TeamLoss, action: Tensor, present: Tensor | None) -> None:
-    bounds = loss.action_bounds
+    bounds = action_bounds(loss)
     if bounds is None:
         return
     low, high = bounds
@@ -151,9 +152,9 @@ def _check_bounds(loss: TeamLoss, action: Tensor, present: Tensor | None) -> Non
     beyond = beyond if present is None else beyond & present.unsqueeze(-1)
     if beyond.any():
         raise ValueError(
-            f"{type(loss).__name__}: {loss.tensor_keys.action!r} must be in [{low}, {high}], the bounds of the "
-            f"networks, got {float(action[beyond][0]):.6g}. Rescale the actions, or build the networks with "
-            "TeamSpec(action_low=..., action_high=...)."
+            f"{type(loss).__name__}: {loss.tensor_keys.action!r} must be in [{low}, {high}], the bounds of "
+            f"the networks, got {float(action[beyond][0]):.6g}. Rescale the actions, or build the networks "
+            "with TeamSpec(action_low=..., action_high=...)."
         )
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.objectives.sampled_actions import SampledActions
-from omiga_torchrl.objectives.view import TeamView, log_probs
+from omiga_torchrl.objectives.values import log_probs
+from omiga_torchrl.objectives.view import TeamView
 
 Penalty = Literal["counterfactual", "joint", "summed"]
 

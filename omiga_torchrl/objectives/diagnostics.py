@@ -30,7 +30,7 @@ def common_metrics(loss: TeamLoss) -> list[NestedKey]:
     found: list[NestedKey] = []
     if "qvalue" in loss.terms:
         found += ["td_error", names.global_qvalue]
-    if "value_network" in networks:
+    if "value_network" in networks and loss.terms != ("qvalue",):  # Q's term reads V at the next step only
         found.append(names.global_value)
     if loss.has_linear_mixer:
         found.append("mixer_weight")
@@ -43,14 +43,16 @@ def common_metrics(loss: TeamLoss) -> list[NestedKey]:
 def collect_metrics(view: TeamView) -> dict[str, Tensor]:
     """The diagnostics of a batch whose terms have been evaluated; they evaluate nothing more than a mixer.
 
+    What a term has recorded itself is taken as it is.
+
     Args:
         view: the batch.
     """
     loss, names = view.loss, view.loss.tensor_keys
     out = {}
     for name in common_metrics(loss):
-        if name == "td_error":
-            out[name] = view.metrics["td_error"]
+        if name in view.metrics:
+            out[name] = view.metrics[name]
         elif name == names.global_qvalue:
             out[name] = view.masked_mean(view.q_tot.mean(-1))
         elif name == names.global_value:

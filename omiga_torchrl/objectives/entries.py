@@ -8,6 +8,7 @@ import torch
 from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
 
+from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_shape
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.batch import TeamBatch
@@ -35,7 +36,7 @@ class BatchView:
     def __init__(self, loss: TeamLoss, batch: TeamBatch, *, at_next: bool = False) -> None:
         self.loss, self.batch = loss, batch
         self._at_next = at_next
-        self.metrics: dict[str, Tensor] = {}
+        self.metrics: dict[NestedKey, Tensor] = {}
         self.priority: Tensor | None = None
 
     # Entries of the data --------------------------------------------------------------------
@@ -138,13 +139,15 @@ class BatchView:
             elementwise: of rows ``[*B]`` or agents ``[*B, N]``.
             where: further restriction, of the same shape or ``[*B]``.
         """
-        mask = self._restricted(elementwise, where)
+        mask = self.restrict(elementwise, where)
         weight = self.batch.weight
         if mask is not None:
             elementwise = torch.where(mask, elementwise, 0.0)
         if weight is not None:
             weight = weight.to(elementwise.dtype)
-            weight = weight.reshape(*weight.shape, *[1] * (elementwise.ndim - weight.ndim)).expand_as(elementwise)
+            weight = weight.reshape(*weight.shape, *[1] * (elementwise.ndim - weight.ndim)).expand_as(
+                elementwise
+            )
             elementwise = weight * elementwise
         if self.loss.reduction == "none":
             return elementwise
@@ -164,17 +167,23 @@ class BatchView:
             x: of rows ``[*B]`` or agents ``[*B, N]``.
             where: further restriction.
         """
-        return masked_mean(x.detach(), self._restricted(x, where))
+        return masked_mean(x.detach(), self.restrict(x, where))
 
-    def _restricted(self, x: Tensor, where: Tensor | None) -> Tensor | None:
+    def restrict(self, x: Tensor, where: Tensor | None = None) -> Tensor | None:
+        """Entries of ``x`` that have terms, see :meth:`mask_for`, and lie in ``where``.
+
+        Args:
+            x: a loss or value ``[*B]`` or ``[*B, N]``.
+            where: of the same shape, or rows ``[*B]``.
+        """
         mask = self.mask_for(x)
         if where is None:
             return mask
         where = where.reshape(*where.shape, *[1] * (x.ndim - where.ndim)).expand_as(x)
         return where if mask is None else mask & where
 
-    def record(self, name: str, value: Tensor, where: Tensor | None = None) -> None:
-        """Store a diagnostic, named in the loss's ``metrics``.
+    def record(self, name: NestedKey, value: Tensor, where: Tensor | None = None) -> None:
+        """Store a diagnostic, named in the loss's ``metrics`` or one that all losses share.
 
         Args:
             name: its name.
@@ -182,3 +191,32 @@ class BatchView:
             where: further restriction.
         """
         self.metrics[name] = value.detach() if value.ndim == 0 else self.masked_mean(value, where)
+
+    def record_weights(
+        self, weight: Tensor, advantage: Tensor, is_clipped: Tensor, where: Tensor | None = None
+    ) -> None:
+        """Store the diagnostics ``WEIGHT_METRICS`` of weights of the data's actions.
+
+        Args:
+            weight: ``[*B, N]``, >= 0.
+            advantage: what the weights were made of, ``[*B, N]``.
+            is_clipped: entries whose weight is at its bound.
+            where: rows or entries that have one.
+        """
+        self.record("advantage", advantage, where)
+        self.record("clip_fraction", is_clipped.to(weight.dtype), where)
+        self.record("effective_sample_size", F.effective_sample_size(weight, self.restrict(weight, where)))
+
+    def record_td_error(self, size: Tensor, where: Tensor | None = None) -> None:
+        """Store the diagnostic ``td_error`` and the priority of every row, its mean over agents.
+
+        Args:
+            size: absolute TD errors ``[*B]`` or ``[*B, N]``.
+            where: rows or entries with a target.
+        """
+        self.record("td_error", size, where)
+        mask = self.restrict(size, where)
+        size = size if mask is None else torch.where(mask, size, 0.0)
+        if size.ndim == len(self.agents):
+            size = size.mean(-1) if mask is None else size.sum(-1) / mask.sum(-1).clamp(min=1)
+        self.priority = size

@@ -52,11 +52,18 @@ class NetworkView(BatchView):
         with_grad: bool = True,
     ) -> None:
         super().__init__(loss, batch, at_next=at_next)
-        self._is_target, self._with_grad = is_target, with_grad
+        self._is_target, self.has_grad = is_target, with_grad
 
     # Networks -----------------------------------------------------------------------------
 
-    def run(self, name: str, action: Tensor | None = None, *, detach_params: bool = False) -> TensorDictBase:
+    def run(
+        self,
+        name: str,
+        action: Tensor | None = None,
+        *,
+        detach_params: bool = False,
+        first_critic: bool = False,
+    ) -> TensorDictBase:
         """Output of a network, in a TensorDict of its own.
 
         Args:
@@ -65,9 +72,12 @@ class NetworkView(BatchView):
                 then all outputs begin with M.
 
         Keyword Args:
-            detach_params: only the action gets a gradient, not the parameters.
+            detach_params: only the action gets a gradient, not the parameters; target networks, too.
+            first_critic: of the Q network, evaluate the first member of the ensemble only.
         """
-        return self.with_network(name, lambda network, inputs: network(inputs), action, detach_params)
+        return self.with_network(
+            name, lambda network, inputs: network(inputs), action, detach_params, first_critic
+        )
 
     def with_network(
         self,
@@ -75,6 +85,7 @@ class NetworkView(BatchView):
         use: Callable[[Any, TensorDictBase], Result],
         action: Tensor | None = None,
         detach_params: bool = False,
+        first_critic: bool = False,
     ) -> Result:
         """Call ``use(network, inputs)`` with the network's parameters in place.
 
@@ -84,6 +95,7 @@ class NetworkView(BatchView):
                 begin one step earlier, and TensorDicts that ``use`` returns are cut to the steps after it.
             action: see :meth:`run`.
             detach_params: see :meth:`run`.
+            first_critic: see :meth:`run`.
 
         Raises:
             ValueError: the loss has no such network.
@@ -91,20 +103,22 @@ class NetworkView(BatchView):
         loss = self.loss
         if name not in loss.networks:
             raise ValueError(
-                f"{type(loss).__name__}: has no {name}, got networks {', '.join(loss.networks)}. Its terms are "
-                f"{', '.join(loss.terms)}; evaluate one of them."
+                f"{type(loss).__name__}: has no {name}, got networks {', '.join(loss.networks)}. Its terms "
+                f"are {', '.join(loss.terms)}; evaluate one of them."
             )
-        network: TensorDictModuleBase = getattr(loss, name)
+        network: TensorDictModuleBase = loss.first_critic[0] if first_critic else getattr(loss, name)
         params = getattr(loss, f"target_{name}_params" if self._is_target else f"{name}_params")
         inputs = self._inputs(network, action)
         with (
-            torch.set_grad_enabled(torch.is_grad_enabled() and self._with_grad),
+            torch.set_grad_enabled(torch.is_grad_enabled() and (self.has_grad or detach_params)),
             (params.detach() if detach_params else params).to_module(network, preserve_module_state=False),
         ):
             out = use(network, inputs)
         if self._starts_early(network) and isinstance(out, TensorDictBase):
             time = self._time(action)
-            shorter = {key: value.narrow(time, 1, value.shape[time] - 1) for key, value in out.items(True, True)}
+            shorter = {
+                key: value.narrow(time, 1, value.shape[time] - 1) for key, value in out.items(True, True)
+            }
             return cast(Result, TensorDict(shorter, []))
         return out
 
@@ -140,22 +154,31 @@ class NetworkView(BatchView):
 
         Args:
             name: attribute of a ``ProbabilisticTensorDictSequential``. Models whose distribution evaluates
-                networks itself, as :class:`omiga_torchrl.modules.ConditionalVAE`, need :meth:`with_distribution`.
+                networks, as :class:`omiga_torchrl.modules.ConditionalVAE`, need :meth:`with_distribution`.
         """
         network: ProbabilisticTensorDictSequential = getattr(self.loss, name)
         params = self.with_network(name, lambda net, inputs: net.get_dist_params(inputs))
         return network[-1].get_dist(params)
 
-    def with_distribution(self, name: str, use: Callable[[Distribution], Result]) -> Result:
+    def with_distribution(
+        self, name: str, use: Callable[[Distribution], Result], *, detach_params: bool = False
+    ) -> Result:
         """Call ``use(distribution)`` of a policy or behavior model with its parameters in place.
 
         Args:
             name: attribute of the network.
             use: what to do with it.
+
+        Keyword Args:
+            detach_params: no gradient to the parameters, only to what ``use`` brings.
         """
         if isinstance(getattr(self.loss, name, None), ProbabilisticTensorDictSequential):
-            return use(self.distribution(name))
-        return self.with_network(name, lambda net, inputs: use(net.get_dist(inputs)))
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not detach_params):
+                distribution = self.distribution(name)
+            return use(distribution)
+        return self.with_network(
+            name, lambda net, inputs: use(net.get_dist(inputs)), detach_params=detach_params
+        )
 
     def output(self, name: str, key: NestedKey) -> Tensor:
         """One output ``[*B, N, 1]`` of a network, as ``[*B, N]``.
@@ -172,4 +195,4 @@ class NetworkView(BatchView):
         value = require_key(component, self.run(name), key, f"Does the {name} write it?")
         expected = (*self.agents, 1)
         require_shape(component, key, value, expected, "[*batch, agents, 1]", f"Check the {name}.")
-        return cast(Tensor, full_precision(value).squeeze(-1))
+        return full_precision(value).squeeze(-1)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from tensordict import NestedKey
 
 from omiga_torchrl import keys
+from omiga_torchrl.keys import next_key
+
+# Entries that the library reads under "next".
+_OUTCOMES = ("reward", "done", "terminated")
 
 
 @dataclass
@@ -57,3 +62,40 @@ class TeamKeys:
     steps_to_next_obs: NestedKey = "steps_to_next_obs"
     priority: NestedKey = "td_error"
     priority_weight: NestedKey = "priority_weight"
+
+    def required(
+        self,
+        read: Iterable[NestedKey],
+        read_at_next: Iterable[NestedKey],
+        fields: Iterable[str],
+        computed: Collection[NestedKey],
+    ) -> list[NestedKey]:
+        """Entries that the data must have, in the order of a keyword call's arguments.
+
+        Args:
+            read: inputs of the networks.
+            read_at_next: inputs of those that are evaluated at the next step, too.
+            fields: fields of this class that the loss reads itself; ``"next_action"`` is the action of
+                the next step.
+            computed: inputs that the loss computes.
+        """
+        found = [*read, *(next_key(key) for key in read_at_next if key != self.action)]
+        for field in fields:
+            if field == "next_action":
+                found.append(next_key(self.action))
+            else:
+                key = getattr(self, field)
+                found.append(next_key(key) if field in _OUTCOMES else key)
+        left_out = {*computed, *map(next_key, computed)}
+        return [key for key in dict.fromkeys([*found, self.observation]) if key not in left_out]
+
+    @property
+    def masks(self) -> list[NestedKey]:
+        """Masks of actions and agents, of this step and the next, which are read where the data have them."""
+        masks = [self.action_mask, self.agent_mask]
+        return [*masks, *map(next_key, masks)]
+
+    @property
+    def flags(self) -> list[NestedKey]:
+        """Entries that are booleans, and may be stored as 0 and 1 of another dtype."""
+        return [*self.masks, next_key(self.terminated), next_key(self.done), self.is_init]

@@ -1,9 +1,10 @@
-"""Facts that a loss reads off its networks: kind of actions, bounds, kind of mixer, memories."""
+"""Facts that a loss reads off its networks: kind of actions, bounds, dtype, memories."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+import torch
 from tensordict import NestedKey
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import nn
@@ -53,13 +54,32 @@ def action_bounds(loss: TeamLoss) -> Bounds | None:
     return None
 
 
-def mixer_kind(loss: TeamLoss) -> Literal["linear", "monotonic"]:
-    """``"linear"`` for a mixer that writes its weights and bias, ``"monotonic"`` for one that mixes values.
+def parameter_dtype(loss: TeamLoss) -> torch.dtype:
+    """Dtype of the networks' parameters.
 
     Args:
-        loss: a loss with a mixer.
+        loss: a loss with its networks.
     """
-    return "linear" if loss.tensor_keys.mixer_weight in loss.mixer_network.out_keys else "monotonic"
+    return next(iter(loss.parameters())).dtype
+
+
+def network_that_writes(loss: TeamLoss, key: NestedKey) -> str:
+    """Attribute of the first network whose output has a key.
+
+    Args:
+        loss: a loss with its networks.
+        key: the entry.
+
+    Raises:
+        ValueError: none does.
+    """
+    for name in loss.networks:
+        if key in getattr(loss, name).out_keys:
+            return name
+    raise ValueError(
+        f"{type(loss).__name__}: one of {', '.join(loss.networks)} must write {key!r}, got none. Name it in the "
+        "network's out_keys, or the network's key with set_keys."
+    )
 
 
 def prev_action_keys(network: nn.Module) -> list[NestedKey]:

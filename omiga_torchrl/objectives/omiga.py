@@ -1,125 +1,12 @@
-"""OMIGA: implicit global-to-local value regularisation (NeurIPS 2023, arXiv:2307.11620)."""
+"""OMIGA: implicit global-to-local value regularization (NeurIPS 2023, arXiv:2307.11620)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tensordict import TensorDictBase
-from tensordict.nn import TensorDictModuleBase
-from torch import Tensor
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 
-from omiga_torchrl.objectives.omiga_terms import OMIGATerms
-
-
-class _CriticTerms(OMIGATerms):
-    """Terms that need no policy."""
-
-    def __init__(
-        self,
-        qvalue_network: TensorDictModuleBase,
-        value_network: TensorDictModuleBase,
-        mixer_network: TensorDictModuleBase,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(None, qvalue_network, value_network, mixer_network, **kwargs)
-
-
-class OMIGAValueLoss(_CriticTerms):
-    """OMIGA's local value loss, ``mean exp(z_i) + w_i V_i / alpha`` with ``z_i = w_i (Q_i - V_i) / alpha``.
-
-    Trains ``value_network`` only. Q is the target Q network's; see :class:`OMIGALoss`
-    for the arguments and the variants.
-
-    Args:
-        qvalue_network: Q_i of observation and action.
-        value_network: V_i of observation.
-        mixer_network: state to (mixer_weight, mixer_bias).
-
-    Keyword Args:
-        alpha, gamma, variant, max_scaled_advantage, overflow, target_sample_size, burn_in, reduction:
-            as in :class:`OMIGALoss`.
-
-    Examples:
-        >>> from omiga_torchrl.algorithms import omiga_networks
-        >>> from omiga_torchrl.objectives import ForeachSoftUpdate
-        >>> from omiga_torchrl.specs import TeamSpec
-        >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> networks = omiga_networks(spec)
-        >>> loss = OMIGAValueLoss(networks.qvalue, networks.value, networks.mixer, alpha=0.3)
-        >>> updater = ForeachSoftUpdate(loss, tau=0.005)
-        >>> loss(spec.fake_batch(8))["loss_value"].shape
-        torch.Size([])
-    """
-
-    terms = ("loss_value",)
-
-    def value_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_value``, whose gradient reaches the value network only."""
-        return self._term(tensordict, "loss_value")
-
-
-class OMIGAQValueLoss(_CriticTerms):
-    """OMIGA's Q loss, ``mean (Q_tot - r - gamma (1 - terminated) V_tot(s'))^2``.
-
-    Trains ``qvalue_network`` and ``mixer_network``. See :class:`OMIGALoss` for the
-    arguments and the variants.
-
-    Args:
-        qvalue_network: Q_i of observation and action.
-        value_network: V_i of observation.
-        mixer_network: state to (mixer_weight, mixer_bias).
-
-    Keyword Args:
-        gamma, variant, burn_in, reduction: as in :class:`OMIGALoss`.
-
-    Examples:
-        >>> from omiga_torchrl.algorithms import omiga_networks
-        >>> from omiga_torchrl.specs import TeamSpec
-        >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> networks = omiga_networks(spec)
-        >>> loss = OMIGAQValueLoss(networks.qvalue, networks.value, networks.mixer)
-        >>> loss(spec.fake_batch(8))["loss_qvalue"].shape
-        torch.Size([])
-    """
-
-    terms = ("loss_qvalue",)
-
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
-
-
-class OMIGAPolicyLoss(OMIGATerms):
-    """OMIGA's policy loss, ``- mean exp(z_i) log pi_i(a_i | o_i)``.
-
-    Trains ``actor_network`` only. See :class:`OMIGALoss` for the arguments and the variants.
-
-    Args:
-        actor_network: policy with a distribution over the agents' actions.
-        qvalue_network: Q_i of observation and action.
-        value_network: V_i of observation.
-        mixer_network: state to (mixer_weight, mixer_bias).
-
-    Keyword Args:
-        alpha, variant, max_scaled_advantage, overflow, target_sample_size, burn_in, reduction:
-            as in :class:`OMIGALoss`.
-
-    Examples:
-        >>> from omiga_torchrl.algorithms import omiga_networks
-        >>> from omiga_torchrl.objectives import ForeachSoftUpdate
-        >>> from omiga_torchrl.specs import TeamSpec
-        >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> loss = OMIGAPolicyLoss(*omiga_networks(spec), alpha=0.3)
-        >>> updater = ForeachSoftUpdate(loss, tau=0.005)
-        >>> loss(spec.fake_batch(8))["loss_actor"].shape
-        torch.Size([])
-    """
-
-    terms = ("loss_actor",)
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._term(tensordict, "loss_actor")
+from omiga_torchrl.objectives.omiga_terms import OMIGAPolicyLoss, OMIGAQValueLoss, OMIGATerms, OMIGAValueLoss
 
 
 class OMIGALoss(OMIGATerms):
@@ -138,46 +25,46 @@ class OMIGALoss(OMIGATerms):
     Variants
         ``"paper"`` (default): target parameters for Q only, used in V's and the policy's
         losses; the mixer weight there and V_tot(s') are the online ones, detached; beyond
-        ``max_scaled_advantage`` exp goes on linearly, because a clamp cuts exp's gradient
+        ``max_exponent`` exp goes on linearly, because a clamp cuts exp's gradient
         and leaves only the linear term, which pushes V the wrong way.
 
         ``"official"``: the released code. Target parameters for Q, V and mixer: V_tot(s')
         comes from target V and target mixer, the weight in z from the target mixer; z is
-        clamped to ``+-max_scaled_advantage``; the value loss is multiplied by
+        clamped to ``+-max_exponent``; the value loss is multiplied by
         ``exp(-max(-1, max z))`` over the batch, so that it depends on batch mates.
 
     Args:
         actor_network: policy with a distribution of batch shape ``[*B, N]``.
         qvalue_network: writes ``local_qvalue``: ``[*B, N, 1]`` of observation and action, or for
-            discrete actions ``[*B, N, K]`` of the observation.
+            discrete actions ``[*B, N, K]`` of the observation. Of an ensemble (a last dimension more)
+            z reads the smallest member, and every member has the same target.
         value_network: observation to ``local_value [*B, N, 1]``.
-        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``).
+        mixer_network: ``state`` to (``mixer_weight [*B, N, 1]``, ``mixer_bias [*B, 1]``): linear, also for
+            one agent, because the local problems are parts of the team's only if Q_tot is (section 3.2).
 
     Keyword Args:
-        alpha: regularisation strength > 0, or ``"auto"``. **It has the unit of value**: large
-            against the differences of w Q it is behaviour cloning, small it is greedy on few
+        alpha: regularization strength > 0, or ``"auto"``. **It has the unit of value**: large
+            against the differences of w Q it is behavior cloning, small it is greedy on few
             samples. In a one-step game with rewards 0 and 1 and 90 % of the data at the bad
             joint action, the learned policy plays the good one with probability 0.105 at
             alpha = 10 (the published constant), 0.155 at 1 and 0.943 at 0.1. Watch
-            ``effective_sample_size``. ``"auto"`` starts at 1 and moves alpha, in training mode,
-            until that size is ``target_sample_size``; rewards far smaller than 1 still need
-            normalisation. Default 10.
-        gamma: discount in [0, 1]. Default 0.99.
+            ``effective_sample_size``. ``"auto"`` starts at 1; ``forward`` gives ``next_alpha``, which moves
+            alpha towards ``target_effective_sample_size`` and which :meth:`advance` stores; rewards far
+            smaller than 1 still need normalization. Default 10.
         variant: see above. Default ``"paper"``.
-        max_scaled_advantage: where exp ends. Default 10.
-        overflow: ``"linear"``, ``"clamp"`` or None, which follows the variant.
-        target_sample_size: of ``alpha="auto"``, in (0, 1). Default 0.4.
-        burn_in: for recurrent networks: first steps of every sequence ``[*B, T]`` that only fill
-            memories and have no terms. Default 0.
-        reduction: ``"mean"`` (default), ``"sum"`` or ``"none"``: ``[*B, N]`` (Q: ``[*B]``).
+        max_exponent: where exp ends, > 0. Default 10.
+        clip_mode: ``"linear"``, ``"clamp"`` or None, which follows the variant.
+        target_effective_sample_size: of ``alpha="auto"``, in [0, 1]. Default 0.4.
+        **kwargs: ``gamma``, ``burn_in``, ``reduction`` and ``value_scale`` of :class:`TeamLoss`.
 
     Raises:
-        KeyError: if an entry is missing.
-        ValueError: if an entry's shape is not the expected one, e.g. a reward per agent.
+        KeyError: an entry is missing.
+        ValueError: an argument is out of its range, the mixer is not linear, or an entry's shape is not
+            the expected one, e.g. a reward per agent.
 
-    .. note:: Policies that factorise over agents cannot represent two equally good joint
+    .. note:: Policies that factorize over agents cannot represent two equally good joint
         actions that must not be mixed (XOR): all weights are then equal and the policy is
-        behaviour cloning.
+        behavior cloning.
 
     Examples:
         >>> from omiga_torchrl.algorithms import omiga_networks
@@ -193,16 +80,19 @@ class OMIGALoss(OMIGATerms):
         torch.Size([3])
     """
 
-    terms = ("loss_value", "loss_qvalue", "loss_actor")
+    terms = ("value", "qvalue", "actor")
 
-    def value_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_value``, whose gradient reaches the value network only."""
-        return self._term(tensordict, "loss_value")
+    def __init__(
+        self,
+        actor_network: ProbabilisticTensorDictSequential,
+        qvalue_network: TensorDictModuleBase,
+        value_network: TensorDictModuleBase,
+        mixer_network: TensorDictModuleBase,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(qvalue_network, value_network, mixer_network, **kwargs)
+        self.add_network("actor_network", actor_network)
 
-    def qvalue_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_qvalue``, whose gradient reaches the Q network and the mixer only."""
-        return self._term(tensordict, "loss_qvalue")
-
-    def actor_loss(self, tensordict: TensorDictBase) -> Tensor:
-        """The term ``loss_actor``, whose gradient reaches the policy only."""
-        return self._term(tensordict, "loss_actor")
+    value_loss = OMIGAValueLoss.value_loss
+    qvalue_loss = OMIGAQValueLoss.qvalue_loss
+    actor_loss = OMIGAPolicyLoss.actor_loss

@@ -67,7 +67,20 @@ def next_step(x: Tensor) -> Tensor:
         >>> next_step(torch.tensor([1, 2, 3]))
         tensor([2, 3, 3])
     """
-    return torch.cat([x[..., 1:], x[..., -1:]], -1)
+    return next_step_of(x, dim=-1)
+
+
+def next_step_of(x: Tensor, *, dim: int) -> Tensor:
+    """``x`` one step later; the last step keeps its own.
+
+    Args:
+        x: values of sequences.
+
+    Keyword Args:
+        dim: dimension of time, e.g. -3 for actions ``[*B, T, N, A]``.
+    """
+    steps = x.shape[dim]
+    return torch.cat([x.narrow(dim, 1, steps - 1), x.narrow(dim, steps - 1, 1)], dim)
 
 
 def prev_actions(action: Tensor, time: int) -> Tensor:

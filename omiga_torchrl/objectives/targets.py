@@ -94,8 +94,8 @@ def td_target(view: TeamView, next_value: Tensor) -> Tensor:
         require_sequences(component, loss.tensor_keys.reward, reward, trailing=0)
         if steps is not None:
             raise ValueError(
-                f"{component}: TDLambda needs one-step rewards, got {loss.tensor_keys.steps_to_next_obs!r} in the "
-                "data. Use the TD0 estimator with MultiStep, or remove the MultiStep transform."
+                f"{component}: TDLambda needs one-step rewards, got {loss.tensor_keys.steps_to_next_obs!r} "
+                "in the data. Use the TD0 estimator with MultiStep, or remove the MultiStep transform."
             )
         if view.mask is not None:  # a sequence ends where its padding begins
             done = done | ~next_step(view.mask)

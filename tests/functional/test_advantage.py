@@ -39,17 +39,17 @@ def test_value_loss_gradient_is_numerically_right_on_both_sides_of_the_cap():
     q = torch.tensor([0.1, 5.0], **FLOAT64)
     w = torch.tensor([1.0, 1.0], **FLOAT64)
     v = torch.tensor([0.3, 0.2], **FLOAT64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda v: F.omiga_value_loss(q, v, w, 1.0, max_scaled_advantage=2.0), v)
+    assert torch.autograd.gradcheck(lambda v: F.omiga_value_loss(q, v, w, 1.0, max_exponent=2.0), v)
 
 
 @pytest.mark.parametrize("z", [11.0, 100.0])
 def test_overflow_linear_pushes_value_up_where_the_clamp_pushes_it_down(z):
     w = torch.ones(1)
     gradients = {}
-    for overflow in ("linear", "clamp"):
+    for clip_mode in ("linear", "clamp"):
         v = torch.zeros(1, requires_grad=True)
-        F.omiga_value_loss(torch.tensor([z]), v, w, 1.0, overflow=overflow).sum().backward()
-        gradients[overflow] = v.grad.item()
+        F.omiga_value_loss(torch.tensor([z]), v, w, 1.0, clip_mode=clip_mode).sum().backward()
+        gradients[clip_mode] = v.grad.item()
     assert gradients["linear"] < 0  # descent raises V towards Q
     assert gradients["clamp"] == 1.0  # descent lowers V: only the linear term is left
 
@@ -66,7 +66,7 @@ def test_capped_exp_is_continuous_with_its_gradient():
 def test_capped_exp_stays_finite():
     z = torch.tensor([1e30, 1e4, -1e30])
     assert F.capped_exp(z).isfinite().all()
-    assert F.capped_exp(z, overflow="clamp").isfinite().all()
+    assert F.capped_exp(z, clip_mode="clamp").isfinite().all()
 
 
 def test_policy_weight_is_detached():

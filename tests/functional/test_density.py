@@ -62,3 +62,38 @@ def test_density_before_tanh_is_exact_where_tanh_rounds_to_one():
     # N(20; 20, 1) / (1 - tanh^2), 1 - tanh^2 = 4 e^-40
     expected = -0.5 * math.log(2 * math.pi) + 40 - math.log(4)
     assert log_density_after_tanh(y, y, torch.ones(1)).item() == pytest.approx(expected, rel=1e-6)
+
+
+HALVES = [torch.bfloat16, torch.float16]
+
+
+@pytest.mark.parametrize("precision", [*HALVES, torch.float32, torch.float64])
+@pytest.mark.parametrize("margin", [1e-7, 0.0])
+def test_the_margin_counts_in_every_precision(precision, margin):
+    action = torch.tensor([[1.0], [-1.0], [3.0]], dtype=precision)
+    loc, scale = torch.zeros(3, 1, dtype=precision, requires_grad=True), torch.ones(3, 1, dtype=precision)
+    found = tanh_gaussian_log_density(action, loc, scale, margin=margin)
+    found.sum().backward()
+    assert found.isfinite().all() and loc.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("precision", HALVES)
+def test_half_precision_is_computed_in_single(precision):
+    torch.manual_seed(0)
+    action, loc = (torch.rand(64, 2) - 0.5).to(precision), torch.randn(64, 2).to(precision)
+    scale = (torch.rand(64, 2) + 0.1).to(precision)
+    found = tanh_gaussian_log_density(action, loc, scale, low=-0.5, high=2.0)
+    assert found.dtype == torch.float32
+    assert found.equal(
+        tanh_gaussian_log_density(action.float(), loc.float(), scale.float(), low=-0.5, high=2.0)
+    )
+
+
+def test_single_and_double_precision_keep_the_published_margin():
+    """1 - 1e-7 rounds to two steps below 1 in single precision."""
+    at = torch.tensor(1 - 1e-7, dtype=torch.float32)
+    assert 1 - at == 2 * torch.finfo(torch.float32).eps / 2
+    for precision, inside in ((torch.float32, at), (torch.float64, 1 - 1e-7)):
+        one, zero = torch.ones(1, dtype=precision), torch.zeros(1, dtype=precision)
+        y = torch.atanh(torch.as_tensor(inside, dtype=precision)).reshape(1)
+        assert tanh_gaussian_log_density(one, zero, one).equal(log_density_after_tanh(y, zero, one))

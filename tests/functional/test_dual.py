@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omiga_torchrl.functional import dual_loss, td3_bc_lambda
+from omiga_torchrl.functional import dual_loss, projected_log_alpha, td3_bc_lambda
 
 
 def test_dual_loss_by_hand():
@@ -40,6 +40,31 @@ def test_dual_ascent_finds_the_constrained_optimum():
         optimizer.step()
     assert x.item() == pytest.approx(1, abs=0.02)
     assert log_alpha.exp().item() == pytest.approx(4, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "violation", "value", "gradient"),
+    [(3.0, 1.0, 3.0, 1.0), (3.0, -1.0, 3.0, 1.0), (5.0, 1.0, 4.0, 0.0), (5.0, -1.0, 4.0, 1.0)],
+)
+def test_projected_log_alpha_is_bounded_and_learns_only_inwards(alpha, violation, value, gradient):
+    log_alpha = torch.tensor(math.log(alpha), requires_grad=True)
+    bounded = projected_log_alpha(log_alpha, torch.tensor(violation), 4.0)
+    assert bounded.exp().item() == pytest.approx(value)
+    assert torch.autograd.grad(bounded, log_alpha)[0].item() == gradient
+
+
+def test_a_bounded_multiplier_stays_and_comes_back():
+    """Adam on a constraint that is violated at first: alpha stays near its bound, then falls."""
+    log_alpha = torch.zeros((), requires_grad=True)
+    optimizer, path = torch.optim.Adam([log_alpha], 0.1), []
+    for step in range(120):
+        constraint = torch.tensor(2.0 if step < 60 else 0.0)
+        optimizer.zero_grad()
+        dual_loss(projected_log_alpha(log_alpha, constraint - 1, 2.0), constraint, 1.0).backward()
+        optimizer.step()
+        path.append(log_alpha.exp().item())
+    assert 2 <= path[40] < 6 and path[59] < path[40] + 0.1  # momentum ends, and beyond it does not count
+    assert path[-1] < 1
 
 
 def test_one_multiplier_per_agent():

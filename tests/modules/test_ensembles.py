@@ -9,7 +9,7 @@ from torchrl.objectives.common import LossModule
 
 from omiga_torchrl import keys
 from omiga_torchrl.functional import ensemble_minimum
-from omiga_torchrl.modules import AgentMLP, Ensemble, first_member
+from omiga_torchrl.modules import AgentMLP, Ensemble, first_member, first_member_view, qvalue_ensemble
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 
@@ -129,6 +129,80 @@ def test_first_member_is_alone_inside_the_block_only():
     with pytest.raises(RuntimeError, match="inside"), first_member(network):
         raise RuntimeError("inside")
     assert network(data.copy())[keys.LOCAL_QVALUE].equal(whole)
+
+
+def test_a_view_is_the_first_member_and_leaves_the_network_as_it_is():
+    network, data = module(3), SPEC.fake_batch(4)
+    whole = network(data.copy())[keys.LOCAL_QVALUE]
+    view = first_member_view(network)
+    found = view(data.copy())[keys.LOCAL_QVALUE]
+    assert found.equal(whole[..., :1]) and network(data.copy())[keys.LOCAL_QVALUE].equal(whole)
+    assert view.in_keys == network.in_keys and list(view.state_dict()) == list(network.state_dict())
+    assert all(mine is theirs for mine, theirs in zip(view.parameters(), network.parameters(), strict=True))
+    found.sum().backward()
+    counted = [all(p.grad is not None for p in member.parameters()) for member in network.module.members]
+    assert counted == [True, False, False]
+
+
+def test_a_view_of_a_network_without_ensembles_is_the_network():
+    assert first_member_view(single := make()) is single
+
+
+def test_a_view_finds_ensembles_behind_memories():
+    network = qvalue_ensemble(SPEC, 2, hidden=(8,), recurrent=4)
+    data = SPEC.fake_batch(4)
+    data["agents", "last_action"] = torch.zeros(4, 3, 2)
+    whole = network(data.copy())[keys.LOCAL_QVALUE]
+    assert first_member_view(network)(data.copy())[keys.LOCAL_QVALUE].equal(whole[..., :1])
+
+
+def test_a_view_takes_the_parameters_of_the_whole_network():
+    loss, data = Critic(module()), SPEC.fake_batch(6)
+    ForeachSoftUpdate(loss, tau=0.5)
+    view = first_member_view(loss.qvalue_network)
+    with torch.no_grad():
+        for target in loss.target_qvalue_network_params.values(True, True):
+            target.add_(0.1)
+    for target in (False, True):
+        params = loss.target_qvalue_network_params if target else loss.qvalue_network_params
+        with params.to_module(view, preserve_module_state=False):
+            found = view(data.copy())[keys.LOCAL_QVALUE]
+        assert found.equal(loss(data, target=target)[..., :1])
+    stacked = torch.stack([TensorDict.from_module(module()) for _ in range(3)])
+
+    def value(params, network):
+        with params.to_module(network):
+            return network(data.copy())[keys.LOCAL_QVALUE]
+
+    found = torch.vmap(lambda params: value(params, view))(stacked)
+    whole = torch.vmap(lambda params: value(params, loss.qvalue_network))(stacked)
+    torch.testing.assert_close(found, whole[..., :1])
+
+
+def test_a_view_compiles_with_parameters_of_the_loss(compiles):
+    loss = Critic(module())
+    ForeachSoftUpdate(loss, tau=0.5)
+    view = first_member_view(loss.qvalue_network)
+
+    def value(data):
+        with loss.target_qvalue_network_params.to_module(view, preserve_module_state=False):
+            return view(data.copy())[keys.LOCAL_QVALUE]
+
+    compiled = compiles(value)
+    for size in (6, 4):
+        data = SPEC.fake_batch(size)
+        assert compiled(data).equal(loss(data, target=True)[..., :1])
+
+
+def test_a_view_evaluates_one_member():
+    class Counting(nn.Linear):
+        def forward(self, x):
+            calls.append(1)
+            return super().forward(x)
+
+    calls: list[int] = []
+    first_member_view(Ensemble(lambda: Counting(3, 1), 5))(torch.zeros(2, 3))
+    assert len(calls) == 1
 
 
 def test_mistakes_are_named():

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-from omiga_torchrl.algorithms.common import qvalue_ensemble
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import evaluate
-from omiga_torchrl.modules import is_recurrent
+from omiga_torchrl.modules import is_recurrent, qvalue_ensemble
 from omiga_torchrl.modules.greedy import GreedyActions, greedy_policy
 from omiga_torchrl.specs import TeamSpec
 

@@ -10,7 +10,7 @@ from torch import nn
 from torchrl.modules import QValueModule
 from torchrl.objectives import QMixerLoss, SoftUpdate
 
-from omiga_torchrl.modules import LinearMixer, QMIXMixer, VDNMixer
+from omiga_torchrl.modules import LinearMixer, NormalisedMixer, QMIXMixer, VDNMixer
 
 MIXERS = [LinearMixer, QMIXMixer, lambda n, s: VDNMixer(n)]
 
@@ -26,7 +26,7 @@ def test_is_monotonic_in_every_local_value(make):
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.lists(st.integers(1, 3), max_size=2))
+@given(st.lists(st.integers(0, 3), max_size=2))
 def test_extra_batch_dimensions_change_nothing(batch):
     torch.manual_seed(0)
     for make in MIXERS:
@@ -35,6 +35,33 @@ def test_extra_batch_dimensions_change_nothing(batch):
         inputs = (local, state) if mixer.needs_state else (local,)
         flat = (local.reshape(-1, 3, 1), state.reshape(-1, 5))[: len(inputs)]
         torch.testing.assert_close(mixer(*inputs).reshape(-1, 1), mixer(*flat))
+
+
+@pytest.mark.parametrize("make", [*MIXERS, NormalisedMixer])
+@pytest.mark.parametrize("further", [(2,), (5, 2)])
+def test_an_ensemble_of_values_is_mixed_member_by_member_and_the_state_is_read_once(make, further):
+    torch.manual_seed(0)
+    mixer, read = make(3, 5), []
+    for layer in mixer.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_hook(lambda *call: read.append(len(call[1][0])))
+    local, state = torch.randn(*further, 4, 6, 3, 1), torch.randn(4, 6, 5)
+    inputs = [state] if mixer.needs_state else []
+    found = mixer(local, *inputs)
+    assert found.shape == (*further, 4, 6, 1) and set(read) <= {4 * 6}
+    each = torch.stack([mixer(member, *inputs) for member in local.flatten(0, len(further) - 1)])
+    torch.testing.assert_close(found.flatten(0, len(further) - 1), each)
+
+
+def test_qmix_by_hand():
+    """Equations 4-5 of the paper, one state at a time."""
+    torch.manual_seed(0)
+    mixer, local, state = QMIXMixer(3, 5, embedding=4), torch.randn(6, 3, 1), torch.randn(6, 5)
+    for q, s, found in zip(local, state, mixer(local, state), strict=True):
+        first = mixer.first_weight(s).abs().reshape(3, 4)
+        hidden = nn.functional.elu(first.T @ q.squeeze(-1) + mixer.first_bias(s))
+        wanted = mixer.second_weight(s).abs() @ hidden + mixer.state_value(s)
+        torch.testing.assert_close(found, wanted)
 
 
 def test_strided_states_are_mixed_like_contiguous_ones():

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from omiga_torchrl.modules import AgentMLP
+from omiga_torchrl.modules import AgentLinear, AgentMLP, agent_network
+from omiga_torchrl.specs import TeamSpec
 
 
 @pytest.mark.parametrize("share", [True, False])
@@ -48,3 +50,47 @@ def test_unshared_equals_a_loop_over_agents():
 def test_wrong_agent_dimension_is_named():
     with pytest.raises(ValueError, match=r"AgentMLP: .*agents=3.*agent dimension at -2"):
         AgentMLP(5, 2, 3)(torch.randn(4, 2, 5))
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_normalised_hidden_layers_ignore_scale_and_shift_of_their_features(share):
+    torch.manual_seed(0)
+    network = AgentMLP(5, 2, 3, hidden=(8, 8), share_parameters=share, layer_norm=True)
+    x = torch.randn(4, 3, 5)
+    before = network(x)
+    linear = [layer for layer in network.body if isinstance(layer, nn.Linear | AgentLinear)]
+    assert len(linear) == 3 and len(network.body) == 7
+    with torch.no_grad():
+        for parameter in linear[0].parameters():
+            parameter.mul_(100)
+    torch.testing.assert_close(network(x), before, rtol=1e-3, atol=1e-4)
+    with torch.no_grad():
+        for parameter in linear[-1].parameters():
+            parameter.mul_(100)
+    torch.testing.assert_close(network(x), 100 * before, rtol=1e-3, atol=1e-2)  # the output is not normalised
+
+
+def test_normalised_agents_with_weights_of_their_own_equal_a_loop_over_agents():
+    network = AgentMLP(5, 2, 3, hidden=(8,), share_parameters=False, layer_norm=True)
+    with torch.no_grad():
+        for parameter in network.body[1].parameters():
+            parameter.normal_()
+    x = torch.randn(4, 3, 5)
+    first, norm, _, second = network.body
+    for i in range(3):
+        features = x[:, i] @ first.weight[i] + first.bias[i]
+        centred = features - features.mean(-1, keepdim=True)
+        unit = centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+        out = torch.relu(unit * norm.weight[i] + norm.bias[i]) @ second.weight[i] + second.bias[i]
+        torch.testing.assert_close(network(x)[:, i], out)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_without_hidden_layers_there_is_nothing_to_normalise(share):
+    network = AgentMLP(5, 2, 3, hidden=(), share_parameters=share, layer_norm=True)
+    assert len(list(network.parameters())) == 2 and network(torch.randn(4, 3, 5)).shape == (4, 3, 2)
+
+
+def test_networks_pass_layer_norm_on():
+    network = agent_network(TeamSpec(3, 5, 2, 7), 1, "value", hidden=(8,), layer_norm=True)
+    assert any(isinstance(part, nn.LayerNorm) for part in network.modules())

@@ -16,7 +16,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,9 @@ NETWORKS = {
 }
 # From parts of today's paths of parameters inside their networks, "a/b", to those of the record.
 LEAVES: dict[str, str] = {}
+
+# Coefficients that were recorded as the inverse of a number of few digits.
+EXACT = {"omac": ("temperature",)}
 
 RECORD = Path(__file__).with_name("golden.json")
 RTOL, ATOL = 1e-10, 1e-12
@@ -96,10 +99,10 @@ def fill(parts: Parts) -> None:
             leaf.copy_(0.4 * torch.randn(leaf.shape, generator=source, dtype=torch.float64))
 
 
-def round_coefficients(loss: LossModule) -> None:
+def round_coefficients(loss: LossModule, exact: Collection[str] = ()) -> None:
     """Rounds coefficients to six digits: those that went through float32 become what was asked for."""
-    for buffer in loss.buffers():
-        if buffer.ndim == 0 and buffer.dtype.is_floating_point:
+    for name, buffer in loss.named_buffers():
+        if buffer.ndim == 0 and buffer.dtype.is_floating_point and name not in exact:
             buffer.fill_(float(f"{buffer.item():.6g}"))
 
 
@@ -114,7 +117,7 @@ def make_loss(case: Case) -> tuple[LossModule, ForeachSoftUpdate | None]:
     loss = made.loss.double()
     if "lambda" in case.arguments:
         loss.make_value_estimator(ValueEstimators.TDLambda, gamma=0.9, lmbda=case.arguments["lambda"])
-    round_coefficients(loss)
+    round_coefficients(loss, EXACT.get(case.algorithm, ()))
     updater = None if made.target_updater is None else ForeachSoftUpdate(loss, tau=0.1)
     fill(parts_of(loss))
     return loss, updater
@@ -150,6 +153,7 @@ def measure(case: Case) -> Record:
             record["losses"] = losses
             record["gradients"] = {network: _gradient_norm(leaves) for network, leaves in online.items()}
         optimizer.step()
+        loss.advance(out)
         if updater is not None:
             updater.step()
     if case.steps == 1:

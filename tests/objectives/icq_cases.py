@@ -1,4 +1,4 @@
-"""What the tests of ICQ share: sizes, networks, and a behaviour model without chance."""
+"""What the tests of ICQ share: sizes, networks, and a behavior model without chance."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.objectives.contract import CONTINUOUS, LossContract, sequences
 
 MODES = pytest.mark.parametrize(
     "options",
-    [{}, {"variant": "official"}, {"weighting": "behaviour"}],
-    ids=["paper", "official", "behaviour"],
+    [{}, {"variant": "official"}, {"partition_estimate": "behavior"}],
+    ids=["paper", "official", "behavior"],
 )
 
 
@@ -27,21 +27,21 @@ class SteadyVAE(ConditionalVAE):
         return single.reshape(shape[0], *[1] * (len(shape) - 2), shape[-1]).expand(*shape)
 
 
-def steady_behaviour(spec, **kwargs):
+def steady_behavior(spec, **kwargs):
     return categorical_actor(spec, hidden=(8,)) if spec.discrete else SteadyVAE(spec, hidden=(8,), **kwargs)
 
 
-def make_loss(spec, *, weighting="softmax", variant="paper", **kwargs):
-    networks = icq_networks(spec, hidden=(8,), mixer_hidden=(8,), variant=variant)
-    behaviour = steady_behaviour(spec) if weighting == "behaviour" else None
+def make_loss(spec, *, partition_estimate="batch", variant="paper", mixer="auto", **kwargs):
+    networks = icq_networks(spec, hidden_sizes=(8,), mixer_hidden_sizes=(8,), variant=variant, mixer=mixer)
+    behavior = steady_behavior(spec) if partition_estimate == "behavior" else None
     return ICQLoss(
         networks.actor,
         networks.qvalue,
         networks.mixer,
-        behaviour_network=behaviour,
-        weighting=weighting,
+        behavior_network=behavior,
+        partition_estimate=partition_estimate,
         variant=variant,
-        **{"actor_alpha": 0.5, "critic_alpha": 2.0, "td_lambda": 0.6, **kwargs},
+        **{"policy_temperature": 0.5, "critic_temperature": 2.0, "td_lambda": 0.6, **kwargs},
     )
 
 
@@ -51,12 +51,19 @@ def ready(spec=CONTINUOUS, **kwargs):
     return loss
 
 
+def total(loss, data, *, target=False):
+    """Q_tot of the data actions, by calling the networks outside of the loss."""
+    with torch.no_grad():
+        batch = loss.view(data)
+        return (batch.target if target else batch).q_tot.squeeze(-1)
+
+
 def one_agent(spec):
     return replace(spec, n_agents=1)
 
 
 class ICQContract(LossContract):
-    """Subclasses name the weighting and the variant, and whether there is one agent."""
+    """Subclasses name the partition estimate and the variant, and whether there is one agent."""
 
     options: dict[str, str] = {}
     single = False
@@ -71,6 +78,6 @@ class ICQContract(LossContract):
     def trained(self):
         critic = {"qvalue_network"} if self.single else {"qvalue_network", "mixer_network"}
         found = {"loss_qvalue": critic, "loss_actor": {"actor_network"}}
-        if self.options.get("weighting") == "behaviour":
-            found["loss_behaviour"] = {"behaviour_network"}
+        if self.options.get("partition_estimate") == "behavior":
+            found["loss_behavior"] = {"behavior_network"}
         return found

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.common import make_mixer, qvalue_ensemble
 from omiga_torchrl.modules import categorical_actor, make_actor
+from omiga_torchrl.modules.builders import make_mixer, qvalue_ensemble
 from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.objectives.awac import AWACLoss
+from omiga_torchrl.objectives.awac import AWACLoss, policy_value
 from tests.objectives import transcription as by_hand
 from tests.objectives.bandit import ninety_ten, spec, table, train
 from tests.objectives.contract import (
@@ -67,7 +67,7 @@ def expectation(qvalue, actor, group):
 def test_losses_and_gradients_equal_a_transcription(spec, kind):
     torch.manual_seed(0)
     nets = [net if net is None else net.double() for net in networks(spec, kind)]
-    loss = AWACLoss(*nets, gamma=0.75, temperature=0.5, max_weight=1.1, samples=2).double()
+    loss = AWACLoss(*nets, gamma=0.75, temperature=0.5, max_weight=1.1, num_action_samples=2).double()
     ForeachSoftUpdate(loss, tau=0.5)
     _, slow_q, slow_mixer = deepcopy(nets)
     actor, qvalue, mixer = nets
@@ -108,7 +108,7 @@ def test_bandit_has_its_exact_policy(temperature, good):
 
 def test_illegal_actions_are_worth_nothing():
     torch.manual_seed(0)
-    loss, data = make_algorithm("awac", DISCRETE, hidden=[8]).loss, DISCRETE.fake_batch(8)
+    loss, data = make_algorithm("awac", DISCRETE, hidden_sizes=[8]).loss, DISCRETE.fake_batch(8)
     data["agents", "action"].clamp_(max=2)
     for where in (data, data["next"]):
         where["agents", "action_mask"][:] = torch.tensor([True, True, True, False])
@@ -120,21 +120,21 @@ def test_more_samples_make_the_advantage_steadier():
     spread, data = {}, CONTINUOUS.fake_batch(64)
     for samples in (1, 64):
         torch.manual_seed(0)
-        loss = make_algorithm("awac", CONTINUOUS, hidden=[8], samples=samples, mixer="none").loss
-        inputs, _ = loss._inputs(data)
-        every = loss._every(inputs).detach()
-        drawn = torch.stack([loss._policy(inputs, every)[1] for _ in range(64)])
-        spread[samples] = drawn.std(0).mean().item()
+        loss = make_algorithm(
+            "awac", CONTINUOUS, hidden_sizes=[8], num_action_samples=samples, mixer="none"
+        ).loss
+        values = [policy_value(batch, batch, (samples,)) for batch in [loss.view(data)] * 64]
+        spread[samples] = torch.stack(values).std(0).mean().item()
     assert spread[64] / spread[1] == pytest.approx(1 / 8, rel=0.15)
 
 
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"samples": 0}, "samples is 0; expected at least 1"),
-        ({"temperature": -1.0}, "AWACLoss: temperature is -1.0; expected a number > 0"),
+        ({"num_action_samples": 0}, "num_action_samples.* 0"),
+        ({"temperature": -1.0}, r"AWACLoss: temperature.* -1\.0"),
     ],
 )
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
-        make_algorithm("awac", CONTINUOUS, hidden=[8], **kwargs)
+        make_algorithm("awac", CONTINUOUS, hidden_sizes=[8], **kwargs)

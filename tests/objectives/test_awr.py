@@ -11,8 +11,8 @@ import torch
 from tensordict import TensorDict
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.common import make_mixer, value_network
 from omiga_torchrl.modules import categorical_actor, make_actor
+from omiga_torchrl.modules.builders import make_mixer, value_network
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.awr import AWRLoss
 from tests.objectives import transcription as by_hand
@@ -62,12 +62,12 @@ def returns(reward, alive, following, done, *, gamma, trace):
 
 @SPECS
 @pytest.mark.parametrize("kind", ["linear", "none"])
-@pytest.mark.parametrize("standardise", [True, False])
-def test_losses_and_gradients_equal_a_transcription(spec, kind, standardise):
+@pytest.mark.parametrize("normalize_advantage", [True, False])
+def test_losses_and_gradients_equal_a_transcription(spec, kind, normalize_advantage):
     torch.manual_seed(0)
     nets = [net if net is None else net.double() for net in networks(spec, kind)]
     options = {"gamma": 0.75, "td_lambda": 0.5, "temperature": 0.5, "max_weight": 2.0}
-    loss = AWRLoss(*nets, **options, standardise=standardise).double()
+    loss = AWRLoss(*nets, **options, normalize_advantage=normalize_advantage).double()
     ForeachSoftUpdate(loss, tau=0.5)
     _, slow_v, slow_mixer = deepcopy(nets)
     actor, value, mixer = nets
@@ -89,7 +89,7 @@ def test_losses_and_gradients_equal_a_transcription(spec, kind, standardise):
     v = by_hand.team(by_hand.mlp(value.module, data["agents", "observation"])[..., 0], mixed)
     loss_v = ((v - y.detach()) ** 2).mean()
     advantage = (y - v).detach()
-    if standardise:
+    if normalize_advantage:
         advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-5)
     weight = (advantage / 0.5).exp()
     assert (weight > 2).any() and (weight < 2).any()
@@ -106,8 +106,8 @@ def test_losses_and_gradients_equal_a_transcription(spec, kind, standardise):
     [
         ({"temperature": 1.0}, (math.exp(-1 / 3), 20.0)),  # exp(3) = 20.09 is clipped
         ({"temperature": 3.0}, (math.exp(-1 / 9), math.e)),
-        ({"standardise": False, "temperature": 0.5}, (math.exp(-0.2), math.exp(1.8))),
-        ({"standardise": False, "temperature": 0.05}, (math.exp(-2), 20.0)),  # as published
+        ({"normalize_advantage": False, "temperature": 0.5}, (math.exp(-0.2), math.exp(1.8))),
+        ({"normalize_advantage": False, "temperature": 0.05}, (math.exp(-2), 20.0)),  # as published
     ],
 )
 def test_bandit_has_its_exact_weights(options, weights):
@@ -145,7 +145,7 @@ def test_two_steps_by_hand():
 
 
 def test_single_transitions_are_refused():
-    loss = make_algorithm("awr", CONTINUOUS, hidden=[8]).loss
+    loss = make_algorithm("awr", CONTINUOUS, hidden_sizes=[8]).loss
     with pytest.raises(ValueError, match=r"AWRLoss: .*expected sequences \[\*batch, time.*slice_len=T"):
         loss(CONTINUOUS.fake_batch(8))
 
@@ -153,10 +153,11 @@ def test_single_transitions_are_refused():
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"td_lambda": 1.5}, r"td_lambda is 1.5; expected a number in \[0, 1\]"),
-        ({"max_weight": 0.0}, "AWRLoss: max_weight is 0.0; expected a number > 0"),
+        ({"td_lambda": 1.5}, r"td_lambda.* 1\.5"),
+        ({"max_weight": 0.0}, r"AWRLoss: max_weight.* 0\.0"),
+        ({"num_qvalue_nets": 3}, "num_qvalue_nets must be left out, got 3"),
     ],
 )
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
-        make_algorithm("awr", CONTINUOUS, hidden=[8], **kwargs)
+        make_algorithm("awr", CONTINUOUS, hidden_sizes=[8], **kwargs)

@@ -11,8 +11,8 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.common import make_mixer, qvalue_ensemble
 from omiga_torchrl.modules import behaviour_model, categorical_actor, make_actor
+from omiga_torchrl.modules.builders import make_mixer, qvalue_ensemble
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.brac import BRACLoss
 from tests.objectives import transcription as by_hand
@@ -28,7 +28,7 @@ from tests.objectives.contract import (
 )
 
 CRITIC, ACTOR = {"loss_qvalue": {"qvalue_network"}}, {"loss_actor": {"actor_network"}}
-BEHAVIOUR = {"loss_behaviour": {"behaviour_network"}}
+BEHAVIOR = {"loss_behavior": {"behavior_network"}}
 
 
 def networks(spec, mixer):
@@ -38,7 +38,7 @@ def networks(spec, mixer):
 
 class TestMixed(LossContract):
     mixer, options, samples = "linear", {"entropy_coeff": 0.1}, True
-    trained = {"loss_qvalue": {"qvalue_network", "mixer_network"}, **ACTOR, **BEHAVIOUR}
+    trained = {"loss_qvalue": {"qvalue_network", "mixer_network"}, **ACTOR, **BEHAVIOR}
 
     @classmethod
     def make(cls, spec, **kwargs):
@@ -46,7 +46,7 @@ class TestMixed(LossContract):
 
 
 class TestSampled(TestMixed):
-    options = {"samples": 2}
+    options = {"num_action_samples": 2}
 
 
 class TestLearnedPrice(TestMixed):
@@ -55,7 +55,7 @@ class TestLearnedPrice(TestMixed):
 
 
 class TestIndependent(TestMixed):
-    mixer, team_terms, trained = "none", set(), {**CRITIC, **ACTOR, **BEHAVIOUR}
+    mixer, team_terms, trained = "none", set(), {**CRITIC, **ACTOR, **BEHAVIOR}
 
 
 class TestOneAgent(TestIndependent):
@@ -107,7 +107,7 @@ def acting_by_hand(spec, actor, qvalue, behaviour, group, samples):
 def test_losses_and_gradients_equal_a_transcription(spec, kind, samples):
     torch.manual_seed(0)
     nets = [net if net is None else net.double() for net in networks(spec, kind)]
-    loss = BRACLoss(*nets, gamma=0.75, alpha=0.5, entropy_coeff=0.25, samples=samples).double()
+    loss = BRACLoss(*nets, gamma=0.75, alpha=0.5, entropy_coeff=0.25, num_action_samples=samples).double()
     ForeachSoftUpdate(loss, tau=0.5)
     slow_q, slow_mixer = deepcopy(nets[1]), deepcopy(nets[3])
     actor, qvalue, behaviour, mixer = nets
@@ -133,7 +133,7 @@ def test_losses_and_gradients_equal_a_transcription(spec, kind, samples):
     value, entropy, divergence = acting_by_hand(spec, actor, qvalue, behaviour, now, samples)
     loss_pi = (0.5 * divergence - by_hand.share(value, mixed) - 0.25 * entropy).mean()
     loss_b = -by_hand.log_density(behaviour, data).mean()
-    for name, expected in (("qvalue", loss_q), ("actor", loss_pi), ("behaviour", loss_b)):
+    for name, expected in (("qvalue", loss_q), ("actor", loss_pi), ("behavior", loss_b)):
         torch.testing.assert_close(found[f"loss_{name}"], expected, rtol=1e-10, atol=1e-10)
     parameters = (p for net in present for p in net.parameters())
     by_hand.assert_gradients(loss_q + loss_pi + loss_b, parameters)
@@ -142,7 +142,7 @@ def test_losses_and_gradients_equal_a_transcription(spec, kind, samples):
 def test_samples_estimate_the_exact_divergence():
     torch.manual_seed(0)
     nets, data = networks(CONTINUOUS, "none"), CONTINUOUS.fake_batch(4)
-    exact, sampled = BRACLoss(*nets), BRACLoss(*nets, samples=20_000)
+    exact, sampled = BRACLoss(*nets), BRACLoss(*nets, num_action_samples=20_000)
     for loss in (exact, sampled):
         ForeachSoftUpdate(loss, tau=0.5)
     assert sampled(data)["divergence"].item() == pytest.approx(exact(data)["divergence"].item(), abs=0.01)
@@ -189,27 +189,48 @@ def test_a_learned_price_has_a_cap_and_comes_back():
     ForeachSoftUpdate(loss, tau=0.5)
     with torch.no_grad():
         loss.log_alpha.add_(5.0)
-    assert loss(data)["alpha"].item() == pytest.approx(500.0)
-    loss(data)["loss_alpha"].backward()
-    assert loss.log_alpha.grad != 0
+    before = loss.log_alpha.clone()
+    out = loss(data)
+    assert out["alpha"].item() == pytest.approx(500.0) and loss.log_alpha.equal(before)
+    divergence = out["divergence"].item()
+    for target, gradient in ((divergence / 2, 0.0), (2 * divergence, 500.0 * divergence)):
+        loss.target_divergence = target
+        (found,) = torch.autograd.grad(loss.alpha_loss(data), loss.log_alpha)
+        assert found.item() == pytest.approx(gradient, rel=1e-4)  # descent leads back, or nowhere
 
 
-def test_warm_up_is_behaviour_cloning_for_that_many_updates():
-    loss, _, data = on_a_bandit(warm_up=2)
+def test_a_price_at_its_cap_is_the_policy_s():
+    """The divergence counts 500 times, however far log_alpha is beyond."""
+    loss, _, data = on_a_bandit(alpha=500.0, target_divergence=1.0, max_alpha=500.0)
+    ForeachSoftUpdate(loss, tau=0.5)
+    expected = loss.actor_loss(data)
+    with torch.no_grad():
+        loss.log_alpha.add_(5.0)
+    torch.testing.assert_close(loss.actor_loss(data), expected)
+
+
+def test_warmup_is_behavior_cloning_for_that_many_updates():
+    loss, _, data = on_a_bandit(warmup_steps=2)
     ForeachSoftUpdate(loss, tau=0.5)
     cloning = -loss.actor_network.get_dist(data).log_prob(data["agents", "action"]).mean()
-    loss.eval()
-    torch.testing.assert_close(loss(data)["loss_actor"], cloning)  # does not count
-    loss.train()
-    first, second, third = (loss(data)["loss_actor"] for _ in range(3))
-    torch.testing.assert_close(first, cloning)
-    torch.testing.assert_close(second, cloning)
-    assert not third.isclose(cloning) and loss.state_dict()["updates"] == 3
+    for count in (0, 1):
+        for _ in range(2):  # evaluations do not count
+            out = loss(data)
+            torch.testing.assert_close(out["loss_actor"], cloning)
+        assert loss.state_dict()["updates"] == count and out["next_updates"] == count + 1
+        loss.advance(out)
+    assert not loss(data)["loss_actor"].isclose(cloning) and loss.state_dict()["updates"] == 2
+
+
+def test_alpha_loss_needs_a_target():
+    loss, _, data = on_a_bandit()
+    with pytest.raises(ValueError, match="target_divergence must be a number > 0 to learn alpha, got None"):
+        loss.alpha_loss(data)
 
 
 def test_illegal_actions_are_never_read():
     torch.manual_seed(0)
-    loss = make_algorithm("brac_p", DISCRETE, hidden=[8], entropy_coeff=0.1).loss
+    loss = make_algorithm("brac_p", DISCRETE, hidden_sizes=[8], entropy_coeff=0.1).loss
     data = DISCRETE.fake_batch(8)
     data["agents", "action"][:] = 0
     for where in (data, data["next"]):
@@ -219,7 +240,7 @@ def test_illegal_actions_are_never_read():
 
 
 def test_latent_behaviour_models_learn_with_a_mixer_and_without_memories():
-    parts = make_algorithm("brac_p", CONTINUOUS, hidden=[8], behaviour="vae")
+    parts = make_algorithm("brac_p", CONTINUOUS, hidden_sizes=[8], behavior_model="vae")
     out = losses_of(parts.loss(CONTINUOUS.fake_batch(8)))
     torch.stack(list(out.values())).sum().backward()
     assert all(p.grad.isfinite().all() for group in parts.parameter_groups.values() for p in group)
@@ -228,14 +249,14 @@ def test_latent_behaviour_models_learn_with_a_mixer_and_without_memories():
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"alpha": -1.0}, "alpha is -1.0; expected a number >= 0"),
-        ({"samples": 0}, "samples is 0; expected at least 1"),
-        ({"warm_up": -1}, "warm_up is -1"),
-        ({"alpha": 0.0, "target_divergence": 0.5}, "an alpha to start from"),
-        ({"target_divergence": 0.0}, "a target > 0"),
-        ({"behaviour": "gan"}, "unknown behaviour 'gan'"),
+        ({"alpha": -1.0}, r"alpha.* -1\.0"),
+        ({"num_action_samples": 0}, "num_action_samples.* 0"),
+        ({"warmup_steps": -1}, "warmup_steps.* -1"),
+        ({"alpha": 0.0, "target_divergence": 0.5}, "alpha a value to start from"),
+        ({"target_divergence": 0.0}, r"target_divergence.* 0\.0"),
+        ({"behavior_model": "gan"}, "behavior_model.*gan"),
     ],
 )
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
-        make_algorithm("brac_p", CONTINUOUS, hidden=[8], **kwargs)
+        make_algorithm("brac_p", CONTINUOUS, hidden_sizes=[8], **kwargs)

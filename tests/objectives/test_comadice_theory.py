@@ -58,22 +58,22 @@ def test_weights_solve_the_regularised_bandit(alpha):
     out = loss(data)
     assert out["loss_value"].item() == pytest.approx(value(best).item(), abs=1e-3)
     assert out["mean_weight"].item() == pytest.approx(1, abs=0.02)
-    assert loss.normaliser.item() == pytest.approx(0, abs=0.02)  # V normalises already
+    assert loss.lagrange_multiplier.item() == pytest.approx(0, abs=0.02)  # V normalises already
     policy = actor.get_dist(data[:1]).probs[0, 0].double()
     torch.testing.assert_close(policy, best, atol=0.02, rtol=0)
 
 
-def test_normaliser_makes_the_mean_weight_one_whatever_the_values():
+def test_lagrange_multiplier_makes_the_mean_weight_one_whatever_the_values():
     torch.manual_seed(0)
     data = bandit([0] * 6 + [1] * 4, [0.0] * 6 + [1.0] * 4)
     data["is_init"] = torch.ones(10, 1, dtype=torch.bool)
     actor = categorical_actor(bandit_spec(), hidden=(8,))
     loss = ComaDICELoss(actor, table("local_qvalue", [0.0], [1.0]), table("local_value", 7.0), alpha=0.5)
     ForeachSoftUpdate(loss, tau=0.1)
-    optimizer = torch.optim.Adam([loss.normaliser], 0.1)
+    optimizer = torch.optim.Adam([loss.lagrange_multiplier], 0.1)
     assert loss(data)["mean_weight"] < 1e-3
     for _ in range(200):
-        loss.normaliser_loss(data).backward()
+        loss.lagrange_loss(data).backward()
         optimizer.step()
         optimizer.zero_grad()
     assert loss(data)["mean_weight"].item() == pytest.approx(1, abs=0.01)

@@ -20,7 +20,7 @@ class TestTeamOfficial(_Team):
 
 
 class TestTeamBehaviour(_Team):
-    options = {"weighting": "behaviour"}
+    options = {"partition_estimate": "behavior"}
 
 
 class TestSingle(_Team):
@@ -34,9 +34,9 @@ class TestSingleOfficial(_Team):
 
 class TestSingleBehaviour(_Team):
     single = True
-    options = {"weighting": "behaviour"}
+    options = {"partition_estimate": "behavior"}
 
 
 class TestSingleBehaviourOfficial(_Team):
     single = True
-    options = {"weighting": "behaviour", "variant": "official"}
+    options = {"partition_estimate": "behavior", "variant": "official"}

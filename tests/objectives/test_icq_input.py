@@ -7,9 +7,9 @@ import torch
 from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
 
 from omiga_torchrl.algorithms import icq_networks
-from omiga_torchrl.objectives import ForeachSoftUpdate, ICQLoss
+from omiga_torchrl.objectives import ICQLoss, ICQVariant
 from tests.objectives.contract import CONTINUOUS, DISCRETE, gradients, losses_of, sequences
-from tests.objectives.icq_cases import MODES, make_loss, ready, steady_behaviour
+from tests.objectives.icq_cases import MODES, make_loss, ready, steady_behavior
 
 # Masks -----------------------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ def test_padding_changes_nothing_whatever_it_holds(options, spec):
 
 
 def test_short_padded_sequences_equal_the_sequences_alone():
-    loss, data = ready(critic_alpha=1e9, actor_alpha=1e9), sequences(CONTINUOUS, 4, time=6)
+    loss, data = ready(critic_temperature=1e9, policy_temperature=1e9), sequences(CONTINUOUS, 4, time=6)
     mask = (torch.arange(6) < 3).expand(4, 6)
     data["collector", "mask"] = mask.clone()
     data["next", "done"][:, 2:] = True
@@ -77,11 +77,11 @@ def test_batches_of_the_slice_sampler_fit():
 
 
 def test_single_transitions_are_refused_and_the_sampler_is_named():
-    with pytest.raises(ValueError, match=r"\(8, 1\); expected sequences .*SliceSampler.*slice_len"):
+    with pytest.raises(ValueError, match=r"\(8,\); expected sequences .*SliceSampler.*slice_len"):
         ready()(CONTINUOUS.fake_batch(8))
     data = sequences(CONTINUOUS, 8, time=1)
     data["next", "terminated"][:] = False
-    with pytest.raises(ValueError, match=r"no step of the sequences .* has a successor"):
+    with pytest.raises(ValueError, match=r"at least 2 steps.* got \(8, 1\) without"):
         ready()(data)
 
 
@@ -115,25 +115,35 @@ def test_padding_without_a_mask_is_refused():
     ready()(data)
 
 
-def test_several_agents_need_a_mixer():
-    networks = icq_networks(CONTINUOUS, hidden=(8,))
-    loss = ICQLoss(networks.actor, networks.qvalue)
-    ForeachSoftUpdate(loss, tau=0.5)
-    with pytest.raises(ValueError, match="3 agents without mixer_network; expected one agent"):
-        loss(sequences(CONTINUOUS, 8))
+def test_rewards_of_several_steps_are_refused():
+    data = sequences(CONTINUOUS, 8)
+    data["steps_to_next_obs"] = torch.full((8, 4, 1), 3)
+    with pytest.raises(ValueError, match=r"must be of one step.*steps_to_next_obs.*MultiStep"):
+        ready()(data)
+
+
+def test_the_released_mixer_is_linear():
+    with pytest.raises(ValueError, match=r"mixer_network must be linear for normalized_mixer=True"):
+        make_loss(CONTINUOUS, variant="official", mixer="qmix")
+
+
+def test_choices_of_a_variant_are_checked():
+    with pytest.raises(ValueError, match="did you mean 'td'"):
+        ICQVariant(advantage="tdd")
+    with pytest.raises(ValueError, match="num_behavior_samples is 0"):
+        ICQVariant(num_behavior_samples=0)
 
 
 @pytest.mark.parametrize(
     ("options", "match"),
     [
         ({"variant": "offical"}, "did you mean 'official'"),
-        ({"weighting": "softmx"}, "did you mean 'softmax'"),
-        ({"advantage": "tdd"}, "did you mean 'td'"),
-        ({"actor_alpha": 0.0}, "actor_alpha is 0.0; expected a number > 0"),
-        ({"critic_alpha": -1.0}, "critic_alpha is -1.0"),
+        ({"partition_estimate": "bath"}, "did you mean 'batch'"),
+        ({"policy_temperature": 0.0}, "policy_temperature is 0.0; expected a number > 0"),
+        ({"critic_temperature": -1.0}, "critic_temperature is -1.0"),
         ({"td_lambda": 1.5}, r"td_lambda is 1.5; expected a number in \[0, 1\]"),
-        ({"weighting": "behaviour", "variant": "official"}, "released multi-agent code has no other"),
-        ({"weighting": "behaviour", "advantage": "td"}, "expected 'qvalue'"),
+        ({"partition_estimate": "behavior", "variant": "official"}, "released multi-agent code has no other"),
+        ({"partition_estimate": "behavior", "variant": ICQVariant(advantage="td")}, "must be 'qvalue'"),
     ],
 )
 def test_bad_arguments(options, match):
@@ -141,9 +151,11 @@ def test_bad_arguments(options, match):
         make_loss(CONTINUOUS, **options)
 
 
-def test_a_behaviour_model_goes_with_behaviour_weights_and_no_others():
-    networks = icq_networks(CONTINUOUS, hidden=(8,))
-    with pytest.raises(ValueError, match=r"no behaviour_network.*behaviour_model\(spec\)"):
-        ICQLoss(*networks[:3], weighting="behaviour")
-    with pytest.raises(ValueError, match="a behaviour_network"):
-        ICQLoss(*networks[:3], behaviour_network=steady_behaviour(CONTINUOUS))
+def test_a_behavior_model_goes_with_behavior_weights_and_no_others():
+    networks = icq_networks(CONTINUOUS, hidden_sizes=(8,))
+    with pytest.raises(
+        ValueError, match=r"behavior_network must be a network .* got None\..*behaviour_model\(spec\)"
+    ):
+        ICQLoss(*networks[:3], partition_estimate="behavior")
+    with pytest.raises(ValueError, match=r"behavior_network must be None .* got a network"):
+        ICQLoss(*networks[:3], behavior_network=steady_behavior(CONTINUOUS))

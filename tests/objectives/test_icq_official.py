@@ -9,7 +9,7 @@ One agent, softmax code::
     L_Q = mean (Q(o, a) - y)^2
     L_pi = - mean n softmax_n(A / beta) log pi(a | o),  A = r + gamma Q(o', a') - Q(o, a)
 
-One agent, behaviour code: ``rho = clamp(exp(Qbar(o', a') / beta) / Z(o'), 0, 1)`` with Z the mean of
+One agent, behavior code: ``rho = clamp(exp(Qbar(o', a') / beta) / Z(o'), 0, 1)`` with Z the mean of
 ``exp(Qbar / beta)`` over 100 samples and 10 copies of the data action; the policy's weight is the same
 ratio at (o, a), not clamped.
 
@@ -40,20 +40,20 @@ GAMMA = 0.99
 SPECS = pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
 
 
-def built(spec, *, behaviour=None, **kwargs):
+def built(spec, *, behavior=None, **kwargs):
     """The loss in double precision, its plain networks and its plain targets, all apart."""
-    networks = icq_networks(spec, hidden=(16, 16), variant="official")
-    weighting = "softmax" if behaviour is None else "behaviour"
+    networks = icq_networks(spec, hidden_sizes=(16, 16), variant="official")
+    estimate = "batch" if behavior is None else "behavior"
     loss = ICQLoss(
         *(networks.actor, networks.qvalue, networks.mixer),
-        behaviour_network=behaviour,
-        weighting=weighting,
+        behavior_network=behavior,
+        partition_estimate=estimate,
         variant="official",
         **kwargs,
     ).double()
     loss.gamma = GAMMA  # set in float64: 0.99 as float32 is 1e-8 off
-    for name in ("actor_alpha", "critic_alpha"):
-        setattr(loss, name, kwargs.get(name, getattr(loss.choices, name)))
+    for name in ("policy_temperature", "critic_temperature"):
+        setattr(loss, name, kwargs.get(name, getattr(loss.options, name)))
     updater = ForeachSoftUpdate(loss, tau=0.3)
     plain = [networks.actor.module[0].module, networks.qvalue.module]
     plain += [networks.mixer.module] if networks.mixer is not None else []
@@ -98,7 +98,7 @@ def agree(loss, plain, expected, got):
 def test_single_agent_softmax_code(spec, beta):
     torch.manual_seed(0)
     spec = one_agent(spec)
-    loss, plain, (q_bar,) = built(spec, actor_alpha=beta, critic_alpha=beta)
+    loss, plain, (q_bar,) = built(spec, policy_temperature=beta, critic_temperature=beta)
     data = double(sequences(spec, 16))
     actor, q = plain
     o, a = data["agents", "observation"], data["agents", "action"]
@@ -122,11 +122,11 @@ def test_single_agent_softmax_code(spec, beta):
 
 
 @pytest.mark.parametrize("beta", [600.0, 0.5])
-def test_single_agent_behaviour_code(beta):
+def test_single_agent_behavior_code(beta):
     torch.manual_seed(0)
     spec = one_agent(CONTINUOUS)
     model = SteadyVAE(spec, hidden=(8,), latent_limit=0.5)
-    loss, plain, (q_bar,) = built(spec, behaviour=model, actor_alpha=beta, critic_alpha=beta)
+    loss, plain, (q_bar,) = built(spec, behavior=model, policy_temperature=beta, critic_temperature=beta)
     data = double(sequences(spec, 8))
     actor, q = plain
     o, a = data["agents", "observation"], data["agents", "action"]
@@ -178,16 +178,18 @@ def team_targets(data, spec, bars, alpha, lmbda):
     return g, ended
 
 
-@pytest.mark.parametrize(("critic_alpha", "actor_alpha"), [(1000.0, 0.1), (1.0, 1.0)])
-def test_team_code(critic_alpha, actor_alpha):
+@pytest.mark.parametrize(("critic_temperature", "policy_temperature"), [(1000.0, 0.1), (1.0, 1.0)])
+def test_team_code(critic_temperature, policy_temperature):
     torch.manual_seed(0)
     spec = DISCRETE
-    loss, plain, bars = built(spec, critic_alpha=critic_alpha, actor_alpha=actor_alpha)
+    loss, plain, bars = built(
+        spec, critic_temperature=critic_temperature, policy_temperature=policy_temperature
+    )
     data = double(sequences(spec, 16))
     actor, q, mixer = plain
     o, a = data["agents", "observation"], data["agents", "action"]
     k, local = released_mixer(mixer, data["state"]), q_of(q, spec, o, a)
-    g, ended = team_targets(data, spec, bars, critic_alpha, 0.75)
+    g, ended = team_targets(data, spec, bars, critic_temperature, 0.75)
     square = ((k * local).sum(-1) - g) ** 2
     each = [square[:, t].mean() for t in range(3)] + [square[ended, 3].mean()]
     for t, expected in enumerate(each):
@@ -201,7 +203,7 @@ def test_team_code(critic_alpha, actor_alpha):
     log_prob = log_pi(actor, spec, data)
     for t in range(4):
         for i in range(3):
-            weight = 16 * (advantage[:, t, i] / actor_alpha).softmax(0)
+            weight = 16 * (advantage[:, t, i] / policy_temperature).softmax(0)
             loss_pi = loss_pi - (k[:, t, i].detach() * weight * log_prob[:, t, i]).sum()
     loss_pi = loss_pi / (16 * 4 * 3)
     agree(loss, plain, {"loss_qvalue": whole, "loss_actor": loss_pi}, losses_of(loss(data)))
@@ -210,7 +212,7 @@ def test_team_code(critic_alpha, actor_alpha):
 def test_team_code_for_continuous_actions_takes_the_td_error_of_the_team():
     torch.manual_seed(0)
     spec = CONTINUOUS
-    loss, plain, bars = built(spec, critic_alpha=1.0, actor_alpha=1.0)
+    loss, plain, bars = built(spec, critic_temperature=1.0, policy_temperature=1.0)
     data = double(sequences(spec, 16))
     actor, q, mixer = plain
     o, a = data["agents", "observation"], data["agents", "action"]
@@ -232,7 +234,7 @@ def test_team_code_for_continuous_actions_takes_the_td_error_of_the_team():
 
 def test_the_released_constants():
     single, team = built(one_agent(CONTINUOUS))[0], built(CONTINUOUS)[0]
-    assert (single.actor_alpha, single.critic_alpha, single.lmbda) == (600, 600, 0)
-    assert (team.actor_alpha.item(), team.critic_alpha, team.lmbda) == (0.1, 1000, 0.75)
-    model = icq_networks(one_agent(CONTINUOUS), weighting="behaviour", variant="official").behaviour
+    assert (single.policy_temperature, single.critic_temperature, single.lmbda) == (600, 600, 0)
+    assert (team.policy_temperature.item(), team.critic_temperature, team.lmbda) == (0.1, 1000, 0.75)
+    model = icq_networks(one_agent(CONTINUOUS), partition_estimate="behavior", variant="official").behavior
     assert isinstance(model, ConditionalVAE) and model.latent_limit == 0.5

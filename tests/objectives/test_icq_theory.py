@@ -26,7 +26,7 @@ DOUBLE = {"dtype": torch.float64}
 
 
 def random_mdps(count, *, states=4, actions=3, deterministic=False):
-    """Transitions ``[M, S, A, S]``, rewards ``[M, S, A]`` in [-1, 1], behaviour policies ``[M, S, A]``."""
+    """Transitions ``[M, S, A, S]``, rewards ``[M, S, A]`` in [-1, 1], behavior policies ``[M, S, A]``."""
     generator = torch.Generator().manual_seed(0)
     transition = torch.rand(count, states, actions, states, generator=generator, **DOUBLE) ** 4
     if deterministic:
@@ -45,7 +45,7 @@ def icq_operator(q, mdp, alpha, gamma):
     """``r + gamma E_s' E_a'~mu [exp(Q / alpha) / Z Q]`` by the library's kernels."""
     transition, reward, mu = mdp
     log_z = F.log_partition(q / alpha, mu.log())
-    rho = F.policy_weight(q / alpha - log_z.unsqueeze(-1), max_scaled_advantage=1e9)
+    rho = F.policy_weight(q / alpha - log_z.unsqueeze(-1), max_exponent=1e9)
     return backed_up((mu * rho * q).sum(-1), transition, reward, gamma)
 
 
@@ -93,7 +93,7 @@ def test_distance_to_the_greedy_operator_decays_exponentially_with_one_over_alph
     assert expected <= 0.9 / (1 - 0.9) * max(1 / (1 / alpha + 2), 2 * 10 / (1 + math.exp(1 / alpha)))
 
 
-def test_small_alpha_is_greedy_on_the_data_and_large_alpha_evaluates_the_behaviour_policy():
+def test_small_alpha_is_greedy_on_the_data_and_large_alpha_evaluates_the_behavior_policy():
     mdps = random_mdps(10)
     transition, reward, mu = mdps
     q = iterated(lambda q: icq_operator(q, mdps, 1e-4, 0.9), torch.zeros_like(mu))
@@ -143,7 +143,7 @@ def test_bcq_style_targets_carry_the_error_of_unseen_pairs_and_icqs_do_not():
     # BCQ: the best of actions from a model of the data, which proposes unseen ones now and then
     q = iterated(lambda q: torch.where(unseen, wrong, greedy_operator(q, mdps, 0.9)), wrong)
     assert (q[~unseen] > 80).all()
-    # and behaviour weights are in-sample only as far as their model is: one percent of mass suffices
+    # and behavior weights are in-sample only as far as their model is: one percent of mass suffices
     leaky = (transition, reward, 0.99 * mdps[2] + 0.01 * unseen)
     q = iterated(lambda q: torch.where(unseen, wrong, icq_operator(q, leaky, 0.3, 0.9)), wrong)
     assert (q[~unseen] > 80).all()
@@ -189,7 +189,7 @@ def every_pair(mdp):
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
-def test_mean_target_over_the_behaviour_policy_is_the_operator(alpha):
+def test_mean_target_over_the_behavior_policy_is_the_operator(alpha):
     mdp = random_mdps(1, deterministic=True)
     mu = mdp[2][0]
     q = torch.randn(4, 3, generator=torch.Generator().manual_seed(5), **DOUBLE)
@@ -197,9 +197,9 @@ def test_mean_target_over_the_behaviour_policy_is_the_operator(alpha):
     loss = ICQLoss(
         categorical(tabular_layer(q)),
         qvalue,
-        behaviour_network=categorical(tabular_layer(mu.log())),
-        weighting="behaviour",
-        critic_alpha=alpha,
+        behavior_network=categorical(tabular_layer(mu.log())),
+        partition_estimate="behavior",
+        critic_temperature=alpha,
         gamma=0.9,
     ).double()
     ForeachSoftUpdate(loss, tau=0.5)
@@ -215,7 +215,7 @@ def test_mean_target_over_the_behaviour_policy_is_the_operator(alpha):
 # Two estimates of Z ------------------------------------------------------------------------
 
 
-def test_softmax_weights_converge_to_behaviour_weights_in_one_state():
+def test_softmax_weights_converge_to_behavior_weights_in_one_state():
     torch.manual_seed(0)
     mu, q = torch.tensor([0.5, 0.3, 0.2], **DOUBLE), torch.tensor([0.0, 1.0, 2.0], **DOUBLE)
     exact = (q - F.log_partition(q, mu.log())).exp()
@@ -249,7 +249,7 @@ def test_softmax_weights_of_several_states_share_one_partition_function():
 def solved(data, alpha, steps=400):
     torch.manual_seed(0)
     actor = categorical_actor(GAME, hidden=(8,))
-    loss = ICQLoss(actor, table(2, "local_qvalue"), VDNMixer(2).as_weight_module(), actor_alpha=alpha)
+    loss = ICQLoss(actor, table(2, "local_qvalue"), VDNMixer(2).as_weight_module(), policy_temperature=alpha)
     updater = ForeachSoftUpdate(loss, tau=0.1)
     optimizer = torch.optim.Adam(loss.parameters(), 0.05)
     for _ in range(steps):

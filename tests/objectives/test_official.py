@@ -86,7 +86,7 @@ def transcription(nets, bars, spec, data, alpha, gamma):
 @pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
 def test_losses_and_gradients_agree_to_1e_10(spec, alpha):
     torch.manual_seed(0)
-    nets = omiga_networks(spec, hidden=(16, 16), mixer_hidden=(8,))
+    nets = omiga_networks(spec, hidden_sizes=(16, 16), mixer_hidden_sizes=(8,))
     loss = OMIGALoss(*nets, alpha=alpha, variant="official").double()
     loss.gamma, loss.alpha = 0.99, alpha  # set in float64: 0.99 as float32 is 1e-8 off
     updater = ForeachSoftUpdate(loss, tau=0.3)

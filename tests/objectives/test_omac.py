@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from torchrl.modules import MLP
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.common import qvalue_ensemble, value_network
 from omiga_torchrl.modules import make_actor
+from omiga_torchrl.modules.builders import make_mixer, qvalue_ensemble, value_network
 from omiga_torchrl.modules.coupled_mixer import CoupledCredit, CreditWeights
 from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.objectives.omac import OMACLoss
+from omiga_torchrl.objectives.omac import OMACLoss, coupled_output
 from tests.objectives import transcription as by_hand
 from tests.objectives.bandit import ninety_ten, table, train
 from tests.objectives.bandit import spec as bandit_spec
@@ -57,11 +57,11 @@ def networks(spec):
 class TestTeam(LossContract):
     trained = {
         "loss_value": {"value_network"},
-        "loss_shared_value": {"shared_value_network"},
+        "loss_state_value": {"state_value_network"},
         "loss_qvalue": {"qvalue_network", "mixer_network", "coupled_network"},
         "loss_actor": {"actor_network"},
     }
-    team_terms = {"loss_qvalue", "loss_shared_value"}
+    team_terms = {"loss_qvalue", "loss_state_value"}
 
     @staticmethod
     def make(spec, **kwargs):
@@ -98,7 +98,7 @@ def coupled_by_hand(spec, network, data, weight, shared):
 def test_losses_and_gradients_equal_a_transcription(spec):
     torch.manual_seed(0)
     nets = [net.double() for net in networks(spec)]
-    loss = OMACLoss(*nets, gamma=0.75, expectile=0.8, beta=2.0, max_weight=0.5).double()
+    loss = OMACLoss(*nets, gamma=0.75, expectile=0.8, temperature=0.5, max_weight=0.5).double()
     ForeachSoftUpdate(loss, tau=0.5)
     _, slow_q, slow_v, slow_shared, slow_credit, slow_coupled = deepcopy(nets)
     actor, qvalue, value, shared, weights, coupled = nets
@@ -128,7 +128,7 @@ def test_losses_and_gradients_equal_a_transcription(spec):
     weight = (2.0 * u.detach()).exp()
     assert (weight > 0.5).any() and (weight < 0.5).any()
     loss_pi = -(weight.clamp(max=0.5) * by_hand.log_density(actor, data)).mean()
-    terms = {"value": loss_v, "shared_value": loss_s, "qvalue": loss_q, "actor": loss_pi}
+    terms = {"value": loss_v, "state_value": loss_s, "qvalue": loss_q, "actor": loss_pi}
     for name, expected in terms.items():
         torch.testing.assert_close(found[f"loss_{name}"], expected, rtol=1e-10, atol=1e-10)
     by_hand.assert_gradients(sum(terms.values()), (p for net in nets for p in net.parameters()))
@@ -141,15 +141,17 @@ def test_team_value_goes_from_the_mean_to_the_best_reward_of_the_data(expectile,
     spec, data = bandit_spec(), ninety_ten()
     actor = make_actor(spec, hidden=(8,))
     local = table("local_qvalue", [0.0], [0.0]), table("local_value", 0.0)
-    loss = OMACLoss(actor, *local, *mixing_networks(spec), expectile=expectile, beta=10.0)
+    loss = OMACLoss(actor, *local, *mixing_networks(spec), expectile=expectile, temperature=0.1)
     train(loss, data, 250, lr=0.02, tau=0.2)
     train(loss, data, 150, lr=0.002, tau=0.2)
     with torch.no_grad():
-        inputs, _ = loss._inputs(data)
-        weight, shared = loss._mixing(inputs)
-        weight_q, shared_q = loss._coupled(inputs, weight, shared)
-        total_q = shared_q + (weight_q * loss._local(inputs)[..., 0]).sum(-1)
-        total_v = shared + (weight * local[1].module.values).sum(-1)
+        batch = loss.view(data)
+        weight_q, shared_q = coupled_output(batch)
+        total_q = shared_q + (weight_q * batch.q[..., 0]).sum(-1)
+        total_v = batch.v_tot
+    out = loss(data)
+    assert out["global_qvalue"].item() == pytest.approx(total_q.mean().item())
+    assert out["global_value"].item() == pytest.approx(total_v.mean().item())
     torch.testing.assert_close(total_q, data["next", "reward"][..., 0], atol=0.03, rtol=0)
     assert low < total_v[0].item() < high
     assert actor.get_dist(data[:1]).probs[0, 0, 1].item() > 0.12  # cloning plays it in 0.1
@@ -158,16 +160,30 @@ def test_team_value_goes_from_the_mean_to_the_best_reward_of_the_data(expectile,
 def test_advantages_of_both_totals_agree_when_credit_is_the_same():
     """With ratio 1: Q_tot - V_tot = (Q_s - V_s) + sum_i w_i (Q_i - V_i)."""
     torch.manual_seed(0)
-    loss = make_algorithm("omac", CONTINUOUS, hidden=[8], ratio=1.0).loss
-    inputs, _ = loss._inputs(CONTINUOUS.fake_batch(8))
-    weight, shared = loss._mixing(inputs)
-    coupled, shared_q = loss._coupled(inputs, weight, shared)
-    assert coupled.equal(weight) and not shared_q.isclose(shared).any()
+    loss = make_algorithm("omac", CONTINUOUS, hidden_sizes=[8], ratio=1.0).loss
+    batch = loss.view(CONTINUOUS.fake_batch(8))
+    coupled, mixer = coupled_output(batch), batch.mixer_output
+    assert coupled.weight.equal(mixer.weight) and not coupled.bias.isclose(mixer.bias).any()
+
+
+@pytest.mark.parametrize("agents", [3, 1])
+@pytest.mark.parametrize("mixer", ["vdn", "qmix", "none"])
+def test_other_mixers_are_refused_with_a_reason(agents, mixer):
+    with pytest.raises(ValueError, match=f"mixer must be .*got '{mixer}'. OMAC couples the weights"):
+        make_algorithm("omac", replace(CONTINUOUS, n_agents=agents), hidden_sizes=[8], mixer=mixer)
+
+
+@pytest.mark.parametrize("mixer", ["linear", "qmix", "none"])
+def test_the_loss_itself_refuses_other_mixers(mixer):
+    nets = list(networks(CONTINUOUS))
+    nets[4] = make_mixer(CONTINUOUS, mixer, (8,))
+    with pytest.raises(ValueError, match=r"OMACLoss: mixer_network must write .*mixer_weight.* only"):
+        OMACLoss(*nets)
 
 
 def test_one_hot_and_trailing_actions_equal_integers():
     torch.manual_seed(0)
-    loss, data = make_algorithm("omac", DISCRETE, hidden=[8]).loss, DISCRETE.fake_batch(8)
+    loss, data = make_algorithm("omac", DISCRETE, hidden_sizes=[8]).loss, DISCRETE.fake_batch(8)
     expected, action = loss(data), data["agents", "action"]
     for other in (F.one_hot(action, 4), action.unsqueeze(-1)):
         data["agents", "action"] = other
@@ -178,12 +194,12 @@ def test_one_hot_and_trailing_actions_equal_integers():
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"expectile": 1.0}, r"expectile is 1.0; expected a number in \(0, 1\)"),
-        ({"beta": -1.0}, "beta is -1.0; expected a number >= 0"),
-        ({"max_weight": 0.0}, "max_weight is 0.0"),
-        ({"ratio": 0.0}, "ratio is 0.0"),
+        ({"expectile": 1.0}, r"expectile.* 1\.0"),
+        ({"temperature": -1.0}, r"temperature.* -1\.0"),
+        ({"max_weight": 0.0}, r"max_weight.* 0\.0"),
+        ({"ratio": 0.0}, r"ratio.* 0\.0"),
     ],
 )
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
-        make_algorithm("omac", CONTINUOUS, hidden=[8], **kwargs)
+        make_algorithm("omac", CONTINUOUS, hidden_sizes=[8], **kwargs)

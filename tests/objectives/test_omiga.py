@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchrl.objectives import ValueEstimators
 
-from omiga_torchrl.algorithms import omiga_networks
+from omiga_torchrl import functional as F
 from omiga_torchrl.modules import AgentMLP, VDNMixer
 from omiga_torchrl.objectives import (
     ForeachSoftUpdate,
@@ -15,60 +15,8 @@ from omiga_torchrl.objectives import (
     OMIGAQValueLoss,
     OMIGAValueLoss,
 )
-from tests.objectives.contract import CONTINUOUS, DISCRETE, LossContract, assert_actions_unread, permuted
-
-VALUE = {"loss_value": {"value_network"}}
-QVALUE = {"loss_qvalue": {"qvalue_network", "mixer_network"}}
-ACTOR = {"loss_actor": {"actor_network"}}
-
-
-def networks(spec):
-    return omiga_networks(spec, hidden=(8,), mixer_hidden=(8,))
-
-
-class TestOMIGALoss(LossContract):
-    trained = {**VALUE, **QVALUE, **ACTOR}
-
-    @staticmethod
-    def make(spec, **kwargs):
-        return OMIGALoss(*networks(spec), alpha=0.5, **kwargs)
-
-
-class TestOMIGALossOfficial(LossContract):
-    trained = {**VALUE, **QVALUE, **ACTOR}
-
-    @staticmethod
-    def make(spec, **kwargs):
-        return OMIGALoss(*networks(spec), alpha=0.5, variant="official", **kwargs)
-
-
-class TestOMIGAValueLoss(LossContract):
-    trained = VALUE
-
-    @staticmethod
-    def make(spec, **kwargs):
-        return OMIGAValueLoss(*networks(spec)[1:], alpha=0.5, **kwargs)
-
-
-class TestOMIGAQValueLoss(LossContract):
-    trained = QVALUE
-
-    @staticmethod
-    def make(spec, **kwargs):
-        return OMIGAQValueLoss(*networks(spec)[1:], **kwargs)
-
-
-class TestOMIGAPolicyLoss(LossContract):
-    trained = ACTOR
-
-    @staticmethod
-    def make(spec, **kwargs):
-        return OMIGAPolicyLoss(*networks(spec), alpha=0.5, **kwargs)
-
-
-def make(spec=CONTINUOUS, **kwargs):
-    loss = OMIGALoss(*networks(spec), **{"alpha": 0.5, **kwargs})
-    return loss, ForeachSoftUpdate(loss, tau=0.5)
+from tests.objectives.contract import CONTINUOUS, DISCRETE, assert_actions_unread, permuted
+from tests.objectives.omiga_cases import make, networks
 
 
 @pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE])
@@ -178,9 +126,9 @@ def test_reward_per_agent_is_refused():
     ("kwargs", "match"),
     [
         ({"variant": "offical"}, "did you mean 'official'"),
-        ({"overflow": "clip"}, "unknown overflow"),
-        ({"alpha": -1.0}, "alpha is -1.0; expected a number > 0"),
-        ({"alpha": "adaptive"}, "expected a number > 0 or 'auto'"),
+        ({"clip_mode": "clip"}, "unknown clip_mode"),
+        ({"alpha": -1.0}, "alpha must be a number > 0 or 'auto', got -1.0"),
+        ({"alpha": "adaptive"}, "alpha must be a number > 0 or 'auto', got 'adaptive'"),
     ],
 )
 def test_bad_arguments(kwargs, match):
@@ -205,28 +153,28 @@ def test_auto_alpha_follows_the_sample_size_whatever_the_scale(scale):
     ForeachSoftUpdate(loss, tau=0.5)
     for _ in range(1000):
         out = loss(data)
+        loss.advance(out)
     assert out["effective_sample_size"].item() == pytest.approx(0.4, abs=0.03)
 
 
-def test_auto_alpha_stands_still_in_evaluation():
+def test_auto_alpha_moves_by_advance_only():
     loss, _ = make(alpha="auto")
-    data = CONTINUOUS.fake_batch(8)
-    loss.eval()
-    loss(data)
-    loss.train()
-    with torch.no_grad():
-        loss(data)
-    assert loss.alpha.item() == 1.0
-    loss(data)
-    assert loss.alpha.item() != 1.0
+    out = loss(CONTINUOUS.fake_batch(8))
+    assert loss.alpha.item() == 1.0 and out["alpha"].item() == 1.0
+    moved = F.updated_alpha(loss.alpha, out["effective_sample_size"], target=0.4)
+    assert out["next_alpha"].item() == moved.item() != 1.0
+    loss.advance(out)
+    assert loss.alpha.item() == moved.item() and out["alpha"].item() == 1.0
+    assert "next_alpha" not in make()[0].out_keys
 
 
 def test_diagnostics():
-    loss, data = make(alpha=0.1, max_scaled_advantage=0.5)[0], CONTINUOUS.fake_batch(64)
+    torch.manual_seed(2)
+    loss, data = make(alpha=0.1, max_exponent=0.5)[0], CONTINUOUS.fake_batch(64)
     out = loss(data)
     assert 1 / 192 < out["effective_sample_size"] < 1
     assert out["scaled_advantage_max"] > out["scaled_advantage"]
-    assert 0 < out["overflow_share"] < 1
+    assert 0 < out["clip_fraction"] < 1
     assert out["mixer_weight"].shape == (3,) and (out["mixer_weight"] >= 0).all()
 
 

@@ -1,0 +1,56 @@
+"""ReBRAC for teams (ReBRAC: NeurIPS 2023, arXiv:2305.09836)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
+from omiga_torchrl.algorithms.config import CriticConfig
+from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.modules import deterministic_actor
+from omiga_torchrl.modules.builders import qvalue_network
+from omiga_torchrl.objectives.rebrac import ReBRACLoss
+from omiga_torchrl.specs import TeamSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReBRACConfig(CriticConfig):
+    """Arguments of ReBRAC, besides those of :class:`CriticConfig`.
+
+    Attributes:
+        hidden_sizes: hidden layers; published (256, 256, 256).
+        layer_norm: layer normalization in the critics, as published.
+        actor_bc_coeff: weight of cloning in the policy's loss, >= 0, without unit. Published 0.001 to 0.1.
+        critic_bc_coeff: weight of the distance from the data's next action in the target, >= 0, in units
+            of return. Published 0 to 0.5.
+        policy_noise: standard deviation of the target policy's noise, >= 0, in half action ranges.
+        noise_clip: bound of that noise, >= 0, in half action ranges.
+        policy_delay: gradient steps of the critic for one of policy and targets, >= 1. Published 2.
+    """
+
+    hidden_sizes: tuple[int, ...] = (256, 256, 256)
+    layer_norm: bool = True
+    actor_bc_coeff: float = 0.1
+    critic_bc_coeff: float = 0.01
+    policy_noise: float = 0.2
+    noise_clip: float = 0.5
+    policy_delay: int = 2
+
+
+@register_algorithm("rebrac", ReBRACConfig, actions=("continuous",), sequences=True)
+def make_rebrac(spec: TeamSpec, config: ReBRACConfig) -> Algorithm:
+    """Assemble ReBRAC for a task; its loss takes sequences ``[*B, T]``.
+
+    Args:
+        spec: sizes of the task.
+
+    Examples:
+        >>> sorted(make_rebrac(TeamSpec(3, 5, 2, 7)).parameter_groups)
+        ['actor', 'qvalue']
+    """
+    build, network = NetworkBuilder(spec, config), config.network_arguments
+    actor, mixer = deterministic_actor(spec, **network), build.mixer()
+    qvalue = qvalue_network(spec, members=config.num_qvalue_nets, layer_norm=config.layer_norm, **network)
+    loss = ReBRACLoss(actor, qvalue, mixer, **config.loss_arguments(ReBRACLoss))
+    algorithm = build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer]})
+    return replace(algorithm, update_intervals={"actor": config.policy_delay, "targets": config.policy_delay})

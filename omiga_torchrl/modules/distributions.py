@@ -1,0 +1,85 @@
+"""Distributions of actions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from omiga_torchrl.functional import tanh_gaussian_log_density
+from omiga_torchrl.functional.density import log_density_after_tanh
+from omiga_torchrl.functional.precision import at_least_single
+
+Size = torch.Size | list[int] | tuple[int, ...]
+
+
+class TanhGaussian(Distribution):
+    """``low + (high - low) (1 + tanh(x)) / 2`` with x ~ N(loc, scale), independent features.
+
+    The log density is exact and closed-form, about four times cheaper than
+    ``TransformedDistribution``; the inverse is safe at the bounds (data actions equal
+    to ``low`` or ``high`` are common), where it is evaluated 1e-7 inside them. There
+    is no closed-form entropy or mean. Samples are of the precision of ``loc``; densities,
+    and what samples are made of, of single precision at least.
+
+    Args:
+        loc: mean before tanh ``[*B, A]``.
+        scale: standard deviation before tanh ``[*B, A]``, > 0.
+
+    Keyword Args:
+        low: lower bound of actions. Default -1.
+        high: upper bound of actions. Default 1.
+
+    Examples:
+        >>> policy = TanhGaussian(torch.zeros(3, 2), torch.ones(3, 2))
+        >>> policy.log_prob(torch.zeros(3, 2))[0]  # 2 log N(0; 0, 1)
+        tensor(-1.8379)
+        >>> bool(policy.log_prob(torch.ones(3, 2)).isfinite().all())
+        True
+    """
+
+    arg_constraints = {"loc": constraints.real_vector, "scale": constraints.positive}
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, *, low: float = -1.0, high: float = 1.0) -> None:
+        self.loc, self.scale = loc, scale
+        self.low, self.high = low, high
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        """The box of actions."""
+        return constraints.independent(constraints.interval(self.low, self.high), 1)
+
+    def expand(self, batch_shape: Size, _instance: None = None) -> TanhGaussian:
+        """The same distribution with its batch dimensions expanded to ``batch_shape``."""
+        shape = (*batch_shape, *self.event_shape)
+        return TanhGaussian(self.loc.expand(shape), self.scale.expand(shape), low=self.low, high=self.high)
+
+    def _squash(self, x: Tensor) -> Tensor:
+        action = self.low + (self.high - self.low) * (1 + at_least_single(x).tanh()) / 2
+        return action.to(self.loc.dtype)
+
+    def _before_tanh(self, sample_shape: Size) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        loc, scale = at_least_single(self.loc), at_least_single(self.scale)
+        return loc + scale * torch.randn(shape, dtype=loc.dtype, device=loc.device)
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        """Reparametrised samples ``[*sample_shape, *B, A]``."""
+        return self._squash(self._before_tanh(sample_shape))
+
+    def rsample_with_log_prob(self, sample_shape: Size = ()) -> tuple[Tensor, Tensor]:
+        """Samples and their log densities ``[*sample_shape, *B]``, exact at the bounds, too."""
+        y = self._before_tanh(sample_shape)
+        half_range = (self.high - self.low) / 2
+        return self._squash(y), log_density_after_tanh(y, self.loc, self.scale, half_range=half_range)
+
+    @property
+    def deterministic_sample(self) -> Tensor:
+        """The squashed mean, which OMIGA acts with at evaluation."""
+        return self._squash(self.loc)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density ``[*B]`` of actions ``[*B, A]``; actions outside the bounds are clamped."""
+        return tanh_gaussian_log_density(value, self.loc, self.scale, low=self.low, high=self.high)
