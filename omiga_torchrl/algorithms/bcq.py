@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 
-from omiga_torchrl import keys
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import require_number
-from omiga_torchrl.modules import ConditionalVAE, PerturbedActions, agent_network, behaviour_model
+from omiga_torchrl.modules import ConditionalVAE, behaviour_model
+from omiga_torchrl.modules.builders import perturbation_network
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
 from omiga_torchrl.modules.greedy import greedy_policy
 from omiga_torchrl.objectives.bcq import BCQLoss, VAELoss
@@ -62,6 +61,7 @@ def make_bcq(spec: TeamSpec, config: BCQConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_bcq(TeamSpec(3, 5, 2, 7)).parameter_groups)

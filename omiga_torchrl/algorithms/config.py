@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.modules.builders import MixerName

@@ -88,6 +88,7 @@ def make_cfcql(spec: TeamSpec, config: CFCQLConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_cfcql(TeamSpec(3, 5, 4, 7, discrete=True)).parameter_groups)

@@ -56,6 +56,7 @@ def make_omar(spec: TeamSpec, config: OMARConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_omar(TeamSpec(3, 5, 2, 7)).parameter_groups)

@@ -34,6 +34,7 @@ def make_td3_bc(spec: TeamSpec, config: TD3BCConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_td3_bc(TeamSpec(3, 5, 2, 7)).parameter_groups)

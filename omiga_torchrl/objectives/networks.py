@@ -101,7 +101,7 @@ def required_bounds(loss: TeamLoss) -> Bounds:
     Raises:
         ValueError: no network tells its bounds.
     """
-    bounds = loss.action_bounds
+    bounds = action_bounds(loss)
     if bounds is None:
         raise ValueError(
             f"{type(loss).__name__}: actor_network must tell the bounds of its actions, got none. Give its "
