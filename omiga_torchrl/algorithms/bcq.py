@@ -12,6 +12,7 @@ from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.modules import ConditionalVAE, behaviour_model
+from omiga_torchrl.modules.builders import perturbation_network
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
 from omiga_torchrl.modules.greedy import greedy_policy
 from omiga_torchrl.objectives.bcq import BCQLoss, VAELoss

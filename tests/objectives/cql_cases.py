@@ -51,7 +51,7 @@ def continuous(spec):
 
 
 def record_actions(monkeypatch):
-    """A dict of the first actions that a loss's critics are asked about: "next", "candidates" and "policy"."""
+    """The first actions that a loss's critics are asked about, by "next", "candidates" and "policy"."""
     actions, original = {}, TeamView.q_at
 
     def q_at(view, action, **options):

@@ -1,10 +1,9 @@
-"""`BCQLoss`: the contract, the equations in float64, and actions that the data do not support."""
+"""`BCQLoss`: the equations in float64, and actions that the data do not support."""
 
 from __future__ import annotations
 
 import math
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 import torch
@@ -12,8 +11,8 @@ from tensordict.nn import TensorDictModule
 from torch import nn
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.bcq import perturbation_network
-from omiga_torchrl.modules import ConditionalVAE, behaviour_model, categorical_actor
+from omiga_torchrl.modules import ConditionalVAE, categorical_actor
+from omiga_torchrl.modules.builders import perturbation_network
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
 from omiga_torchrl.modules.greedy import greedy_policy
 from omiga_torchrl.objectives import BCQLoss, ForeachSoftUpdate
@@ -21,66 +20,8 @@ from omiga_torchrl.objectives.view import TeamView
 from omiga_torchrl.specs import TeamSpec
 from tests.objectives import transcription as by_hand
 from tests.objectives.bandit import bandit, spec, table, train
-from tests.objectives.contract import CONTINUOUS, DISCRETE, LossContract, losses_of, without_chance
-from tests.objectives.cql_cases import builder
-
-
-def networks(spec, mixer, critics=2, limit=0.05):
-    actor = None if spec.discrete else perturbation_network(spec, limit, hidden=(8,))
-    sampling = {} if spec.discrete else {"latent_limit": 0.5}
-    behavior, build = behaviour_model(spec, hidden=(8,), **sampling), builder(spec, mixer, critics)
-    return actor, build.qvalue(), build.mixer(), behavior
-
-
-def build(nets, **kwargs):
-    return BCQLoss(*nets[:3], behavior_network=nets[3], **kwargs)
-
-
-class TestMixed(LossContract):
-    samples = True
-    mixer = "linear"
-    kind = CONTINUOUS
-    options: dict[str, str] = {}
-    trained = {
-        "loss_qvalue": {"qvalue_network", "mixer_network"},
-        "loss_actor": {"actor_network"},
-        "loss_behavior": {"behavior_network"},
-    }
-
-    def fit(self, spec):  # its terms depend on the kind of actions
-        return self.kind
-
-    @classmethod
-    def make(cls, spec, **kwargs):
-        return build(networks(spec, cls.mixer), **cls.options, **kwargs)
-
-
-class TestIndependent(TestMixed):
-    mixer = "none"
-    team_terms = set()
-    trained = {**TestMixed.trained, "loss_qvalue": {"qvalue_network"}}
-
-
-class TestOneAgent(TestIndependent):
-    kind = replace(CONTINUOUS, n_agents=1)
-
-
-class TestDiscrete(TestMixed):
-    kind = DISCRETE
-    trained = {key: TestMixed.trained[key] for key in ("loss_qvalue", "loss_behavior")}
-
-    def draw(self, spec, *batch):
-        return replace(self.kind, n_agents=spec.n_agents).fake_batch(*batch)
-
-
-class TestDiscreteIndependent(TestDiscrete):
-    mixer = "none"
-    team_terms = set()
-    trained = {**TestDiscrete.trained, "loss_qvalue": {"qvalue_network"}}
-
-
-class TestDiscreteOneAgent(TestDiscreteIndependent):
-    kind = replace(DISCRETE, n_agents=1)
+from tests.objectives.bcq_cases import build, networks
+from tests.objectives.contract import CONTINUOUS, DISCRETE, losses_of, without_chance
 
 
 def soft_minimum(values):

@@ -8,11 +8,9 @@ from copy import deepcopy
 import pytest
 import torch
 
-from omiga_torchrl.modules import TanhGaussian, VDNMixer
+from omiga_torchrl.modules import TanhGaussian
 from omiga_torchrl.objectives import CQLLoss, ForeachSoftUpdate
-from tests.objectives import bandit
 from tests.objectives import transcription as by_hand
-from tests.objectives.bandit import table
 from tests.objectives.contract import CONTINUOUS, DISCRETE, losses_of
 from tests.objectives.cql_cases import cql_networks, record_actions
 
@@ -253,15 +251,3 @@ def test_continuous_shares_use_the_density_that_the_critics_imply(monkeypatch):
     q = by_hand.qvalues(nets[1], data["agents"])[..., 0, :]
     each = sum(penalty("counterfactual", every[..., e], q[..., e], masses, mixed) for e in range(2))
     torch.testing.assert_close(found, 0.5 * (share * each).sum(-1).mean(), rtol=1e-9, atol=1e-9)
-
-
-def test_penalty_by_hand():
-    """Two agents with values (1, 0), of whom one plays the first action and one the second."""
-    qvalue = table("local_qvalue", [1.0], [0.0])
-    loss = CQLLoss(None, qvalue, VDNMixer(2).as_weight_module(), cql_alpha=2.0)
-    ForeachSoftUpdate(loss, tau=0.5)
-    data = bandit.spec(agents=2).fake_batch(4)
-    data["agents", "action"] = torch.tensor([[0, 1]] * 4)
-    # log(e + 1) - 1 and log(e + 1) - 0, half of each.
-    one = math.log(math.e + 1)
-    assert loss(data)["loss_cql"].item() == pytest.approx(2 * ((one - 1) + one) / 2, rel=1e-5)

@@ -16,6 +16,7 @@ from omiga_torchrl.modules import VDNMixer, tanh_gaussian_actor
 from omiga_torchrl.objectives import CQLLoss, ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 from tests.objectives.bandit import bandit, table, train
+from tests.objectives.bandit import spec as bandit_spec
 from tests.objectives.contract import CONTINUOUS, DISCRETE, SPECS, assert_actions_unread, losses_of
 from tests.objectives.cql_cases import cql_networks, make_cql_loss, one_agent
 
@@ -226,3 +227,15 @@ def test_maximising_policies_find_the_best_action():
         optimizer.zero_grad()
     mean = actor.get_dist(data).deterministic_sample
     assert (mean - 0.3).abs().mean() < 0.05
+
+
+def test_penalty_by_hand():
+    """Two agents with values (1, 0), of whom one plays the first action and one the second."""
+    qvalue = table("local_qvalue", [1.0], [0.0])
+    loss = CQLLoss(None, qvalue, VDNMixer(2).as_weight_module(), cql_alpha=2.0)
+    ForeachSoftUpdate(loss, tau=0.5)
+    data = bandit_spec(agents=2).fake_batch(4)
+    data["agents", "action"] = torch.tensor([[0, 1]] * 4)
+    # log(e + 1) - 1 and log(e + 1) - 0, half of each.
+    one = math.log(math.e + 1)
+    assert loss(data)["loss_cql"].item() == pytest.approx(2 * ((one - 1) + one) / 2, rel=1e-5)

@@ -104,7 +104,7 @@ def test_continuous_penalties_mix_every_replaced_action(penalty, monkeypatch):
 
 
 def test_discrete_weights_follow_the_slope_of_the_mixer(monkeypatch):
-    """softmax_i(c KL(softmax(dQ_tot / dQ_i Q_i) || mu_i)) times counterfactual penalties over legal actions."""
+    """softmax_i(c KL(softmax(dQ_tot / dQ_i Q_i) || mu_i)) of counterfactual penalties over legal actions."""
     mixer = qmix(DISCRETE)
     loss, qvalue, _ = monotonic_loss(DISCRETE, mixer, monkeypatch, penalty_inverse_temperature=3.0)
     data = by_hand.double(DISCRETE.fake_batch(5))

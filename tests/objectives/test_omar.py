@@ -1,4 +1,4 @@
-"""`OMARLoss`: the contract, the equations in float64, and what its search finds."""
+"""`OMARLoss`: the equations in float64, and what its search finds."""
 
 from __future__ import annotations
 
@@ -17,47 +17,8 @@ from omiga_torchrl.modules import deterministic_actor
 from omiga_torchrl.objectives import ForeachSoftUpdate, OMARLoss
 from omiga_torchrl.specs import TeamSpec
 from tests.objectives import transcription as by_hand
-from tests.objectives.contract import CONTINUOUS, LossContract, losses_of
-from tests.objectives.cql_cases import builder, make_omar_loss, one_agent, record_actions
-
-
-class TestIndependent(LossContract):
-    samples = True
-    team_terms = set()
-    trained = {
-        "loss_qvalue": {"qvalue_network"},
-        "loss_cql": {"qvalue_network"},
-        "loss_actor": {"actor_network"},
-    }
-    idle = {"loss_cql": ("body.2.bias",)}  # what is added to all values cancels
-    options: dict[str, object] = {}
-
-    @classmethod
-    def make(cls, spec, **kwargs):
-        return make_omar_loss(spec, **cls.options, **kwargs)
-
-    def fit(self, spec):
-        return CONTINUOUS
-
-
-class TestOfficial(TestIndependent):
-    options = {"variant": "official"}
-
-
-class TestMixed(TestIndependent):
-    options = {"mixer": "linear", "cem_update": "softmax"}
-    team_terms = {"loss_qvalue", "loss_cql"}
-    idle = {"loss_cql": ("body.2.bias", "bias_head")}
-    trained = {
-        "loss_qvalue": {"qvalue_network", "mixer_network"},
-        "loss_cql": {"qvalue_network", "mixer_network"},
-        "loss_actor": {"actor_network"},
-    }
-
-
-class TestOneAgent(TestIndependent):
-    def fit(self, spec):
-        return one_agent(CONTINUOUS)
+from tests.objectives.contract import CONTINUOUS, losses_of
+from tests.objectives.cql_cases import builder, make_omar_loss, record_actions
 
 
 def act(actor, observation):

@@ -1,0 +1,19 @@
+"""Networks that the tests of BCQ share."""
+
+from __future__ import annotations
+
+from omiga_torchrl.modules import behaviour_model
+from omiga_torchrl.modules.builders import perturbation_network
+from omiga_torchrl.objectives import BCQLoss
+from tests.objectives.cql_cases import builder
+
+
+def networks(spec, mixer, critics=2, limit=0.05):
+    actor = None if spec.discrete else perturbation_network(spec, limit, hidden=(8,))
+    sampling = {} if spec.discrete else {"latent_limit": 0.5}
+    behavior, build = behaviour_model(spec, hidden=(8,), **sampling), builder(spec, mixer, critics)
+    return actor, build.qvalue(), build.mixer(), behavior
+
+
+def build(nets, **kwargs):
+    return BCQLoss(*nets[:3], behavior_network=nets[3], **kwargs)
