@@ -17,7 +17,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from omiga_torchrl.algorithms.saving import load_policy
-from omiga_torchrl.data import Normalisation, load_behaviour, read_behaviour
+from omiga_torchrl.behaviors import load_behaviour, read_behaviour
+from omiga_torchrl.data import Normalisation
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import EvaluationResult, evaluate, record_video

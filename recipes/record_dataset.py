@@ -14,14 +14,8 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from omiga_torchrl.data import (
-    DatasetCard,
-    bundled_behaviours,
-    read_behaviour,
-    read_card,
-    record_tier,
-    train_behaviour,
-)
+from omiga_torchrl.behaviors import read_behaviour, record_tier, train_behaviour
+from omiga_torchrl.data import DatasetCard, bundled_behaviours, read_card
 from omiga_torchrl.errors import unknown_name
 
 _LOG = logging.getLogger("record_dataset")
@@ -51,7 +45,7 @@ class RecordDataset:
         progress: show a progress bar.
         seed: seed of training and recording.
         task_kwargs: arguments of the task, e.g. ``+task_kwargs.n_agents=4``.
-        ppo: fields of ``omiga_torchrl.data.PPOSettings``, e.g. ``+ppo.lr=1e-3``.
+        ppo: fields of ``omiga_torchrl.behaviors.PPOSettings``, e.g. ``+ppo.lr=1e-3``.
     """
 
     task: str = "vmas/navigation"

@@ -15,7 +15,6 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.blocks import first_steps
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.observation_checks import find_observation_differences
-from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
 
@@ -111,6 +110,9 @@ def _fitting_layout(task: str, spec: TeamSpec) -> str:
     """Which layout of a MuJoCo task's observations has the data's sizes, as the end of a message."""
     if not task.startswith("mujoco/"):
         return ""
+    # Here, so that checking the data alone imports no environment.
+    from omiga_torchrl.envs import make_env
+
     choices: list[dict[str, Any]] = [{"layout": "omiga"}, {"layout": "state"}]
     choices += [{"layout": "local", "obsk": distance} for distance in range(3)]
     for options in choices:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omiga_torchrl.data.behaviour.checkpoints import file_sha256
 from omiga_torchrl.data.bundled import bundled_datasets, find_dataset
 from omiga_torchrl.data.cards import CARD_FILE, read_card
 from omiga_torchrl.data.layouts import Layout, ReadOptions, find_layout
 from omiga_torchrl.errors import DataError, unknown_name
+from omiga_torchrl.files import file_sha256
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from omiga_torchrl.envs.actions import ACTION_SCALE, ActionConvention, ExecutedAction, convert_actions
+from omiga_torchrl.action_conventions import ACTION_SCALE, ActionConvention, convert_actions
+from omiga_torchrl.envs.actions import ExecutedAction
 from omiga_torchrl.envs.memory import LastAction, with_memory
 from omiga_torchrl.envs.mujoco import make_mujoco_env
 from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv

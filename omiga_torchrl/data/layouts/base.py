@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from omiga_torchrl.action_conventions import ActionConvention
 from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes, block_spans
 from omiga_torchrl.errors import DataError
 
@@ -29,8 +30,6 @@ __all__ = [
     "to_floats",
     "to_team_reward",
 ]
-
-ActionConvention = Literal["raw", "clip", "scale"]
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from omiga_torchrl.data.behaviour.checkpoints import file_sha256
 from omiga_torchrl.data.cards import CARD_FILE, DATA_FILE, read_card
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_spans
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import file_sha256
 
 
 class RecordingLayout(Layout):

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
-from omiga_torchrl.data.behaviour.checkpoints import file_sha256
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import file_sha256
 
 _SCHEMES: Final = ("https",)
 _BLOCK: Final = 1 << 20
