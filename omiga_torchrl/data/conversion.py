@@ -14,7 +14,7 @@ from omiga_torchrl.action_conventions import ActionConvention, convert_actions
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
-from omiga_torchrl.data.statistics.moments import RunningMoments
+from omiga_torchrl.data.moments import RunningMoments
 from omiga_torchrl.data.ted import TedWriter, row_bytes, write_whole
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
