@@ -11,6 +11,7 @@ from omiga_torchrl.trainers.checkpoint import (
 from omiga_torchrl.trainers.hooks import (
     CheckpointHook,
     EvaluationHook,
+    HookedTrainer,
     NaNGuardHook,
     TargetUpdateHook,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "CheckpointHook",
     "EvaluationHook",
     "GroupedStepper",
+    "HookedTrainer",
     "MetricWindow",
     "NaNGuardHook",
     "OfflineTrainer",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,17 +16,11 @@ from torchrl.data import ReplayBuffer
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger
+from torchrl.trainers import TrainerHookBase
 
-from omiga_torchrl.random_state import get_random_state, set_random_state
-from omiga_torchrl.trainers.checkpoint import (
-    load_checkpoint,
-    sampler_state,
-    save_checkpoint,
-    set_sampler_state,
-)
+from omiga_torchrl.trainers.checkpointed import CheckpointedTrainer
 from omiga_torchrl.trainers.collector import NoCollector
 from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook, TargetUpdateHook
-from omiga_torchrl.trainers.logged import LoggedTrainer
 from omiga_torchrl.trainers.stepper import (
     GroupedStepper,
     ParameterGroups,
@@ -35,7 +29,7 @@ from omiga_torchrl.trainers.stepper import (
 )
 
 
-class OfflineTrainer(LoggedTrainer):
+class OfflineTrainer(CheckpointedTrainer):
     """Trains a loss on a replay buffer; a TorchRL `Trainer` whose "frames" are gradient steps.
 
     Each step samples a batch, sums the ``loss*`` entries, and updates disjoint parameter groups by
@@ -60,6 +54,7 @@ class OfflineTrainer(LoggedTrainer):
         log_interval: steps between two log lines.
         progress_bar: show loss, last evaluation return and steps/s (needs tqdm).
         batch_size: transitions per step; ``None`` means the buffer's own.
+        hooks: hooks to register, in this order, e.g. an :class:`EvaluationHook`; more can be registered later.
         save_dir: folder of checkpoints; ``None`` keeps none.
         save_interval: steps between two checkpoints.
         checkpoint_metadata: plain values stored with each checkpoint (dataset, versions, …).
@@ -104,6 +99,7 @@ class OfflineTrainer(LoggedTrainer):
         log_interval: int = 100,
         progress_bar: bool = True,
         batch_size: int | None = None,
+        hooks: Sequence[TrainerHookBase] = (),
         save_dir: str | Path | None = None,
         save_interval: int = 10_000,
         checkpoint_metadata: Mapping[str, Any] | None = None,
@@ -139,13 +135,10 @@ class OfflineTrainer(LoggedTrainer):
         self.nan_guard = None if nan_check_interval is None else NaNGuardHook(nan_check_interval)
         if self.nan_guard is not None:
             self.nan_guard.register(self)
+        for hook in hooks:
+            hook.register(self)
         if save_dir is not None:
             CheckpointHook(save_dir, save_interval).register(self)
-
-    @property
-    def step_count(self) -> int:
-        """Gradient steps done."""
-        return self.collected_frames
 
     def set_seed(self) -> None:
         """Seeds torch, numpy and Python with ``seed``."""
@@ -165,8 +158,6 @@ class OfflineTrainer(LoggedTrainer):
                 f"'post_optim_log' (gets the batch), or a subclass of GroupedStepper."
             )
         super().register_op(dest, op, **kwargs)
-
-    # The loop -----------------------------------------------------------------------------
 
     def train(self) -> None:
         """Trains until ``total_frames`` gradient steps are done or a hook requests a stop.
@@ -225,68 +216,3 @@ class OfflineTrainer(LoggedTrainer):
         if self._device.type != "cpu":
             batch = batch.to(self._device, non_blocking=True)
         return cast(TensorDictBase, batch)
-
-    def check_finite(self) -> None:
-        """Raises ``FloatingPointError`` if a loss since the last check was NaN or infinite."""
-        if self.nan_guard is not None:
-            self.nan_guard.check()
-
-    # Checkpoints --------------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that decides how training goes on, except the data."""
-        state = super().state_dict()
-        state["replay_buffer_sampler"] = sampler_state(self.replay_buffer)
-        state["metrics"] = self._window.state_dict()
-        state["random"] = get_random_state()
-        return state
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restores :meth:`state_dict` into a trainer built the same way.
-
-        Raises:
-            ValueError: the trainer has hooks or parameter groups that the state does not know.
-        """
-        missing = [name for name in self._modules if name != "optimizer" and name not in state_dict]
-        if missing:
-            raise ValueError(
-                f"OfflineTrainer: the checkpoint has no state of the hooks {missing}; expected the hooks it "
-                f"was saved with. Register the same hooks before loading."
-            )
-        saved = [(g.get("name"), len(g["params"])) for g in state_dict["optimizer"]["param_groups"]]
-        own = [(g["name"], len(g["params"])) for g in cast(Any, self.optimizer).param_groups]
-        if saved != own:
-            raise ValueError(
-                f"OfflineTrainer: the checkpoint has the parameter groups {saved}; expected {own}. "
-                f"Build the trainer with the networks and groups of the saved run."
-            )
-        super().load_state_dict(dict(state_dict))
-        self._last_log = dict(state_dict["state"]["_last_log"])
-        set_sampler_state(self.replay_buffer, state_dict["replay_buffer_sampler"])
-        self._window.load_state_dict(state_dict["metrics"])
-        set_random_state(state_dict["random"])
-
-    def save(self, path: str | Path) -> Path:
-        """Writes a checkpoint atomically, after checking that the losses are finite.
-
-        Args:
-            path: file to write; an older one is replaced only once the new one is complete.
-
-        Raises:
-            FloatingPointError: a loss is NaN or infinite; nothing is written.
-        """
-        self.check_finite()
-        return save_checkpoint(path, self.state_dict(), step=self.step_count, metadata=self.metadata)
-
-    def load_from_file(self, file: str | Path, **kwargs: Any) -> OfflineTrainer:
-        """Resumes from a checkpoint written by :meth:`save`.
-
-        Args:
-            file: the checkpoint.
-            kwargs: for :func:`torch.load`, e.g. ``map_location``.
-
-        Returns:
-            The trainer itself.
-        """
-        self.load_state_dict(load_checkpoint(file, **kwargs)["trainer"])
-        return self

@@ -14,6 +14,7 @@ from omiga_torchrl.evaluation import EvaluationResult
 from omiga_torchrl.trainers import (
     CheckpointHook,
     EvaluationHook,
+    HookedTrainer,
     NaNGuardHook,
     TargetUpdateHook,
     latest_checkpoint,
@@ -193,11 +194,63 @@ def test_nan_guard_sees_gradients() -> None:
 
 
 def test_hook_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="EvaluationHook: interval=0"):
+    with pytest.raises(ValueError, match="EvaluationHook: interval must be at least 1, got 0"):
         EvaluationHook(lambda: {}, 0)
     with pytest.raises(ValueError, match="keep=0"):
         CheckpointHook(tmp_path, 1, keep=0)
     with pytest.raises(TypeError, match="expected a TargetNetUpdater"):
         TargetUpdateHook(lambda: None)
-    with pytest.raises(TypeError, match="expected an OfflineTrainer"):
+    with pytest.raises(TypeError, match="must have the members of HookedTrainer"):
         EvaluationHook(lambda: {}, 1).register(Trainer.__new__(Trainer))
+
+
+class OwnTrainer:
+    """A trainer of somebody else's that has the members of `HookedTrainer`."""
+
+    def __init__(self) -> None:
+        self.replay_buffer, self.step_count = None, 0
+        self.ops: list[tuple[str, object]] = []
+        self.calls: list[object] = []
+
+    def check_finite(self) -> None:
+        self.calls.append("checked")
+
+    def log_now(self, metrics: dict[str, float]) -> None:
+        self.calls.append(metrics)
+
+    def show(self, **values: float) -> None:
+        self.calls.append(values)
+
+    def save(self, path: Path) -> Path:
+        self.calls.append(path.name)
+        return path
+
+    def register_module(self, module_name: str, module: object) -> None:
+        self.calls.append(module_name)
+
+    def register_op(self, dest: str, op: object) -> None:
+        self.ops.append((dest, op))
+
+
+def test_hooks_know_only_the_protocol(tmp_path: Path) -> None:
+    trainer = OwnTrainer()
+    assert isinstance(trainer, HookedTrainer) and isinstance(toy_trainer(1), HookedTrainer)
+    EvaluationHook(lambda: {"return": 1.5}, 2).register(trainer)
+    CheckpointHook(tmp_path, 2).register(trainer)
+    assert trainer.calls == ["evaluation", "checkpoint"]
+    trainer.step_count = 2
+    for stage, op in trainer.ops:
+        if stage.startswith("post"):
+            op()
+    wanted = ["checked", {"evaluation/return": 1.5}, {"return": 1.5}, "step_00000002.pt"]
+    assert trainer.calls[2:] == wanted
+
+
+def test_the_trainer_registers_the_hooks_that_it_is_given(tmp_path: Path) -> None:
+    seen: list[int] = []
+    hook = EvaluationHook(lambda: {"return": 1.0}, 3, on_result=lambda step, _: seen.append(step))
+    trainer = toy_trainer(6, hooks=[hook], save_dir=tmp_path, save_interval=6)
+    trainer.train()
+    assert seen == [3, 6]
+    # The checkpoint of a step knows of the step's evaluation.
+    assert load_checkpoint(latest_checkpoint(tmp_path))["trainer"]["evaluation"] == {"last_step": 6}
