@@ -54,7 +54,7 @@ class OfflineTrainer(CheckpointedTrainer):
         log_interval: steps between two log lines.
         progress_bar: show loss, last evaluation return and steps/s (needs tqdm).
         batch_size: transitions per step; ``None`` means the buffer's own.
-        hooks: hooks to register, in this order, e.g. an :class:`EvaluationHook`; more can be registered later.
+        hooks: hooks to register, in this order, e.g. an :class:`EvaluationHook`.
         save_dir: folder of checkpoints; ``None`` keeps none.
         save_interval: steps between two checkpoints.
         checkpoint_metadata: plain values stored with each checkpoint (dataset, versions, …).
