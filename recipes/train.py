@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 import math
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -17,10 +18,8 @@ import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 from tensordict import TensorDictBase
-from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchrl.envs import EnvBase
 from torchrl.record.loggers import Logger, get_logger
-from torchrl.trainers import LRSchedulerHook
 
 from omiga_torchrl.algorithms import Algorithm, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
@@ -29,23 +28,40 @@ from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import Protocol, evaluate
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.report import RunInfo, RunWriter
-from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
+from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint, schedule_lr
 
 _LOG = logging.getLogger("train")
 
 
 @dataclass
 class TrainerConfig:
-    """Arguments of :class:`omiga_torchrl.trainers.OfflineTrainer`; ``steps`` are gradient steps."""
+    """Arguments of :class:`omiga_torchrl.trainers.OfflineTrainer`.
+
+    Attributes:
+        steps: gradient steps.
+        lr_schedule: ``cosine`` lets the learning rate fall to zero; null keeps it.
+        cosine_decay: deprecated: true is ``lr_schedule: cosine``, false is null.
+    """
 
     steps: int = MISSING
     batch_size: int = MISSING
     lr: float = MISSING
-    cosine_decay: bool = MISSING
+    lr_schedule: str | None = None
     clip_grad_norm: float | None = 1.0
     log_interval: int = 100
     save_interval: int = 10_000
     progress_bar: bool = True
+    cosine_decay: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.cosine_decay is not None:
+            warnings.warn(
+                "train: trainer.cosine_decay is deprecated. Use trainer.lr_schedule=cosine or null.",
+                FutureWarning,
+                stacklevel=2,
+            )
+            self.lr_schedule = "cosine" if self.cosine_decay else None
+            self.cosine_decay = None
 
 
 @dataclass
@@ -192,8 +208,7 @@ def make_trainer(
         seed=config.seed,
     )
     trainer.register_op("process_optim_batch", lambda batch: as_slices(config, batch))
-    if options.cosine_decay:
-        LRSchedulerHook(CosineAnnealingLR(trainer.optimizer, options.steps)).register(trainer)
+    schedule_lr(trainer, cast(Any, options.lr_schedule))
     return trainer
 
 

@@ -20,20 +20,21 @@ from torchrl.trainers import TrainerHookBase
 
 from omiga_torchrl.trainers.checkpointed import CheckpointedTrainer
 from omiga_torchrl.trainers.collector import NoCollector
-from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook, TargetUpdateHook
-from omiga_torchrl.trainers.stepper import (
-    GroupedStepper,
+from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook
+from omiga_torchrl.trainers.parameter_groups import (
+    OptimizerFactory,
     ParameterGroups,
     check_parameter_groups,
     make_optimizer,
 )
+from omiga_torchrl.trainers.stepper import GroupedStepper
 
 
 class OfflineTrainer(CheckpointedTrainer):
     """Trains a loss on a replay buffer; a TorchRL `Trainer` whose "frames" are gradient steps.
 
     Each step samples a batch, sums the ``loss*`` entries, and updates disjoint parameter groups by
-    one backward and one fused Adam, each group clipped by its own norm. All hook stages of
+    :func:`train_step`: one backward, each group clipped by its own norm, one optimizer. All hook stages of
     :class:`torchrl.trainers.Trainer` work (``register_op``, ``TrainerHookBase.register``) and run at
     each step, except the deprecated ``post_loss``, ``process_loss`` and ``optimizer``.
 
@@ -47,7 +48,9 @@ class OfflineTrainer(CheckpointedTrainer):
         replay_buffer: the dataset; sampled once per step.
         parameter_groups: name to parameters; disjoint, and together all trainable ones of the loss.
         total_steps: gradient steps.
-        lr: Adam's learning rate, of all groups or by group name. 5e-4 is OMIGA's.
+        lr: learning rate of all groups, or of each by its name. 5e-4 is OMIGA's.
+        optimizer: builds the optimizer from PyTorch's parameter groups ``[{"name", "params", "lr"}, ...]``,
+            e.g. ``functools.partial(torch.optim.AdamW, weight_decay=0.01)``; ``None``: fused Adam.
         clip_grad_norm: largest gradient norm of each group; ``None`` does not clip.
         target_updater: target-network updater, stepped after each gradient step.
         logger: logger from :func:`torchrl.record.loggers.get_logger`.
@@ -62,7 +65,9 @@ class OfflineTrainer(CheckpointedTrainer):
         seed: seed of torch, numpy and Python, set when the trainer is built.
 
     Raises:
-        ValueError: groups that overlap or do not fit the loss, or a count below one.
+        ValueError: groups that overlap or do not fit the loss, a learning rate that is not positive and
+            finite, or a count below one.
+        TypeError: ``optimizer`` builds no optimizer, or ``target_updater`` is no TargetNetUpdater.
 
     Examples:
         >>> from torchrl.data import LazyTensorStorage
@@ -93,6 +98,7 @@ class OfflineTrainer(CheckpointedTrainer):
         parameter_groups: ParameterGroups,
         total_steps: int,
         lr: float | Mapping[str, float] = 5e-4,
+        optimizer: OptimizerFactory | None = None,
         clip_grad_norm: float | None = 1.0,
         target_updater: TargetNetUpdater | None = None,
         logger: Logger | None = None,
@@ -111,14 +117,19 @@ class OfflineTrainer(CheckpointedTrainer):
             if count < 1:
                 raise ValueError(f"OfflineTrainer: {name}={count}; expected at least 1.")
         check_parameter_groups(parameter_groups, loss_module)
+        if not isinstance(target_updater, TargetNetUpdater | None):
+            raise TypeError(
+                f"OfflineTrainer: target_updater must be a TargetNetUpdater or None, got "
+                f"{type(target_updater).__name__}. Pass e.g. ForeachSoftUpdate(loss, tau=0.005)."
+            )
         super().__init__(
             collector=cast(BaseCollector, NoCollector()),
             total_frames=total_steps,
             frame_skip=1,
             optim_steps_per_batch=1,
             loss_module=loss_module,
-            optimizer=make_optimizer(parameter_groups, lr),
-            optimization_stepper=GroupedStepper(parameter_groups, clip_grad_norm),
+            optimizer=make_optimizer(parameter_groups, lr, optimizer),
+            optimization_stepper=GroupedStepper(parameter_groups, clip_grad_norm, target_updater),
             replay_buffer=replay_buffer,
             target_net_updater=target_updater,
             batch_size=batch_size,
@@ -131,7 +142,7 @@ class OfflineTrainer(CheckpointedTrainer):
         self.metadata = dict(checkpoint_metadata or {})
         self._device = next(iter(next(iter(parameter_groups.values())))).device
         if target_updater is not None:
-            TargetUpdateHook(target_updater).register(self)
+            self.register_module("target_updater", target_updater)
         self.nan_guard = None if nan_check_interval is None else NaNGuardHook(nan_check_interval)
         if self.nan_guard is not None:
             self.nan_guard.register(self)

@@ -111,6 +111,16 @@ def test_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
     assert [json.loads(line)["step"] for line in lines.splitlines()] == [3, 6, 6]
 
 
+@pytest.mark.parametrize(("decay", "schedule"), [("true", "cosine"), ("false", None)])
+def test_cosine_decay_is_still_understood(decay, schedule):
+    runpy.run_path(str(RECIPES / "train.py"))  # registers its schema
+    other = "trainer=published" if schedule else "trainer=laptop"
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", [other, f"trainer.cosine_decay={decay}"])
+    with pytest.warns(FutureWarning, match="cosine_decay is deprecated"):
+        assert OmegaConf.to_object(config).trainer.lr_schedule == schedule
+
+
 @pytest.mark.parametrize(
     ("override", "match"),
     [

@@ -6,6 +6,5 @@ from omiga_torchrl.trainers.hooks.checkpointing import CheckpointHook
 from omiga_torchrl.trainers.hooks.evaluation import EvaluationHook
 from omiga_torchrl.trainers.hooks.nan_guard import NaNGuardHook
 from omiga_torchrl.trainers.hooks.protocol import HookedTrainer
-from omiga_torchrl.trainers.hooks.target_update import TargetUpdateHook
 
-__all__ = ["CheckpointHook", "EvaluationHook", "HookedTrainer", "NaNGuardHook", "TargetUpdateHook"]
+__all__ = ["CheckpointHook", "EvaluationHook", "HookedTrainer", "NaNGuardHook"]

@@ -10,7 +10,7 @@ from tensordict import TensorDictBase
 from torchrl.trainers import Trainer, TrainerHookBase
 
 from omiga_torchrl.trainers.hooks.protocol import require_interval
-from omiga_torchrl.trainers.stepper import GRAD_NORM_PREFIX, LOSS_PREFIX
+from omiga_torchrl.trainers.step import GRAD_NORM_PREFIX, LOSS_PREFIX
 
 
 class NaNGuardHook(TrainerHookBase):
