@@ -17,7 +17,7 @@ from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard, read_card
 from omiga_torchrl.data.checks import check_dataset, check_dataset_fits
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.layouts import LAYOUTS, Layout, Reading, ReadOptions, find_layout
+from omiga_torchrl.data.layouts import LAYOUTS, READ_OPTIONS, Layout, Reading, ReadOptions, find_layout
 from omiga_torchrl.data.normalisation import Normalisation
 from omiga_torchrl.data.published.download import download
 from omiga_torchrl.data.published.registry import (
@@ -86,6 +86,7 @@ for _family in sorted({name.partition(":")[0] for name in published_datasets()} 
 
 __all__ = [
     "LAYOUTS",
+    "READ_OPTIONS",
     "BehaviourCheckpoint",
     "BehaviourEntry",
     "DatasetCard",

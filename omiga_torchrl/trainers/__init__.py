@@ -17,7 +17,6 @@ from omiga_torchrl.trainers.hooks import (
 from omiga_torchrl.trainers.metrics import MetricWindow
 from omiga_torchrl.trainers.offline import OfflineTrainer
 from omiga_torchrl.trainers.parameter_groups import make_optimizer
-from omiga_torchrl.trainers.schedules import schedule_lr
 from omiga_torchrl.trainers.step import AdaptiveLoss, clip_gradients, train_step
 from omiga_torchrl.trainers.stepper import GroupedStepper
 
@@ -36,6 +35,5 @@ __all__ = [
     "load_checkpoint",
     "make_optimizer",
     "save_checkpoint",
-    "schedule_lr",
     "train_step",
 ]

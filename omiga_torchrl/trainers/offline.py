@@ -16,7 +16,7 @@ from torchrl.data import ReplayBuffer
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger
-from torchrl.trainers import TrainerHookBase
+from torchrl.trainers import LRSchedulerHook, TrainerHookBase
 
 from omiga_torchrl.trainers.checkpointed import CheckpointedTrainer
 from omiga_torchrl.trainers.collector import NoCollector
@@ -27,6 +27,7 @@ from omiga_torchrl.trainers.parameter_groups import (
     check_parameter_groups,
     make_optimizer,
 )
+from omiga_torchrl.trainers.schedules import Schedule, make_schedule
 from omiga_torchrl.trainers.stepper import GroupedStepper
 
 
@@ -49,6 +50,7 @@ class OfflineTrainer(CheckpointedTrainer):
         parameter_groups: name to parameters; disjoint, and together all trainable ones of the loss.
         total_steps: gradient steps.
         lr: learning rate of all groups, or of each by its name. 5e-4 is OMIGA's.
+        lr_schedule: ``"cosine"`` lets the rates fall to zero over ``total_steps``; ``None`` keeps them.
         optimizer: builds the optimizer from PyTorch's parameter groups ``[{"name", "params", "lr"}, ...]``,
             e.g. ``functools.partial(torch.optim.AdamW, weight_decay=0.01)``; ``None``: fused Adam.
         clip_grad_norm: largest gradient norm of each group; ``None`` does not clip.
@@ -98,6 +100,7 @@ class OfflineTrainer(CheckpointedTrainer):
         parameter_groups: ParameterGroups,
         total_steps: int,
         lr: float | Mapping[str, float] = 5e-4,
+        lr_schedule: Schedule | None = None,
         optimizer: OptimizerFactory | None = None,
         clip_grad_norm: float | None = 1.0,
         target_updater: TargetNetUpdater | None = None,
@@ -143,6 +146,8 @@ class OfflineTrainer(CheckpointedTrainer):
         self._device = next(iter(next(iter(parameter_groups.values())))).device
         if target_updater is not None:
             self.register_module("target_updater", target_updater)
+        if lr_schedule is not None:
+            LRSchedulerHook(make_schedule(lr_schedule, self.optimizer, total_steps)).register(self)
         self.nan_guard = None if nan_check_interval is None else NaNGuardHook(nan_check_interval)
         if self.nan_guard is not None:
             self.nan_guard.register(self)

@@ -143,6 +143,10 @@ def test_mistakes_are_named_before_training(tmp_path, override, match):
     assert not any(tmp_path.iterdir())
 
 
+def test_train_only_wires():
+    assert len((RECIPES / "train.py").read_text().splitlines()) <= 200
+
+
 def test_custom_pipeline_is_short_and_runs(tmp_path):
     assert len((RECIPES / "custom_pipeline.py").read_text().splitlines()) <= 80
     done = run("custom_pipeline", tmp_path, "--steps", "3", "--batch-size", "8")

@@ -13,7 +13,7 @@ from torchrl.record.loggers import get_logger
 from torchrl.trainers import Trainer
 from torchrl.trainers.trainers import EarlyStopping, LogScalar
 
-from omiga_torchrl.trainers import MetricWindow, OfflineTrainer, schedule_lr
+from omiga_torchrl.trainers import MetricWindow, OfflineTrainer
 from tests.trainers.toy import ToyLoss, identical, parameter_groups, toy_buffer, toy_trainer
 
 
@@ -80,8 +80,7 @@ def test_learning_rates_are_positive_and_finite(lr: float | dict[str, float]) ->
 
 def test_cosine_schedule(tmp_path: Path) -> None:
     def build(steps: int) -> OfflineTrainer:
-        trainer = toy_trainer(20, lr={"a": 0.1, "b": 0.2})
-        schedule_lr(trainer, "cosine")
+        trainer = toy_trainer(20, lr={"a": 0.1, "b": 0.2}, lr_schedule="cosine")
         trainer.total_frames = steps
         return trainer
 
@@ -96,8 +95,8 @@ def test_cosine_schedule(tmp_path: Path) -> None:
     resumed.train()
     assert identical(whole, resumed)
     assert whole.optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
-    with pytest.raises(ValueError, match="unknown schedule 'cosin'; did you mean 'cosine'"):
-        schedule_lr(whole, "cosin")
+    with pytest.raises(ValueError, match="unknown lr_schedule 'cosin'; did you mean 'cosine'"):
+        toy_trainer(1, lr_schedule="cosin")
 
 
 def test_group_errors() -> None:

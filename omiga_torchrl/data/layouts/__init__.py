@@ -9,7 +9,6 @@ from omiga_torchrl.data.layouts.base import (
     ActionConvention,
     Layout,
     Reading,
-    ReadOptions,
     block_spans,
 )
 from omiga_torchrl.data.layouts.d4rl import D4rlLayout
@@ -17,6 +16,7 @@ from omiga_torchrl.data.layouts.minari import MinariLayout
 from omiga_torchrl.data.layouts.omar import OmarLayout
 from omiga_torchrl.data.layouts.omiga_mujoco import OmigaMujocoLayout
 from omiga_torchrl.data.layouts.omiga_smac import OmigaSmacLayout
+from omiga_torchrl.data.layouts.options import READ_OPTIONS, ReadOptions
 from omiga_torchrl.data.layouts.pymarl_h5 import PymarlH5Layout
 from omiga_torchrl.data.layouts.pymarl_npy import PymarlNpyLayout
 from omiga_torchrl.data.layouts.recording import RecordingLayout
@@ -73,6 +73,7 @@ def find_layout(path: str | Path, name: str | None = None) -> Layout:
 __all__ = [
     "BLOCK_BYTES",
     "LAYOUTS",
+    "READ_OPTIONS",
     "ActionConvention",
     "Layout",
     "ReadOptions",
