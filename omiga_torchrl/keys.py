@@ -61,4 +61,14 @@ def next_key(key: NestedKey) -> NestedKey:
         >>> next_key("state"), next_key(("agents", "observation"))
         (('next', 'state'), ('next', 'agents', 'observation'))
     """
-    return ("next", key) if isinstance(key, str) else ("next", *key)
+    return ("next", *key_path(key))
+
+
+def key_path(key: NestedKey) -> tuple[str, ...]:
+    """The names on the way to an entry, one per level.
+
+    Examples:
+        >>> key_path("state"), key_path(("agents", "observation"))
+        (('state',), ('agents', 'observation'))
+    """
+    return (key,) if isinstance(key, str) else tuple(key)

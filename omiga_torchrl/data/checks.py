@@ -134,7 +134,7 @@ def _find_sizes(data: TensorDictBase, spec: TeamSpec) -> Iterator[str]:
         keys.next_key(keys.OBSERVATION): (*agents, spec.observation_size),
         keys.ACTION: (*agents, *action),
         keys.STATE: (spec.state_size,),
-        ("next", keys.STATE): (spec.state_size,),
+        keys.next_key(keys.STATE): (spec.state_size,),
         **{("next", key): (1,) for key in (keys.REWARD, keys.DONE, keys.TERMINATED)},
     }
     if spec.masked:

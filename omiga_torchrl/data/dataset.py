@@ -166,7 +166,9 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     @property
     def data_path(self) -> Path:
         """Folder of the memory-mapped conversion: raw rewards and observations, and the card."""
-        options = hashlib.sha256(repr(self.source.options).encode()).hexdigest()[:8]
+        # The place of the state, too: a conversion that has it elsewhere would be read as if it had none.
+        kind = repr((self.source.options, keys.STATE))
+        options = hashlib.sha256(kind.encode()).hexdigest()[:8]
         return self.data_path_root / f"layout{_LAYOUT}-{options}"
 
     def _is_downloaded(self) -> bool:

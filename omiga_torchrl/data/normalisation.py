@@ -97,14 +97,14 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
     digest = hashlib.sha256(json.dumps(normalisation.to_dict()).encode()).hexdigest()[:8]
     target = folder.with_name(f"{folder.name}-normalised-{digest}")
     moments = {
-        keys.OBSERVATION: (normalisation.observation_mean, normalisation.observation_std),
-        (keys.STATE,): (normalisation.state_mean, normalisation.state_std),
+        keys.key_path(keys.OBSERVATION): (normalisation.observation_mean, normalisation.observation_std),
+        keys.key_path(keys.STATE): (normalisation.state_mean, normalisation.state_std),
     }
 
     def write(writer: TedWriter) -> None:
         data = load_ted(folder)
         for key, value in data.items(True, True):
-            path = (key,) if isinstance(key, str) else tuple(key)
+            path = keys.key_path(key)
             change = moments.get(path[1:] if path[0] == "next" else path)
             source = folder.joinpath(*path[:-1], f"{path[-1]}.memmap")
             if not source.exists():  # a state that is a view of the observations
