@@ -29,7 +29,7 @@ class EvaluateConfig:
     """Fields of the recipe.
 
     Attributes:
-        imports: modules to import first: those that register algorithms or environments of your own.
+        imports: modules to import first: those that register algorithms, environments or layouts of your own.
         policy: ``policy.pt`` of a run, the run's folder, or a behaviour checkpoint.
         task: task to play; null is the one that the policy was trained for.
         task_kwargs: arguments of the task; they override those it was trained with.

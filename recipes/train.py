@@ -57,7 +57,7 @@ class TrainConfig:
     """Fields of the recipe.
 
     Attributes:
-        imports: modules to import first: those that register algorithms or environments of your own.
+        imports: modules to import first: those that register algorithms, environments or layouts of your own.
         algorithm: group ``algorithm``: the arguments of ``make_algorithm``, besides ``slice_len``, the
             length of the slices of episodes to learn from (null learns from single transitions), and
             ``label``, what the run is called in records and reports (default: the name).

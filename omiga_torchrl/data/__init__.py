@@ -17,7 +17,16 @@ from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard, read_card
 from omiga_torchrl.data.checks import check_dataset, check_dataset_fits
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.layouts import LAYOUTS, READ_OPTIONS, Layout, Reading, ReadOptions, find_layout
+from omiga_torchrl.data.layouts import (
+    LAYOUTS,
+    READ_OPTIONS,
+    Layout,
+    Reading,
+    ReadOptions,
+    find_layout,
+    register_layout,
+    unregister_layout,
+)
 from omiga_torchrl.data.normalisation import Normalisation
 from omiga_torchrl.data.published.download import download
 from omiga_torchrl.data.published.registry import (
@@ -125,8 +134,10 @@ __all__ = [
     "record_dataset",
     "record_episodes",
     "record_tier",
+    "register_layout",
     "save_behaviour",
     "select_checkpoints",
     "train_behaviour",
+    "unregister_layout",
     "write_recording",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def _published(name: str, root: Path, layout: str | None, options: dict[str, Any
         name=name,
         path=path,
         layout=find_layout(path, layout or published.layout),
-        options=ReadOptions(**{**published.read_options(), **options}),
+        options=replace(published.read, **options),
         known=known,
     )
 

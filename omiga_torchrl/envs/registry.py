@@ -10,6 +10,7 @@ import torch
 from torchrl.envs import EnvBase
 
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.plugins import load_plugins
 
 
 class EnvFactory(Protocol):
@@ -83,6 +84,7 @@ def available_tasks() -> list[str]:
         >>> "vmas/navigation" in available_tasks()
         True
     """
+    load_plugins("omiga_torchrl.envs")
     return sorted(f"{prefix}/{name}" for prefix, family in _FAMILIES.items() for name in family.tasks())
 
 
@@ -120,6 +122,7 @@ def make_env(
         >>> env.rollout(3)["next", "reward"].shape
         torch.Size([2, 3, 1])
     """
+    load_plugins("omiga_torchrl.envs")
     prefix, _, name = str(task).partition("/")
     if prefix not in _FAMILIES or not name:
         raise unknown_name("make_env", "task", task, available_tasks())

@@ -143,6 +143,18 @@ def test_mistakes_are_named_before_training(tmp_path, override, match):
     assert not any(tmp_path.iterdir())
 
 
+HYDRA = sorted(path.stem for path in RECIPES.glob("*.py") if "hydra.main" in path.read_text())
+
+
+@pytest.mark.parametrize("recipe", HYDRA)
+def test_every_recipe_imports_modules_of_the_users_first(recipe):
+    source = (RECIPES / f"{recipe}.py").read_text()
+    assert re.search(r"import_modules\((config|options)\.imports\)", source)
+    runpy.run_path(str(RECIPES / f"{recipe}.py"))
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        assert compose(recipe, ["imports=[my_module]"]).imports == ["my_module"]
+
+
 def test_train_only_wires():
     assert len((RECIPES / "train.py").read_text().splitlines()) <= 200
 

@@ -55,7 +55,7 @@ class Layout(ABC):
     """One way in which datasets are laid out in files.
 
     Attributes:
-        name: how users choose it.
+        name: how users choose it; :func:`omiga_torchrl.data.register_layout` gives it.
         summary: one line: who writes it and what it looks like.
     """
 

@@ -22,6 +22,7 @@ from omiga_torchrl.data.layouts.base import (
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.hdf5 import Field, create_hdf5, ends_of, find_fields, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("s", "o", "a", "r", "d")
@@ -34,6 +35,7 @@ _PIECE_BYTES: Final = 2**20
 _SAMPLE_ROWS, _SAMPLE_PLACES = 256, 64
 
 
+@register_layout("omiga-mujoco", priority=80)
 class OmigaMujocoLayout(Layout):
     """One HDF5 file with a row per observation.
 
@@ -45,7 +47,6 @@ class OmigaMujocoLayout(Layout):
     observations of all agents in a row. Otherwise it is the agents' ``s`` in a row.
     """
 
-    name: ClassVar[str] = "omiga-mujoco"
     summary: ClassVar[str] = "HDF5 file of OMIGA's multi-agent MuJoCo data with s, o, a, r, d"
 
     def matches(self, path: Path) -> bool:

@@ -22,6 +22,7 @@ from omiga_torchrl.data.layouts.base import (
 )
 from omiga_torchrl.data.layouts.guards import new_folder
 from omiga_torchrl.data.layouts.npy import to_single
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import count_steps, steps_to_episodes, whole_actions
 from omiga_torchrl.data.layouts.vault_files import METADATA_FILE, STORE_FILE, VaultFiles, write_vault
 from omiga_torchrl.errors import DataError
@@ -34,6 +35,7 @@ _OWN: Final = "omiga_torchrl"
 _FLAG_ROWS: Final = 2**20
 
 
+@register_layout("vault", priority=40)
 class VaultLayout(Layout):
     """A Flashbax Vault as OG-MARL publishes them: the folder ``{scenario}.vlt/{uid}``.
 
@@ -45,7 +47,6 @@ class VaultLayout(Layout):
     are set. Rows behind the vault's write index are no data.
     """
 
-    name: ClassVar[str] = "vault"
     summary: ClassVar[str] = "OG-MARL's Flashbax Vault: folder {scenario}.vlt/{uid} with metadata.json"
 
     def matches(self, path: Path) -> bool:
