@@ -17,6 +17,7 @@ from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.observation_checks import find_observation_differences
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.team_env import team_env
 
 # Single precision of a bound such as 0.6 may lie a rounding error outside it.
 _TOLERANCE = 1e-5
@@ -94,7 +95,7 @@ def check_dataset_fits(dataset: OfflineDataset, env: EnvBase) -> None:
         for name in recorded
         if recorded[name] != given[name]
     ]
-    task = getattr(env, "task_name", dataset.card.task)
+    task = team_env(env).task_name or dataset.card.task
     if dataset.card.task and task != dataset.card.task:
         found.insert(0, f"the data were recorded on {dataset.card.task!r} and the environment is {task!r}")
     found = found or find_observation_differences(dataset, env)

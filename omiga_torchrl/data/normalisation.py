@@ -16,6 +16,7 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.cards import DatasetCard
 from omiga_torchrl.data.episodes import BLOCK_BYTES
 from omiga_torchrl.data.ted import TedWriter, load_ted, write_whole
+from omiga_torchrl.team_env import team_env
 
 # Features that hardly vary are only centred: dividing them would blow up rounding errors.
 _SMALLEST = 1e-6
@@ -71,9 +72,9 @@ class Normalisation:
             )
             for key, mean, std in moments
         ]
-        task = getattr(env, "task_name", None)
+        task = team_env(env).task_name
         env = TransformedEnv(env, Compose(*transforms), auto_unwrap=False)
-        if task is not None:
+        if task:
             env.task_name = task
         return env
 

@@ -18,6 +18,7 @@ from omiga_torchrl.envs.tabular import make_tabular_env
 from omiga_torchrl.envs.tabular_games import tabular_tasks
 from omiga_torchrl.envs.transforms import ConcatState, TeamReward
 from omiga_torchrl.envs.vmas import VMAS_TASKS, VmasTask, make_vmas_env, vmas_tasks
+from omiga_torchrl.team_env import TeamEnv
 
 register_env("vmas", make_vmas_env, tasks=vmas_tasks, replace=True)
 register_env("mujoco", make_mujoco_env, tasks=mujoco_tasks, replace=True)
@@ -35,6 +36,7 @@ __all__ = [
     "LastAction",
     "MujocoTeamEnv",
     "SmaxTeamEnv",
+    "TeamEnv",
     "TeamReward",
     "VmasTask",
     "available_tasks",

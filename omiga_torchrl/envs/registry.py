@@ -52,6 +52,8 @@ def register_env(
         prefix: the simulator's name, without a slash.
         factory: builds an environment with the keys of :mod:`omiga_torchrl.keys`,
             called as ``factory(name, num_envs=, seed=, max_steps=, device=, **task_kwargs)``.
+            :class:`omiga_torchrl.envs.TeamEnv` lists the entries that it has to give, and the members
+            that it may have.
         tasks: gives the names that :func:`available_tasks` lists, without the prefix.
         replace: whether to overwrite a prefix that is already there.
 

@@ -26,6 +26,7 @@ from omiga_torchrl.data.recording.writing import require_replaceable, write_reco
 from omiga_torchrl.files import library_versions
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.team_env import team_env
 
 # What a card says about its data until they are written.
 UNKNOWN: dict[str, Any] = {
@@ -138,7 +139,7 @@ def record_dataset(
         env = env_fn()
         card = DatasetCard(
             name=name,
-            task=getattr(env, "task_name", "") if task is None else task,
+            task=team_env(env).task_name if task is None else task,
             tier=tier,
             sizes=TeamSpec.from_env(env).to_dict(),
             random_return=random_return,
