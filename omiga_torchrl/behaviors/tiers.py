@@ -14,8 +14,9 @@ from torchrl.envs import EnvBase
 from omiga_torchrl.behaviors.checkpoints import BehaviourCheckpoint, load_behaviour, read_behaviour
 from omiga_torchrl.behaviors.joint_policy import as_team_policy
 from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard
-from omiga_torchrl.data.recording.dataset_recorder import UNKNOWN, Part, RecordingSettings, record_parts
+from omiga_torchrl.data.recording.dataset_recorder import UNKNOWN, Part, record_parts
 from omiga_torchrl.data.recording.recorder import record_episodes
+from omiga_torchrl.data.recording.settings import RecordingSettings
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError, unknown_name
 from omiga_torchrl.files import file_sha256

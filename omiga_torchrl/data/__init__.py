@@ -35,8 +35,9 @@ from omiga_torchrl.data.published.registry import (
     published_dataset,
     published_datasets,
 )
-from omiga_torchrl.data.recording.dataset_recorder import RecordingSettings, record_dataset
+from omiga_torchrl.data.recording.dataset_recorder import record_dataset
 from omiga_torchrl.data.recording.recorder import record_episodes
+from omiga_torchrl.data.recording.settings import RecordingSettings
 from omiga_torchrl.data.recording.writing import write_recording
 from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics, dataset_statistics

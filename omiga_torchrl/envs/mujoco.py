@@ -13,10 +13,11 @@ from torchrl.envs import EnvBase, TransformedEnv
 
 from omiga_torchrl.action_conventions import ActionConvention, require_convention
 from omiga_torchrl.envs.actions import ExecutedAction
-from omiga_torchrl.envs.mujoco_env import JointAction, MujocoTeamEnv, SimulatorGroup
+from omiga_torchrl.envs.mujoco_actions import JointAction
+from omiga_torchrl.envs.mujoco_buffers import Buffers, SimulatorGroup
+from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
 from omiga_torchrl.envs.mujoco_layouts import Layout, SelectedLayout, StandardisedLayout
 from omiga_torchrl.envs.mujoco_simulator import (
-    Buffers,
     Simulation,
     Simulator,
     Simulators,

@@ -13,7 +13,8 @@ from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
 from omiga_torchrl.envs.smax_maps import import_smax
-from omiga_torchrl.envs.smax_simulator import Shown, SmaxSimulator
+from omiga_torchrl.envs.smax_records import Shown
+from omiga_torchrl.envs.smax_simulator import SmaxSimulator
 from omiga_torchrl.errors import DataError, require_shape
 
 _MAX_STEPS: Final = 100
