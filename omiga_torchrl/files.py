@@ -1,7 +1,8 @@
-"""Files that are whole or absent, and the versions that are written into them."""
+"""Files that are whole or absent, their checksums, and the versions that are written into them."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -47,6 +48,25 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Args:
+        path: the file; it is read in blocks.
+
+    Examples:
+        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> _ = path.write_bytes(b"whole")
+        >>> file_sha256(path)[:8]
+        '5d5766cf'
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def library_versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ Shapes (``*B`` any batch dimensions, ``N`` agents, always at dimension -2)::
     "global_value"              [*B, 1]
     "is_init"                   [*B, 1]     True = first step of an episode
     ("next", "reward"|"done"|"terminated"|"truncated")  [*B, 1], of the team
+    ("next", "win")             [*B, 1]     True = ended and won; optional
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ TRUNCATED: Final = "truncated"
 EPISODE: Final = "episode"
 IS_INIT: Final = "is_init"
 EPISODE_RETURN: Final = "episode_reward"
+WIN: Final = "win"
 
 
 def next_key(key: NestedKey) -> NestedKey:
@@ -61,7 +63,17 @@ def next_key(key: NestedKey) -> NestedKey:
         >>> next_key("state"), next_key(("agents", "observation"))
         (('next', 'state'), ('next', 'agents', 'observation'))
     """
-    return ("next", key) if isinstance(key, str) else ("next", *key)
+    return ("next", *key_path(key))
+
+
+def key_path(key: NestedKey) -> tuple[str, ...]:
+    """The names on the way to an entry, one per level.
+
+    Examples:
+        >>> key_path("state"), key_path(("agents", "observation"))
+        (('state',), ('agents', 'observation'))
+    """
+    return (key,) if isinstance(key, str) else tuple(key)
 
 
 def sibling_key(key: NestedKey, name: str) -> NestedKey:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 import torch
-from tensordict import TensorDict
+from tensordict import TensorDict, TensorDictBase
 from tensordict.nn import TensorDictModule
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
@@ -19,6 +19,7 @@ from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import evaluate
 from omiga_torchrl.modules import AgentMLP, LinearMixer, tanh_gaussian_actor
 from omiga_torchrl.objectives import ForeachSoftUpdate, OMIGAPolicyLoss, OMIGAQValueLoss, OMIGAValueLoss
+from omiga_torchrl.trainers import make_optimizer, train_step
 
 
 def main(steps: int = 2000, alpha: float = 1.0, batch_size: int = 256, seed: int = 0) -> float:
@@ -50,18 +51,16 @@ def main(steps: int = 2000, alpha: float = 1.0, batch_size: int = 256, seed: int
         OMIGAPolicyLoss(policy, qvalue, value, mixer, alpha=alpha),
     ]
     updaters = [ForeachSoftUpdate(losses[i], tau=0.005) for i in (0, 2)]
-    networks = torch.nn.ModuleList([policy, qvalue, value, mixer])
-    optimizer = torch.optim.Adam(networks.parameters(), lr=2e-3, fused=True)
+    networks = {"policy": policy, "qvalue": qvalue, "value": value, "mixer": mixer}
+    groups = {name: list(network.parameters()) for name, network in networks.items()}
+    optimizer = make_optimizer(groups, lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 
+    def loss(batch: TensorDictBase) -> TensorDictBase:
+        return TensorDict({one.out_keys[0]: one(batch)[one.out_keys[0]] for one in losses})
+
     for _ in range(steps):
-        batch = buffer.sample()
-        terms = [loss(batch)[loss.out_keys[0]] for loss in losses]
-        torch.stack(terms).sum().backward()
-        for network in networks:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        train_step(loss, buffer.sample(), optimizer, parameter_groups=groups, clip_grad_norm=1.0)
         schedule.step()
         for updater in updaters:
             updater.step()

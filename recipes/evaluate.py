@@ -5,22 +5,22 @@ The launch command and examples are in ``configs/evaluate.yaml``.
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
+from torchrl.envs import EnvBase
 
 from omiga_torchrl.algorithms.saving import load_policy
-from omiga_torchrl.data import Normalisation, load_behaviour, read_behaviour
-from omiga_torchrl.envs import make_env
+from omiga_torchrl.behaviors import load_behaviour, read_behaviour
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.evaluation import EvaluationResult, evaluate, record_video
+from omiga_torchrl.evaluation import EvaluationResult, PolicyFacts, evaluate, record_video
+from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -29,7 +29,7 @@ class EvaluateConfig:
     """Fields of the recipe.
 
     Attributes:
-        imports: modules to import first: those that register algorithms or environments of your own.
+        imports: modules to import first: those that register algorithms, environments or layouts of your own.
         policy: ``policy.pt`` of a run, the run's folder, or a behaviour checkpoint.
         task: task to play; null is the one that the policy was trained for.
         task_kwargs: arguments of the task; they override those it was trained with.
@@ -58,8 +58,8 @@ class EvaluateConfig:
 ConfigStore.instance().store("evaluate_schema", EvaluateConfig)
 
 
-def open_policy(path: Path) -> tuple[Any, TeamSpec, dict[str, Any]]:
-    """The policy in ``path``, the sizes it was made for, and what is known about it."""
+def open_policy(path: Path) -> tuple[Any, TeamSpec, PolicyFacts]:
+    """The policy in ``path``, the sizes it was made for, and what it was trained for."""
     if path.is_dir():
         path = path / "policy.pt"
     if not path.exists():
@@ -68,17 +68,16 @@ def open_policy(path: Path) -> tuple[Any, TeamSpec, dict[str, Any]]:
         policy, content = load_policy(path)
     except DataError:
         info, _ = read_behaviour(path)
-        return load_behaviour(path), TeamSpec(**info.spec), vars(info)
-    return policy, TeamSpec(**content["spec"]), content["metadata"]
+        return load_behaviour(path), TeamSpec(**info.spec), PolicyFacts.from_dict(vars(info))
+    return policy, TeamSpec(**content["spec"]), PolicyFacts.from_dict(content["metadata"])
 
 
 def run(config: EvaluateConfig) -> EvaluationResult:
     """Evaluate as ``config`` says and print the result."""
-    for module in config.imports:
-        importlib.import_module(module)
+    import_modules(config.imports)
     policy, spec, facts = open_policy(Path(config.policy))
-    task = config.task or facts["task"]
-    env = _make_env(config, task, spec, facts, config.num_envs)
+    task = config.task or facts.task
+    env = _make_env(config, spec, facts, config.num_envs)
     result = evaluate(
         policy, env, episodes=config.episodes, seed=config.seed, deterministic=config.deterministic
     )
@@ -90,26 +89,27 @@ def run(config: EvaluateConfig) -> EvaluationResult:
         with Path(config.out).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
     if config.video:
-        _record(config, policy, _make_env(config, task, spec, facts, 1))
+        _record(config, policy, _make_env(config, spec, facts, 1))
     return result
 
 
-def _make_env(config: EvaluateConfig, task: str, spec: TeamSpec, facts: dict[str, Any], num_envs: int) -> Any:
-    """The task as the policy knows it, with normalised observations where it was trained so."""
-    options = {**facts["task_kwargs"], **config.task_kwargs}
+def _make_env(config: EvaluateConfig, spec: TeamSpec, facts: PolicyFacts, num_envs: int) -> EnvBase:
+    """The task as the policy knows it."""
+
+    def check(env: EnvBase) -> None:
+        found = TeamSpec.from_env(env)
+        if found != spec:
+            raise DataError(
+                f"evaluate: the policy of {config.policy} is for {facts.task} ({spec}); "
+                f"{config.task or facts.task} has {found}. Choose the task it was trained for."
+            )
+
+    options = {**facts.task_kwargs, **config.task_kwargs}
     if num_envs == 1:
         # One environment needs no processes, and a video cannot be made of those in others.
         options.pop("workers", None)
-    env = make_env(task, num_envs=num_envs, seed=config.seed, **options)
-    found = TeamSpec.from_env(env)
-    if found != spec:
-        raise DataError(
-            f"evaluate: the policy of {config.policy} is for {facts['task']} ({spec}); {task} has {found}. "
-            "Choose the task it was trained for."
-        )
-    if facts.get("normalisation"):
-        env = Normalisation(**facts["normalisation"]).apply_to(env)
-    return env
+    played = replace(facts, task=config.task or facts.task, task_kwargs=options)
+    return played.make_env(num_envs=num_envs, seed=config.seed, check=check)
 
 
 def _record(config: EvaluateConfig, policy: Any, env: Any) -> None:

@@ -16,6 +16,7 @@ from omegaconf import MISSING, OmegaConf
 
 from omiga_torchrl.data import LAYOUTS, OfflineDataset
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.plugins import import_modules
 
 _LOG = logging.getLogger("export_dataset")
 
@@ -25,6 +26,7 @@ class ExportConfig:
     """Fields of the recipe.
 
     Attributes:
+        imports: modules to import first: those that register algorithms, environments or layouts of your own.
         dataset: a bundled or published dataset, or a dataset's file or folder in any layout.
         layout: layout to write: omiga-mujoco, pymarl-npy or vault.
         out: file or folder to write; it must not be there yet.
@@ -33,6 +35,7 @@ class ExportConfig:
         root: folder of the cache; null means the usual one.
     """
 
+    imports: list[str] = field(default_factory=list)
     dataset: str = "vmas/navigation/mixed"
     layout: str = MISSING
     out: str = MISSING
@@ -52,6 +55,7 @@ def export(config: ExportConfig) -> Path:
     Returns:
         What was written.
     """
+    import_modules(config.imports)
     writers = [name for name, layout in LAYOUTS.items() if layout.writable]
     if config.layout not in writers:
         raise unknown_name("export_dataset", "layout to write", config.layout, writers)

@@ -15,6 +15,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 
 from omiga_torchrl.data import OfflineDataset, dataset_statistics
+from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import format_statistics, write_dataset_report
 
 
@@ -23,6 +24,7 @@ class InspectConfig:
     """What to inspect.
 
     Attributes:
+        imports: modules to import first: those that register algorithms, environments or layouts of your own.
         dataset: a bundled or published dataset, or a dataset's file or folder in any layout.
         read: how the files are read: ``layout`` and fields of ``omiga_torchrl.data.ReadOptions``,
             e.g. ``+read.actions=clip``.
@@ -34,6 +36,7 @@ class InspectConfig:
         progress: show a progress bar.
     """
 
+    imports: list[str] = field(default_factory=list)
     dataset: str = "vmas/navigation/mixed"
     read: dict[str, Any] = field(default_factory=dict)
     out: str | None = None
@@ -50,6 +53,7 @@ ConfigStore.instance().store("inspect_dataset_schema", node=InspectConfig)
 @hydra.main(version_base="1.3", config_path="configs", config_name="inspect_dataset")
 def main(config: InspectConfig) -> None:
     """Prints the statistics of ``config.dataset`` and writes the report."""
+    import_modules(config.imports)
     # Raw rewards need not be scaled back, which would round them.
     dataset = OfflineDataset(
         config.dataset, root=config.root, reward_scale=None, progress=config.progress, **config.read

@@ -14,15 +14,10 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from omiga_torchrl.data import (
-    DatasetCard,
-    bundled_behaviours,
-    read_behaviour,
-    read_card,
-    record_tier,
-    train_behaviour,
-)
+from omiga_torchrl.behaviors import read_behaviour, record_tier, train_behaviour
+from omiga_torchrl.data import DatasetCard, bundled_behaviours, read_card
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.plugins import import_modules
 
 _LOG = logging.getLogger("record_dataset")
 
@@ -32,6 +27,7 @@ class RecordDataset:
     """Fields of the recipe.
 
     Attributes:
+        imports: modules to import first: those that register algorithms, environments or layouts of your own.
         task: task to record on, e.g. ``vmas/navigation``.
         tier: random, poor, medium, good or expert, medium-replay, medium-expert, or mixed.
         transitions: joint transitions wanted; episodes are whole.
@@ -51,9 +47,10 @@ class RecordDataset:
         progress: show a progress bar.
         seed: seed of training and recording.
         task_kwargs: arguments of the task, e.g. ``+task_kwargs.n_agents=4``.
-        ppo: fields of ``omiga_torchrl.data.PPOSettings``, e.g. ``+ppo.lr=1e-3``.
+        ppo: fields of ``omiga_torchrl.behaviors.PPOSettings``, e.g. ``+ppo.lr=1e-3``.
     """
 
+    imports: list[str] = field(default_factory=list)
     task: str = "vmas/navigation"
     tier: str = "mixed"
     transitions: int = 30_000
@@ -86,6 +83,7 @@ def run(options: RecordDataset) -> DatasetCard:
     Returns:
         The card of the dataset.
     """
+    import_modules(options.imports)
     out = Path(options.out or Path("runs/datasets") / options.task / options.tier)
     if keeps_existing(out, options.existing):
         _LOG.info("%s is there already and is kept", out.resolve())

@@ -6,13 +6,14 @@ Prints the tables and writes report.md, report.png and scores.png; see ``configs
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import (
     aggregate_scores,
     format_aggregates,
@@ -28,10 +29,12 @@ class ReportConfig:
     """What to report.
 
     Attributes:
+        imports: modules to import first: those that register algorithms, environments or layouts of your own.
         runs: folder of runs, searched with its subfolders.
         out: folder of the report; null means ``<runs>/report``.
     """
 
+    imports: list[str] = field(default_factory=list)
     runs: str = MISSING
     out: str | None = None
 
@@ -42,6 +45,7 @@ ConfigStore.instance().store("report_schema", node=ReportConfig)
 @hydra.main(version_base="1.3", config_path="configs", config_name="report")
 def main(config: ReportConfig) -> None:
     """Prints the table of ``config.runs`` and writes the report."""
+    import_modules(config.imports)
     runs = load_runs(config.runs)
     sys.stdout.write(format_table(table_rows(runs), "terminal") + "\n")
     overall = aggregate_scores(runs)

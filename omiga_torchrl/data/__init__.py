@@ -1,29 +1,32 @@
-"""Datasets of whole episodes, and the behaviour policies that make them."""
+"""Datasets of whole episodes: opening, checking, recording, and published ones.
+
+The behaviour policies that make data live in ``omiga_torchrl.behaviors``; their names are here too,
+and are imported when they are first used.
+"""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchrl.data.datasets.utils import register_dataset
 
-from omiga_torchrl.data.behaviour.checkpoints import (
-    BehaviourCheckpoint,
-    load_behaviour,
-    measure_behaviour,
-    read_behaviour,
-    save_behaviour,
-)
-from omiga_torchrl.data.behaviour.joint_policy import as_team_policy
-from omiga_torchrl.data.behaviour.ppo import PPOSettings
-from omiga_torchrl.data.behaviour.training import train_behaviour
 from omiga_torchrl.data.blocks import episode_blocks, episodes_to_tensordict
 from omiga_torchrl.data.bundled import bundled_behaviours, bundled_datasets, cache_root, find_dataset
 from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard, read_card
 from omiga_torchrl.data.checks import check_dataset, check_dataset_fits
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.layouts import LAYOUTS, Layout, Reading, ReadOptions, find_layout
+from omiga_torchrl.data.layouts import (
+    LAYOUTS,
+    READ_OPTIONS,
+    Layout,
+    Reading,
+    ReadOptions,
+    find_layout,
+    register_layout,
+    unregister_layout,
+)
 from omiga_torchrl.data.normalisation import Normalisation
 from omiga_torchrl.data.published.download import download
 from omiga_torchrl.data.published.registry import (
@@ -32,13 +35,53 @@ from omiga_torchrl.data.published.registry import (
     published_dataset,
     published_datasets,
 )
-from omiga_torchrl.data.recording.dataset_recorder import RecordingSettings, record_dataset
+from omiga_torchrl.data.recording.dataset_recorder import record_dataset
 from omiga_torchrl.data.recording.recorder import record_episodes
-from omiga_torchrl.data.recording.tiers import Tier, record_tier, select_checkpoints
+from omiga_torchrl.data.recording.settings import RecordingSettings
 from omiga_torchrl.data.recording.writing import write_recording
 from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics, dataset_statistics
 from omiga_torchrl.data.storage import IndexSelectStorage
+
+if TYPE_CHECKING:
+    from omiga_torchrl.behaviors import (
+        BehaviourCheckpoint,
+        PPOSettings,
+        Tier,
+        as_team_policy,
+        load_behaviour,
+        measure_behaviour,
+        read_behaviour,
+        record_tier,
+        save_behaviour,
+        select_checkpoints,
+        train_behaviour,
+    )
+
+# Imported on first use: opening a dataset needs no environment and no trainer of policies.
+_BEHAVIORS = frozenset(
+    {
+        "BehaviourCheckpoint",
+        "PPOSettings",
+        "Tier",
+        "as_team_policy",
+        "load_behaviour",
+        "measure_behaviour",
+        "read_behaviour",
+        "record_tier",
+        "save_behaviour",
+        "select_checkpoints",
+        "train_behaviour",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _BEHAVIORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from omiga_torchrl import behaviors
+
+    return getattr(behaviors, name)
 
 
 def _open_published(family: str, name: str, **options: Any) -> OfflineDataset:
@@ -53,6 +96,7 @@ for _family in sorted({name.partition(":")[0] for name in published_datasets()} 
 
 __all__ = [
     "LAYOUTS",
+    "READ_OPTIONS",
     "BehaviourCheckpoint",
     "BehaviourEntry",
     "DatasetCard",
@@ -91,8 +135,10 @@ __all__ = [
     "record_dataset",
     "record_episodes",
     "record_tier",
+    "register_layout",
     "save_behaviour",
     "select_checkpoints",
     "train_behaviour",
+    "unregister_layout",
     "write_recording",
 ]

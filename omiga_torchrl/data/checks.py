@@ -15,9 +15,9 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.blocks import first_steps
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.observation_checks import find_observation_differences
-from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.team_env import team_env
 
 # Single precision of a bound such as 0.6 may lie a rounding error outside it.
 _TOLERANCE = 1e-5
@@ -95,7 +95,7 @@ def check_dataset_fits(dataset: OfflineDataset, env: EnvBase) -> None:
         for name in recorded
         if recorded[name] != given[name]
     ]
-    task = getattr(env, "task_name", dataset.card.task)
+    task = team_env(env).task_name or dataset.card.task
     if dataset.card.task and task != dataset.card.task:
         found.insert(0, f"the data were recorded on {dataset.card.task!r} and the environment is {task!r}")
     found = found or find_observation_differences(dataset, env)
@@ -111,6 +111,9 @@ def _fitting_layout(task: str, spec: TeamSpec) -> str:
     """Which layout of a MuJoCo task's observations has the data's sizes, as the end of a message."""
     if not task.startswith("mujoco/"):
         return ""
+    # Here, so that checking the data alone imports no environment.
+    from omiga_torchrl.envs import make_env
+
     choices: list[dict[str, Any]] = [{"layout": "omiga"}, {"layout": "state"}]
     choices += [{"layout": "local", "obsk": distance} for distance in range(3)]
     for options in choices:
@@ -132,7 +135,7 @@ def _find_sizes(data: TensorDictBase, spec: TeamSpec) -> Iterator[str]:
         keys.next_key(keys.OBSERVATION): (*agents, spec.observation_size),
         keys.ACTION: (*agents, *action),
         keys.STATE: (spec.state_size,),
-        ("next", keys.STATE): (spec.state_size,),
+        keys.next_key(keys.STATE): (spec.state_size,),
         **{("next", key): (1,) for key in (keys.REWARD, keys.DONE, keys.TERMINATED)},
     }
     if spec.masked:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from omiga_torchrl.action_conventions import ActionConvention, convert_actions
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.episodes import Array, Episodes
-from omiga_torchrl.data.layouts import ActionConvention, Reading, ReadOptions
-from omiga_torchrl.data.statistics.moments import RunningMoments
+from omiga_torchrl.data.layouts import Reading, ReadOptions
+from omiga_torchrl.data.moments import RunningMoments
 from omiga_torchrl.data.ted import TedWriter, row_bytes, write_whole
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
@@ -112,8 +113,6 @@ def _chain(first: Episodes, rest: Iterator[Episodes]) -> Iterator[Episodes]:
 def _convert_actions(block: Episodes, convention: ActionConvention | None) -> Episodes:
     if block.action.dtype.kind != "f" or convention in (None, "raw"):
         return block
-    from omiga_torchrl.envs.actions import convert_actions
-
     block.action = convert_actions(block.action, convention)
     return block
 

@@ -21,8 +21,9 @@ from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.layouts import ReadOptions
+from omiga_torchrl.data.layouts import READ_OPTIONS
 from omiga_torchrl.data.normalisation import Normalisation, normalise
+from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.sources import Source, open_source
 from omiga_torchrl.data.storage import IndexSelectStorage
 from omiga_torchrl.data.ted import load_ted
@@ -49,8 +50,10 @@ class OfflineDataset(BaseDatasetExperienceReplay):
             such as ``"omiga:hopper-3x1/medium"`` (see
             :func:`omiga_torchrl.data.published_datasets`), or a dataset's file or folder.
         batch_size: transitions per sample; ``None`` means ``sample(batch_size)`` gives it.
-        sampler: TorchRL sampler; default is uniform. For slices of episodes use
-            :class:`StepSliceSampler`.
+        sampler: TorchRL sampler; default is uniform.
+        slice_len: length T of slices of episodes to sample instead of transitions, by
+            :class:`StepSliceSampler`: samples are `[batch_size / T, T]`, and ``batch_size`` must be
+            a multiple of T.
         root: folder of the cache and of downloads; see :func:`omiga_torchrl.data.cache_root`.
         layout: name of the layout; ``None`` finds out.
         reward_scale: rewards are divided by this once, when the dataset is opened:
@@ -67,7 +70,8 @@ class OfflineDataset(BaseDatasetExperienceReplay):
             ``transform``.
 
     Raises:
-        ValueError: unknown dataset (lists the bundled ones) or layout, or ``reward_scale`` is not > 0.
+        ValueError: unknown dataset (lists the bundled ones) or layout, ``reward_scale`` is not > 0, or
+            ``slice_len`` with a sampler.
         FileNotFoundError: a published dataset is not there; says where to get it.
         DataError: the data are damaged or unsound; nothing is kept of them.
 
@@ -77,6 +81,9 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         torch.Size([32, 3, 18])
         >>> dataset.spec.n_agents, dataset.card.task
         (3, 'vmas/navigation')
+        >>> slices = OfflineDataset("vmas/navigation/mixed", batch_size=32, slice_len=8)
+        >>> slices.sample()["agents", "observation"].shape
+        torch.Size([4, 8, 3, 18])
     """
 
     def __init__(
@@ -85,6 +92,7 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         *,
         batch_size: int | None = None,
         sampler: Sampler | None = None,
+        slice_len: int | None = None,
         root: str | Path | None = None,
         layout: str | None = None,
         reward_scale: RewardScale = "std",
@@ -92,11 +100,15 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         progress: bool = False,
         **read_options: Any,
     ) -> None:
+        if slice_len is not None and sampler is not None:
+            raise ValueError(
+                f"OfflineDataset: slice_len must be None with a sampler of your own, got {slice_len}. "
+                f"Pass one of the two."
+            )
+        self.slice_len = slice_len
         self.root = cache_root(root)
-        of_reader = {f for f in ReadOptions.__dataclass_fields__ if f in read_options}
-        self.source: Source = open_source(
-            name_or_path, self.root, layout, {f: read_options.pop(f) for f in sorted(of_reader)}
-        )
+        of_reader = {name: read_options.pop(name) for name in READ_OPTIONS if name in read_options}
+        self.source: Source = open_source(name_or_path, self.root, layout, of_reader)
         name = re.sub(r"[^\w.-]+", "--", self.source.name)
         self._root_folder = self.root / "datasets" / f"{name}-{self.source.fingerprint()[:16]}"
         self.normalisation: Normalisation | None = None
@@ -110,11 +122,24 @@ class OfflineDataset(BaseDatasetExperienceReplay):
             path = normalise(path, self.normalisation)
         super().__init__(
             storage=IndexSelectStorage(_open(path, self.reward_scale)),
-            sampler=sampler,
+            sampler=sampler if slice_len is None else StepSliceSampler(slice_len),
             writer=ImmutableDatasetWriter(),
             batch_size=batch_size,
             **read_options,
         )
+
+    def sample(self, batch_size: int | None = None, return_info: bool = False, **kwargs: Any) -> Any:
+        """A batch of transitions `[B]`, or with ``slice_len`` of slices of episodes `[B / T, T]`.
+
+        Args:
+            batch_size: transitions B; default is the dataset's.
+            return_info: also return the sampler's information, per transition.
+            kwargs: further arguments of :meth:`torchrl.data.TensorDictReplayBuffer.sample`.
+        """
+        batch, info = super().sample(batch_size, return_info=True, **kwargs)
+        if self.slice_len is not None:
+            batch = batch.reshape(-1, self.slice_len)
+        return (batch, info) if return_info else batch
 
     @property
     def spec(self) -> TeamSpec:
@@ -141,7 +166,9 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     @property
     def data_path(self) -> Path:
         """Folder of the memory-mapped conversion: raw rewards and observations, and the card."""
-        options = hashlib.sha256(repr(self.source.options).encode()).hexdigest()[:8]
+        # The place of the state, too: a conversion that has it elsewhere would be read as if it had none.
+        kind = repr((self.source.options, keys.STATE))
+        options = hashlib.sha256(kind.encode()).hexdigest()[:8]
         return self.data_path_root / f"layout{_LAYOUT}-{options}"
 
     def _is_downloaded(self) -> bool:

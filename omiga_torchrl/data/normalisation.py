@@ -16,6 +16,7 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.cards import DatasetCard
 from omiga_torchrl.data.episodes import BLOCK_BYTES
 from omiga_torchrl.data.ted import TedWriter, load_ted, write_whole
+from omiga_torchrl.team_env import team_env
 
 # Features that hardly vary are only centred: dividing them would blow up rounding errors.
 _SMALLEST = 1e-6
@@ -71,9 +72,9 @@ class Normalisation:
             )
             for key, mean, std in moments
         ]
-        task = getattr(env, "task_name", None)
+        task = team_env(env).task_name
         env = TransformedEnv(env, Compose(*transforms), auto_unwrap=False)
-        if task is not None:
+        if task:
             env.task_name = task
         return env
 
@@ -97,14 +98,14 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
     digest = hashlib.sha256(json.dumps(normalisation.to_dict()).encode()).hexdigest()[:8]
     target = folder.with_name(f"{folder.name}-normalised-{digest}")
     moments = {
-        keys.OBSERVATION: (normalisation.observation_mean, normalisation.observation_std),
-        (keys.STATE,): (normalisation.state_mean, normalisation.state_std),
+        keys.key_path(keys.OBSERVATION): (normalisation.observation_mean, normalisation.observation_std),
+        keys.key_path(keys.STATE): (normalisation.state_mean, normalisation.state_std),
     }
 
     def write(writer: TedWriter) -> None:
         data = load_ted(folder)
         for key, value in data.items(True, True):
-            path = (key,) if isinstance(key, str) else tuple(key)
+            path = keys.key_path(key)
             change = moments.get(path[1:] if path[0] == "next" else path)
             source = folder.joinpath(*path[:-1], f"{path[-1]}.memmap")
             if not source.exists():  # a state that is a view of the observations

@@ -13,6 +13,7 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.blocks import first_steps
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.random_state import isolated_random
+from omiga_torchrl.team_env import team_env
 
 # Fresh resets to compare with, and recorded episodes.
 _RESETS: Final = 128
@@ -35,7 +36,8 @@ def find_observation_differences(dataset: OfflineDataset, env: EnvBase) -> list[
 
     Compares the distributions of first observations, feature by feature, with the two-sample
     Kolmogorov-Smirnov test at a level of one in a million. Where the environment can be put into
-    a recorded state (``env.replay_step``), recorded actions are replayed from there.
+    a recorded state (:meth:`omiga_torchrl.envs.TeamEnv.replay_step`), recorded actions are replayed
+    from there.
 
     Args:
         dataset: the dataset; its sizes are those of the environment.
@@ -75,12 +77,9 @@ def _fresh_observations(env: EnvBase) -> Tensor:
 
 def _replay(dataset: OfflineDataset, env: EnvBase) -> list[str]:
     """Whether recorded actions lead from recorded observations to the recorded next ones."""
-    replay_step = getattr(env, "replay_step", None)
-    if replay_step is None:
-        return []
     rows = torch.linspace(0, len(dataset) - 1, min(_REPLAYED, len(dataset))).long()
     part = dataset.data[rows]
-    found = replay_step(part[keys.OBSERVATION], part[keys.ACTION])
+    found = team_env(env).replay_step(part[keys.OBSERVATION], part[keys.ACTION])
     if found is None:
         return []
     before, recorded = part[keys.OBSERVATION], part[keys.next_key(keys.OBSERVATION)]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from omiga_torchrl.data.behaviour.checkpoints import file_sha256
 from omiga_torchrl.data.bundled import bundled_datasets, find_dataset
 from omiga_torchrl.data.cards import CARD_FILE, read_card
 from omiga_torchrl.data.layouts import Layout, ReadOptions, find_layout
 from omiga_torchrl.errors import DataError, unknown_name
+from omiga_torchrl.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _published(name: str, root: Path, layout: str | None, options: dict[str, Any
         name=name,
         path=path,
         layout=find_layout(path, layout or published.layout),
-        options=ReadOptions(**{**published.read_options(), **options}),
+        options=replace(published.read, **options),
         known=known,
     )
 

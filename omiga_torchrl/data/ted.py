@@ -47,11 +47,14 @@ class TedWriter:
     def append(self, block: Episodes) -> None:
         """Write all transitions of ``block``."""
         ends = np.cumsum(block.length + 1)
-        for name in ("observation", "state", "action_mask"):
-            rows = getattr(block, name)
+        for name, rows in (
+            (keys.OBSERVATION, block.observation),
+            (keys.STATE, block.state),
+            (keys.ACTION_MASK, block.action_mask),
+        ):
             if rows is None:
                 continue
-            key: _Path = (name,) if name == keys.STATE else (keys.GROUP, name)
+            key = keys.key_path(name)
             rows = _storable(rows)
             # Slices of the block, one per episode: nothing is copied on the way to the file.
             for first, last in zip((ends - block.length - 1).tolist(), ends.tolist(), strict=True):
@@ -59,7 +62,7 @@ class TedWriter:
                 self._write(("next", *key), rows[first + 1 : last])
         done = block.terminated | block.truncated
         steps: dict[_Path, Array] = {
-            (keys.GROUP, "action"): block.action,
+            keys.key_path(keys.ACTION): block.action,
             (keys.EPISODE,): np.repeat(np.arange(self.episodes, self.episodes + len(block)), block.length),
             ("next", keys.REWARD): block.reward[:, None],
             ("next", keys.DONE): done[:, None],

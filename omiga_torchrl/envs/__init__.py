@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from omiga_torchrl.envs.actions import ACTION_SCALE, ActionConvention, ExecutedAction, convert_actions
+from omiga_torchrl.action_conventions import ACTION_SCALE, ActionConvention, convert_actions
+from omiga_torchrl.envs.actions import ExecutedAction
 from omiga_torchrl.envs.memory import LastAction, with_memory
 from omiga_torchrl.envs.mujoco import make_mujoco_env
 from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
@@ -17,6 +18,7 @@ from omiga_torchrl.envs.tabular import make_tabular_env
 from omiga_torchrl.envs.tabular_games import tabular_tasks
 from omiga_torchrl.envs.transforms import ConcatState, TeamReward
 from omiga_torchrl.envs.vmas import VMAS_TASKS, VmasTask, make_vmas_env, vmas_tasks
+from omiga_torchrl.team_env import TeamEnv
 
 register_env("vmas", make_vmas_env, tasks=vmas_tasks, replace=True)
 register_env("mujoco", make_mujoco_env, tasks=mujoco_tasks, replace=True)
@@ -34,6 +36,7 @@ __all__ = [
     "LastAction",
     "MujocoTeamEnv",
     "SmaxTeamEnv",
+    "TeamEnv",
     "TeamReward",
     "VmasTask",
     "available_tasks",

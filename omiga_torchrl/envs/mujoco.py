@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torchrl.envs import EnvBase, TransformedEnv
 
-from omiga_torchrl.envs.actions import ActionConvention, ExecutedAction, require_convention
-from omiga_torchrl.envs.mujoco_env import JointAction, MujocoTeamEnv, SimulatorGroup
+from omiga_torchrl.action_conventions import ActionConvention, require_convention
+from omiga_torchrl.envs.actions import ExecutedAction
+from omiga_torchrl.envs.mujoco_actions import JointAction
+from omiga_torchrl.envs.mujoco_buffers import Buffers, SimulatorGroup
+from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
 from omiga_torchrl.envs.mujoco_layouts import Layout, SelectedLayout, StandardisedLayout
 from omiga_torchrl.envs.mujoco_simulator import (
-    Buffers,
     Simulation,
     Simulator,
     Simulators,
@@ -82,7 +84,7 @@ def make_mujoco_env(
         workers: processes that share the simulators; 0 steps them in this one. It changes
             the speed, not the results.
         raw_state: also give the simulator's own observation as ``"raw_state"``, which policies
-            of the joint task need (see :func:`omiga_torchrl.data.as_team_policy`).
+            of the joint task need (see :func:`omiga_torchrl.behaviors.as_team_policy`).
         options: arguments of the Gymnasium environment.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,77 +14,13 @@ from torchrl.data import Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
+from omiga_torchrl.envs.mujoco_actions import JointAction
+from omiga_torchrl.envs.mujoco_buffers import SimulatorGroup
 from omiga_torchrl.envs.mujoco_layouts import Layout
-from omiga_torchrl.envs.mujoco_simulator import Buffers
+from omiga_torchrl.envs.mujoco_replay import replay
 from omiga_torchrl.errors import DataError, require_shape
 
 Array = npt.NDArray[Any]
-
-
-class JointAction:
-    """Puts the agents' actions together to the action of the joint simulator.
-
-    Args:
-        slots: for every agent the joint action that each of its features is.
-        low: lower bounds of the joint action `[M]`.
-        high: upper bounds `[M]`; the agents' range, [-1, 1], is mapped linearly to the
-            simulator's. Actions outside [-1, 1] land outside the bounds.
-
-    Examples:
-        >>> joint = JointAction([[1], [0, 2]], low=np.full(3, -2.0), high=np.full(3, 2.0))
-        >>> out = np.zeros((1, 3), np.float32)
-        >>> joint.write(np.array([[[0.5, 9.0], [1.0, -1.0]]], np.float32), out)  # 9 is padding
-        >>> out
-        array([[ 2.,  1., -2.]], dtype=float32)
-    """
-
-    def __init__(self, slots: Sequence[Sequence[int]], low: Array, high: Array) -> None:
-        self.sizes = tuple(map(len, slots))
-        self.size = max(self.sizes)
-        self.slots = [list(places) for places in slots]
-        self._source = np.empty(sum(self.sizes), np.intp)
-        for agent, places in enumerate(slots):
-            self._source[list(places)] = agent * self.size + np.arange(len(places))
-        self._half = ((high - low) / 2).astype(np.float32)
-        self._middle = ((high + low) / 2).astype(np.float32)
-        self._same_range = bool((low == -1).all() and (high == 1).all())
-
-    @property
-    def owner(self) -> Array:
-        """The agent that each joint action belongs to `[M]`."""
-        owner: Array = self._source // self.size
-        return owner
-
-    def write(self, action: Array, out: Array) -> None:
-        """Writes the joint actions.
-
-        Args:
-            action: the agents' actions `[B, N, A]`, single precision.
-            out: joint actions `[B, M]`, overwritten.
-        """
-        # The mode matters for speed only: with "raise", numpy copies the result once more.
-        np.take(action.reshape(len(action), -1), self._source, axis=1, out=out, mode="clip")
-        if not self._same_range:
-            out *= self._half
-            out += self._middle
-
-
-class SimulatorGroup(Protocol):
-    """Simulators with common arrays: in this process or in workers."""
-
-    buffers: Buffers
-
-    def step(self) -> None:
-        """One step of the environments in ``buffers.chosen``."""
-        ...
-
-    def reset(self) -> None:
-        """Resets the environments in ``buffers.chosen``."""
-        ...
-
-    def close(self) -> None:
-        """Frees what they hold."""
-        ...
 
 
 class MujocoTeamEnv(EnvBase):
@@ -204,24 +140,7 @@ class MujocoTeamEnv(EnvBase):
         Returns:
             The following observations `[n, N, O]`; ``None`` where this cannot be done.
         """
-        simulators = getattr(self._simulators, "envs", None)
-        width = self._simulators.buffers.row.shape[1]
-        if simulators is None or self._layout.sizes != (width,) * len(self._layout.sizes):
-            return None
-        simulator = simulators[0]
-        parts = getattr(simulator, "observation_structure", {})
-        n_qpos, n_qvel = parts.get("qpos", 0), parts.get("qvel", 0)
-        skipped = simulator.model.nq - n_qpos
-        if n_qvel != simulator.model.nv or skipped not in (0, 1, 2):
-            return None
-        rows = np.zeros((len(observation), width))
-        joint = np.zeros((len(action), self._simulators.buffers.action.shape[1]), np.float32)
-        self._joint_action.write(action.float().numpy(), joint)
-        for i, recorded in enumerate(observation[:, 0].double().numpy()):
-            qpos = np.concatenate([np.zeros(skipped), recorded[:n_qpos]])
-            simulator.set_state(qpos, recorded[n_qpos : n_qpos + n_qvel])
-            rows[i] = simulator.step(joint[i])[0]
-        return torch.from_numpy(self._layout(rows)[0])
+        return replay(self._simulators, self._layout, self._joint_action, observation, action)
 
     def rand_action(self, tensordict: TensorDictBase | None = None) -> TensorDictBase:
         """Uniformly random actions, in a fraction of the time that drawing from the spec takes."""

@@ -6,63 +6,17 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from omiga_torchrl.envs.mujoco_buffers import Buffers
 from omiga_torchrl.envs.mujoco_tasks import MujocoTask
 
 Array = npt.NDArray[Any]
-
-
-@dataclass
-class Buffers:
-    """What the team environment and its `B` simulators tell each other.
-
-    Attributes:
-        action: joint actions in the simulators' order `[B, M]`, single precision.
-        row: the simulators' vectors `[B, W]`, double precision.
-        reward: rewards of the last step `[B]`, double precision.
-        terminated: `[B]`, bool.
-        truncated: `[B]`, bool; the team environment's own time limit is not in it.
-        chosen: the environments that the next call is about `[B]`, bool.
-        seed: seeds for the next reset `[B]`, int64; -1 goes on with the stream there is.
-    """
-
-    action: Array
-    row: Array
-    reward: Array
-    terminated: Array
-    truncated: Array
-    chosen: Array
-    seed: Array
-
-    @classmethod
-    def layout(cls, num_envs: int, n_actions: int, width: int) -> dict[str, tuple[tuple[int, ...], Any]]:
-        """Shape and dtype of every array."""
-        each = (num_envs,)
-        return {
-            "action": ((num_envs, n_actions), np.float32),
-            "row": ((num_envs, width), np.float64),
-            "reward": (each, np.float64),
-            "terminated": (each, np.bool_),
-            "truncated": (each, np.bool_),
-            "chosen": (each, np.bool_),
-            "seed": (each, np.int64),
-        }
-
-    @classmethod
-    def zeros(cls, num_envs: int, n_actions: int, width: int) -> Buffers:
-        """New arrays."""
-        shapes = cls.layout(num_envs, n_actions, width)
-        return cls(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in shapes.items()})
-
-    def part(self, rows: slice) -> Buffers:
-        """Views of some of the environments."""
-        return Buffers(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from omiga_torchrl.envs.mujoco_simulator import Buffers, Simulation, Simulators
+from omiga_torchrl.envs.mujoco_buffers import Buffers
+from omiga_torchrl.envs.mujoco_simulator import Simulation, Simulators
 
 
 class SimulatorWorkers:

@@ -10,6 +10,7 @@ import torch
 from torchrl.envs import EnvBase
 
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.plugins import load_plugins
 
 
 class EnvFactory(Protocol):
@@ -51,6 +52,8 @@ def register_env(
         prefix: the simulator's name, without a slash.
         factory: builds an environment with the keys of :mod:`omiga_torchrl.keys`,
             called as ``factory(name, num_envs=, seed=, max_steps=, device=, **task_kwargs)``.
+            :class:`omiga_torchrl.envs.TeamEnv` lists the entries that it has to give, and the members
+            that it may have.
         tasks: gives the names that :func:`available_tasks` lists, without the prefix.
         replace: whether to overwrite a prefix that is already there.
 
@@ -83,6 +86,7 @@ def available_tasks() -> list[str]:
         >>> "vmas/navigation" in available_tasks()
         True
     """
+    load_plugins("omiga_torchrl.envs")
     return sorted(f"{prefix}/{name}" for prefix, family in _FAMILIES.items() for name in family.tasks())
 
 
@@ -120,6 +124,7 @@ def make_env(
         >>> env.rollout(3)["next", "reward"].shape
         torch.Size([2, 3, 1])
     """
+    load_plugins("omiga_torchrl.envs")
     prefix, _, name = str(task).partition("/")
     if prefix not in _FAMILIES or not name:
         raise unknown_name("make_env", "task", task, available_tasks())

@@ -103,7 +103,7 @@ class SmacTeamEnv(SMACv2Env):
             {key: flag.clone() for key in (keys.DONE, keys.TERMINATED, keys.TRUNCATED)}, device=self.device
         )
         observation = self.full_observation_spec
-        observation["win"] = flag.clone()
+        observation[keys.WIN] = flag.clone()
         # Some features leave the [-1, 1] that TorchRL declares.
         for key in (keys.OBSERVATION, keys.STATE):
             observation[key] = Unbounded(observation[key].shape, device=self.device)
@@ -115,14 +115,14 @@ class SmacTeamEnv(SMACv2Env):
 
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
         found = super()._reset(tensordict, **kwargs)
-        return found.set("win", torch.zeros(1, dtype=torch.bool, device=self.device))
+        return found.set(keys.WIN, torch.zeros(1, dtype=torch.bool, device=self.device))
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         found = super()._step(tensordict)
         done, out_of_time = found[keys.DONE], found["info", "episode_limit"].reshape(1)
         found[keys.TRUNCATED] = done & out_of_time
         found[keys.TERMINATED] = done & ~out_of_time
-        return found.set("win", done & found["info", "battle_won"].reshape(1))
+        return found.set(keys.WIN, done & found["info", "battle_won"].reshape(1))
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is None:

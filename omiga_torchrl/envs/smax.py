@@ -13,13 +13,14 @@ from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
 from omiga_torchrl.envs.smax_maps import import_smax
-from omiga_torchrl.envs.smax_simulator import Shown, SmaxSimulator
+from omiga_torchrl.envs.smax_records import Shown
+from omiga_torchrl.envs.smax_simulator import SmaxSimulator
 from omiga_torchrl.errors import DataError, require_shape
 
 _MAX_STEPS: Final = 100
 _GROUP_KEYS: Final = frozenset(key[-1] for key in (keys.OBSERVATION, keys.ACTION_MASK, keys.ACTION))
 _ROOT_KEYS: Final = frozenset(
-    (keys.GROUP, keys.STATE, keys.EPISODE_RETURN, "step_count", "win", "_reset")
+    (keys.GROUP, keys.STATE, keys.EPISODE_RETURN, "step_count", keys.WIN, "_reset")
     + (keys.REWARD, keys.DONE, keys.TERMINATED, keys.TRUNCATED)
 )
 
@@ -139,7 +140,7 @@ class SmaxTeamEnv(EnvBase):
                 keys.STATE: Unbounded((num_envs, int(smax.state_size)), device=device),
                 keys.EPISODE_RETURN: Unbounded(each, device=device),
                 "step_count": Unbounded(each, dtype=torch.int64, device=device),
-                "win": flag(*each),
+                keys.WIN: flag(*each),
             },
             shape=batch,
             device=device,
@@ -220,7 +221,7 @@ class SmaxTeamEnv(EnvBase):
             keys.STATE: _copied(shown.state),
             keys.EPISODE_RETURN: so_far,
             "step_count": steps.long(),
-            "win": win,
+            keys.WIN: win,
             keys.DONE: done,
             keys.TERMINATED: terminated,
             keys.TRUNCATED: truncated,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omiga_torchrl.evaluation.policy_facts import PolicyFacts
 from omiga_torchrl.evaluation.protocol import Protocol
 from omiga_torchrl.evaluation.result import EvaluationResult
 from omiga_torchrl.evaluation.rollout import evaluate
@@ -9,6 +10,7 @@ from omiga_torchrl.evaluation.video import record_video
 
 __all__ = [
     "EvaluationResult",
+    "PolicyFacts",
     "Protocol",
     "evaluate",
     "record_video",

@@ -17,6 +17,7 @@ from torchrl.envs.libs.vmas import VmasEnv
 
 from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
 from omiga_torchrl.envs.mujoco_simulator import Simulators
+from omiga_torchrl.team_env import team_env
 
 Array = npt.NDArray[Any]
 FrameSource = Callable[[], Array]
@@ -55,7 +56,7 @@ def frame_source(env: EnvBase) -> FrameSource:
         return _mujoco_source(env)
     if isinstance(env, VmasEnv):
         return _vmas_source(env)
-    own: FrameSource | None = getattr(env, "render_frame", None)
+    own = team_env(env).render_frame
     if own is None:
         raise ValueError(
             f"record_video: {type(env).__name__} has no pictures; expected a MuJoCo or VMAS task, or an "

@@ -18,6 +18,7 @@ from omiga_torchrl.envs.memory import with_memory
 from omiga_torchrl.errors import DataError, require_key, require_shape
 from omiga_torchrl.evaluation.result import EvaluationResult
 from omiga_torchrl.random_state import isolated_random
+from omiga_torchrl.team_env import team_env
 
 Policy = Callable[[TensorDictBase], TensorDictBase]
 
@@ -29,7 +30,7 @@ def evaluate(
     episodes: int,
     seed: int,
     deterministic: bool = True,
-    win_key: NestedKey = "win",
+    win_key: NestedKey = keys.WIN,
     max_steps: int = 100_000,
 ) -> EvaluationResult:
     """Plays complete episodes and returns their raw results.
@@ -115,6 +116,7 @@ def _play_round(policy: Policy, env: EnvBase, win_key: NestedKey, max_steps: int
     n = env.batch_size.numel()
     result = _Round.empty(n, env.device)
     running = torch.ones(n, dtype=torch.bool, device=env.device)
+    stands_still = team_env(env).ended_stand_still
     data = env.reset()
     for _ in range(max_steps):
         data = policy(data)
@@ -127,7 +129,7 @@ def _play_round(policy: Policy, env: EnvBase, win_key: NestedKey, max_steps: int
         data = env.step_mdp(data)
         # Ended environments are reset and play on, uncounted: few simulators can be stepped
         # beyond the end. Those that stand still there cost nothing more.
-        if not getattr(env, "ended_stand_still", False):
+        if not stands_still:
             data = env.maybe_reset(data)
     raise DataError(
         f"evaluate: {int(running.sum())} of {n} environments did not end within {max_steps} steps. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omiga_torchrl.report.aggregate import Aggregate, aggregate_scores, format_aggregates
 from omiga_torchrl.report.dataset_figure import plot_dataset
 from omiga_torchrl.report.dataset_report import format_statistics, write_dataset_report
+from omiga_torchrl.report.identity import describe_run
 from omiga_torchrl.report.plots import plot_learning_curves
 from omiga_torchrl.report.records import Evaluation, Run, RunInfo, load_runs
 from omiga_torchrl.report.run_writer import RunWriter
@@ -25,6 +26,7 @@ __all__ = [
     "RunInfo",
     "RunWriter",
     "aggregate_scores",
+    "describe_run",
     "format_aggregates",
     "format_statistics",
     "format_table",

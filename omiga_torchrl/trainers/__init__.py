@@ -11,24 +11,29 @@ from omiga_torchrl.trainers.checkpoint import (
 from omiga_torchrl.trainers.hooks import (
     CheckpointHook,
     EvaluationHook,
+    HookedTrainer,
     NaNGuardHook,
-    TargetUpdateHook,
 )
 from omiga_torchrl.trainers.metrics import MetricWindow
 from omiga_torchrl.trainers.offline import OfflineTrainer
-from omiga_torchrl.trainers.stepper import GroupedStepper, make_optimizer
+from omiga_torchrl.trainers.parameter_groups import make_optimizer
+from omiga_torchrl.trainers.step import AdaptiveLoss, clip_gradients, train_step
+from omiga_torchrl.trainers.stepper import GroupedStepper
 
 __all__ = [
+    "AdaptiveLoss",
     "CheckpointHook",
     "EvaluationHook",
     "GroupedStepper",
+    "HookedTrainer",
     "MetricWindow",
     "NaNGuardHook",
     "OfflineTrainer",
-    "TargetUpdateHook",
     "checkpoints",
+    "clip_gradients",
     "latest_checkpoint",
     "load_checkpoint",
     "make_optimizer",
     "save_checkpoint",
+    "train_step",
 ]

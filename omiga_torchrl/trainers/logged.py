@@ -12,7 +12,7 @@ from tensordict import TensorDict, TensorDictBase
 from torchrl.trainers import Trainer
 
 from omiga_torchrl.trainers.metrics import MetricWindow
-from omiga_torchrl.trainers.stepper import LOSS_PREFIX
+from omiga_torchrl.trainers.step import LOSS_PREFIX
 
 # Values kept per metric for hooks that look back (EarlyStopping reads the last one).
 HISTORY = 100

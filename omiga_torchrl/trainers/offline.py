@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,30 +16,26 @@ from torchrl.data import ReplayBuffer
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger
+from torchrl.trainers import LRSchedulerHook, TrainerHookBase
 
-from omiga_torchrl.random_state import get_random_state, set_random_state
-from omiga_torchrl.trainers.checkpoint import (
-    load_checkpoint,
-    sampler_state,
-    save_checkpoint,
-    set_sampler_state,
-)
+from omiga_torchrl.trainers.checkpointed import CheckpointedTrainer
 from omiga_torchrl.trainers.collector import NoCollector
-from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook, TargetUpdateHook
-from omiga_torchrl.trainers.logged import LoggedTrainer
-from omiga_torchrl.trainers.stepper import (
-    GroupedStepper,
+from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook
+from omiga_torchrl.trainers.parameter_groups import (
+    OptimizerFactory,
     ParameterGroups,
     check_parameter_groups,
     make_optimizer,
 )
+from omiga_torchrl.trainers.schedules import Schedule, make_schedule
+from omiga_torchrl.trainers.stepper import GroupedStepper
 
 
-class OfflineTrainer(LoggedTrainer):
+class OfflineTrainer(CheckpointedTrainer):
     """Trains a loss on a replay buffer; a TorchRL `Trainer` whose "frames" are gradient steps.
 
     Each step samples a batch, sums the ``loss*`` entries, and updates disjoint parameter groups by
-    one backward and one fused Adam, each group clipped by its own norm. All hook stages of
+    :func:`train_step`: one backward, each group clipped by its own norm, one optimizer. All hook stages of
     :class:`torchrl.trainers.Trainer` work (``register_op``, ``TrainerHookBase.register``) and run at
     each step, except the deprecated ``post_loss``, ``process_loss`` and ``optimizer``.
 
@@ -53,13 +49,17 @@ class OfflineTrainer(LoggedTrainer):
         replay_buffer: the dataset; sampled once per step.
         parameter_groups: name to parameters; disjoint, and together all trainable ones of the loss.
         total_steps: gradient steps.
-        lr: Adam's learning rate, of all groups or by group name. 5e-4 is OMIGA's.
+        lr: learning rate of all groups, or of each by its name. 5e-4 is OMIGA's.
+        lr_schedule: ``"cosine"`` lets the rates fall to zero over ``total_steps``; ``None`` keeps them.
+        optimizer: builds the optimizer from PyTorch's parameter groups ``[{"name", "params", "lr"}, ...]``,
+            e.g. ``functools.partial(torch.optim.AdamW, weight_decay=0.01)``; ``None``: fused Adam.
         clip_grad_norm: largest gradient norm of each group; ``None`` does not clip.
         target_updater: target-network updater, stepped after each gradient step.
         logger: logger from :func:`torchrl.record.loggers.get_logger`.
         log_interval: steps between two log lines.
         progress_bar: show loss, last evaluation return and steps/s (needs tqdm).
         batch_size: transitions per step; ``None`` means the buffer's own.
+        hooks: hooks to register, in this order, e.g. an :class:`EvaluationHook`.
         save_dir: folder of checkpoints; ``None`` keeps none.
         save_interval: steps between two checkpoints.
         checkpoint_metadata: plain values stored with each checkpoint (dataset, versions, …).
@@ -67,7 +67,9 @@ class OfflineTrainer(LoggedTrainer):
         seed: seed of torch, numpy and Python, set when the trainer is built.
 
     Raises:
-        ValueError: groups that overlap or do not fit the loss, or a count below one.
+        ValueError: groups that overlap or do not fit the loss, a learning rate that is not positive and
+            finite, or a count below one.
+        TypeError: ``optimizer`` builds no optimizer, or ``target_updater`` is no TargetNetUpdater.
 
     Examples:
         >>> from torchrl.data import LazyTensorStorage
@@ -98,12 +100,15 @@ class OfflineTrainer(LoggedTrainer):
         parameter_groups: ParameterGroups,
         total_steps: int,
         lr: float | Mapping[str, float] = 5e-4,
+        lr_schedule: Schedule | None = None,
+        optimizer: OptimizerFactory | None = None,
         clip_grad_norm: float | None = 1.0,
         target_updater: TargetNetUpdater | None = None,
         logger: Logger | None = None,
         log_interval: int = 100,
         progress_bar: bool = True,
         batch_size: int | None = None,
+        hooks: Sequence[TrainerHookBase] = (),
         save_dir: str | Path | None = None,
         save_interval: int = 10_000,
         checkpoint_metadata: Mapping[str, Any] | None = None,
@@ -115,14 +120,19 @@ class OfflineTrainer(LoggedTrainer):
             if count < 1:
                 raise ValueError(f"OfflineTrainer: {name}={count}; expected at least 1.")
         check_parameter_groups(parameter_groups, loss_module)
+        if not isinstance(target_updater, TargetNetUpdater | None):
+            raise TypeError(
+                f"OfflineTrainer: target_updater must be a TargetNetUpdater or None, got "
+                f"{type(target_updater).__name__}. Pass e.g. ForeachSoftUpdate(loss, tau=0.005)."
+            )
         super().__init__(
             collector=cast(BaseCollector, NoCollector()),
             total_frames=total_steps,
             frame_skip=1,
             optim_steps_per_batch=1,
             loss_module=loss_module,
-            optimizer=make_optimizer(parameter_groups, lr),
-            optimization_stepper=GroupedStepper(parameter_groups, clip_grad_norm),
+            optimizer=make_optimizer(parameter_groups, lr, optimizer),
+            optimization_stepper=GroupedStepper(parameter_groups, clip_grad_norm, target_updater),
             replay_buffer=replay_buffer,
             target_net_updater=target_updater,
             batch_size=batch_size,
@@ -135,17 +145,16 @@ class OfflineTrainer(LoggedTrainer):
         self.metadata = dict(checkpoint_metadata or {})
         self._device = next(iter(next(iter(parameter_groups.values())))).device
         if target_updater is not None:
-            TargetUpdateHook(target_updater).register(self)
+            self.register_module("target_updater", target_updater)
+        if lr_schedule is not None:
+            LRSchedulerHook(make_schedule(lr_schedule, self.optimizer, total_steps)).register(self)
         self.nan_guard = None if nan_check_interval is None else NaNGuardHook(nan_check_interval)
         if self.nan_guard is not None:
             self.nan_guard.register(self)
+        for hook in hooks:
+            hook.register(self)
         if save_dir is not None:
             CheckpointHook(save_dir, save_interval).register(self)
-
-    @property
-    def step_count(self) -> int:
-        """Gradient steps done."""
-        return self.collected_frames
 
     def set_seed(self) -> None:
         """Seeds torch, numpy and Python with ``seed``."""
@@ -165,8 +174,6 @@ class OfflineTrainer(LoggedTrainer):
                 f"'post_optim_log' (gets the batch), or a subclass of GroupedStepper."
             )
         super().register_op(dest, op, **kwargs)
-
-    # The loop -----------------------------------------------------------------------------
 
     def train(self) -> None:
         """Trains until ``total_frames`` gradient steps are done or a hook requests a stop.
@@ -225,68 +232,3 @@ class OfflineTrainer(LoggedTrainer):
         if self._device.type != "cpu":
             batch = batch.to(self._device, non_blocking=True)
         return cast(TensorDictBase, batch)
-
-    def check_finite(self) -> None:
-        """Raises ``FloatingPointError`` if a loss since the last check was NaN or infinite."""
-        if self.nan_guard is not None:
-            self.nan_guard.check()
-
-    # Checkpoints --------------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that decides how training goes on, except the data."""
-        state = super().state_dict()
-        state["replay_buffer_sampler"] = sampler_state(self.replay_buffer)
-        state["metrics"] = self._window.state_dict()
-        state["random"] = get_random_state()
-        return state
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restores :meth:`state_dict` into a trainer built the same way.
-
-        Raises:
-            ValueError: the trainer has hooks or parameter groups that the state does not know.
-        """
-        missing = [name for name in self._modules if name != "optimizer" and name not in state_dict]
-        if missing:
-            raise ValueError(
-                f"OfflineTrainer: the checkpoint has no state of the hooks {missing}; expected the hooks it "
-                f"was saved with. Register the same hooks before loading."
-            )
-        saved = [(g.get("name"), len(g["params"])) for g in state_dict["optimizer"]["param_groups"]]
-        own = [(g["name"], len(g["params"])) for g in cast(Any, self.optimizer).param_groups]
-        if saved != own:
-            raise ValueError(
-                f"OfflineTrainer: the checkpoint has the parameter groups {saved}; expected {own}. "
-                f"Build the trainer with the networks and groups of the saved run."
-            )
-        super().load_state_dict(dict(state_dict))
-        self._last_log = dict(state_dict["state"]["_last_log"])
-        set_sampler_state(self.replay_buffer, state_dict["replay_buffer_sampler"])
-        self._window.load_state_dict(state_dict["metrics"])
-        set_random_state(state_dict["random"])
-
-    def save(self, path: str | Path) -> Path:
-        """Writes a checkpoint atomically, after checking that the losses are finite.
-
-        Args:
-            path: file to write; an older one is replaced only once the new one is complete.
-
-        Raises:
-            FloatingPointError: a loss is NaN or infinite; nothing is written.
-        """
-        self.check_finite()
-        return save_checkpoint(path, self.state_dict(), step=self.step_count, metadata=self.metadata)
-
-    def load_from_file(self, file: str | Path, **kwargs: Any) -> OfflineTrainer:
-        """Resumes from a checkpoint written by :meth:`save`.
-
-        Args:
-            file: the checkpoint.
-            kwargs: for :func:`torch.load`, e.g. ``map_location``.
-
-        Returns:
-            The trainer itself.
-        """
-        self.load_state_dict(load_checkpoint(file, **kwargs)["trainer"])
-        return self

@@ -11,7 +11,7 @@ from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
 from omiga_torchrl.algorithms.saving import load_policy, save_policy
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
-from omiga_torchrl.trainers.stepper import check_parameter_groups
+from omiga_torchrl.trainers.parameter_groups import check_parameter_groups
 from tests.objectives.contract import sequences
 
 ROOT = Path(__file__).parents[2]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
-from omiga_torchrl.data import StepSliceSampler
+from omiga_torchrl.data import OfflineDataset, StepSliceSampler
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -65,3 +66,17 @@ def test_ends_of_slices_are_truncations_and_ends_of_episodes_stay():
     assert (after["truncated"] == (after["done"] & ~after["terminated"])).all()
     middle = real & ~last & ~ends.squeeze(-1)
     assert not after["done"].squeeze(-1)[middle].any()
+
+
+def test_a_dataset_gives_slices_as_losses_take_them():
+    def dataset(**options):
+        return OfflineDataset("vmas/navigation/mixed", batch_size=24, **options)
+
+    torch.manual_seed(0)
+    flat = dataset(sampler=StepSliceSampler(8)).sample()
+    torch.manual_seed(0)
+    batch, info = dataset(slice_len=8).sample(return_info=True)
+    assert batch.batch_size == (3, 8) and (batch == flat.reshape(3, 8)).all()
+    assert len(info["index"][0] if isinstance(info["index"], tuple) else info["index"]) == 24
+    with pytest.raises(ValueError, match="slice_len must be None with a sampler of your own, got 8"):
+        dataset(slice_len=8, sampler=StepSliceSampler(8))

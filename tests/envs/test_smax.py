@@ -9,7 +9,8 @@ import pytest
 import torch
 from torchrl.envs import check_env_specs
 
-from omiga_torchrl.data import bundled_behaviours, load_behaviour, record_episodes
+from omiga_torchrl.behaviors import load_behaviour
+from omiga_torchrl.data import bundled_behaviours, record_episodes
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.envs.smax_maps import find_scenario, import_smax
 from omiga_torchrl.errors import DataError

@@ -111,6 +111,16 @@ def test_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
     assert [json.loads(line)["step"] for line in lines.splitlines()] == [3, 6, 6]
 
 
+@pytest.mark.parametrize(("decay", "schedule"), [("true", "cosine"), ("false", None)])
+def test_cosine_decay_is_still_understood(decay, schedule):
+    runpy.run_path(str(RECIPES / "train.py"))  # registers its schema
+    other = "trainer=published" if schedule else "trainer=laptop"
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", [other, f"trainer.cosine_decay={decay}"])
+    with pytest.warns(FutureWarning, match="cosine_decay is deprecated"):
+        assert OmegaConf.to_object(config).trainer.lr_schedule == schedule
+
+
 @pytest.mark.parametrize(
     ("override", "match"),
     [
@@ -131,6 +141,22 @@ def test_mistakes_are_named_before_training(tmp_path, override, match):
     done = run("train", tmp_path, *override.split(), *SMALL)
     assert done.returncode != 0 and match in done.stderr, done.stderr
     assert not any(tmp_path.iterdir())
+
+
+HYDRA = sorted(path.stem for path in RECIPES.glob("*.py") if "hydra.main" in path.read_text())
+
+
+@pytest.mark.parametrize("recipe", HYDRA)
+def test_every_recipe_imports_modules_of_the_users_first(recipe):
+    source = (RECIPES / f"{recipe}.py").read_text()
+    assert re.search(r"import_modules\((config|options)\.imports\)", source)
+    runpy.run_path(str(RECIPES / f"{recipe}.py"))
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        assert compose(recipe, ["imports=[my_module]"]).imports == ["my_module"]
+
+
+def test_train_only_wires():
+    assert len((RECIPES / "train.py").read_text().splitlines()) <= 200
 
 
 def test_custom_pipeline_is_short_and_runs(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +15,37 @@ from omiga_torchrl.evaluation import EvaluationResult
 from omiga_torchrl.trainers import (
     CheckpointHook,
     EvaluationHook,
+    HookedTrainer,
     NaNGuardHook,
-    TargetUpdateHook,
     latest_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
 from tests.trainers.toy import identical, toy_trainer
 
+OPTIMIZERS = {
+    "adam": None,
+    "adamw": partial(torch.optim.AdamW, weight_decay=0.1),
+    "rmsprop": partial(torch.optim.RMSprop, momentum=0.9),
+}
 
-@pytest.mark.parametrize("without_replacement", [False, True])
-def test_resume_is_exact(tmp_path: Path, without_replacement: bool) -> None:
+
+@pytest.mark.parametrize(
+    ("without_replacement", "optimizer"),
+    [(False, "adam"), (True, "adam"), (False, "adamw"), (False, "rmsprop")],
+)
+def test_resume_is_exact(tmp_path: Path, without_replacement: bool, optimizer: str) -> None:
+    factory = OPTIMIZERS[optimizer]
+
     def sampler() -> SamplerWithoutReplacement | None:
         return SamplerWithoutReplacement() if without_replacement else None
 
-    whole = toy_trainer(20, sampler())
+    whole = toy_trainer(20, sampler(), optimizer=factory)
     whole.train()
     draws = (torch.rand(3), np.random.rand(), random.random())
 
-    toy_trainer(10, sampler(), save_dir=tmp_path, save_interval=5).train()
-    resumed = toy_trainer(20, sampler(), seed=99)
+    toy_trainer(10, sampler(), optimizer=factory, save_dir=tmp_path, save_interval=5).train()
+    resumed = toy_trainer(20, sampler(), optimizer=factory, seed=99)
     torch.rand(5), np.random.rand(), random.random()
     resumed.load_from_file(latest_checkpoint(tmp_path))
     assert resumed.step_count == 10
@@ -193,11 +205,61 @@ def test_nan_guard_sees_gradients() -> None:
 
 
 def test_hook_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="EvaluationHook: interval=0"):
+    with pytest.raises(ValueError, match="EvaluationHook: interval must be at least 1, got 0"):
         EvaluationHook(lambda: {}, 0)
     with pytest.raises(ValueError, match="keep=0"):
         CheckpointHook(tmp_path, 1, keep=0)
-    with pytest.raises(TypeError, match="expected a TargetNetUpdater"):
-        TargetUpdateHook(lambda: None)
-    with pytest.raises(TypeError, match="expected an OfflineTrainer"):
+    with pytest.raises(TypeError, match="must have the members of HookedTrainer"):
         EvaluationHook(lambda: {}, 1).register(Trainer.__new__(Trainer))
+
+
+class OwnTrainer:
+    """A trainer of somebody else's that has the members of `HookedTrainer`."""
+
+    def __init__(self) -> None:
+        self.replay_buffer, self.step_count = None, 0
+        self.ops: list[tuple[str, object]] = []
+        self.calls: list[object] = []
+
+    def check_finite(self) -> None:
+        self.calls.append("checked")
+
+    def log_now(self, metrics: dict[str, float]) -> None:
+        self.calls.append(metrics)
+
+    def show(self, **values: float) -> None:
+        self.calls.append(values)
+
+    def save(self, path: Path) -> Path:
+        self.calls.append(path.name)
+        return path
+
+    def register_module(self, module_name: str, module: object) -> None:
+        self.calls.append(module_name)
+
+    def register_op(self, dest: str, op: object) -> None:
+        self.ops.append((dest, op))
+
+
+def test_hooks_know_only_the_protocol(tmp_path: Path) -> None:
+    trainer = OwnTrainer()
+    assert isinstance(trainer, HookedTrainer) and isinstance(toy_trainer(1), HookedTrainer)
+    EvaluationHook(lambda: {"return": 1.5}, 2).register(trainer)
+    CheckpointHook(tmp_path, 2).register(trainer)
+    assert trainer.calls == ["evaluation", "checkpoint"]
+    trainer.step_count = 2
+    for stage, op in trainer.ops:
+        if stage.startswith("post"):
+            op()
+    wanted = ["checked", {"evaluation/return": 1.5}, {"return": 1.5}, "step_00000002.pt"]
+    assert trainer.calls[2:] == wanted
+
+
+def test_the_trainer_registers_the_hooks_that_it_is_given(tmp_path: Path) -> None:
+    seen: list[int] = []
+    hook = EvaluationHook(lambda: {"return": 1.0}, 3, on_result=lambda step, _: seen.append(step))
+    trainer = toy_trainer(6, hooks=[hook], save_dir=tmp_path, save_interval=6)
+    trainer.train()
+    assert seen == [3, 6]
+    # The checkpoint of a step knows of the step's evaluation.
+    assert load_checkpoint(latest_checkpoint(tmp_path))["trainer"]["evaluation"] == {"last_step": 6}

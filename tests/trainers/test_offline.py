@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import random
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torchrl.record.loggers import get_logger
 from torchrl.trainers import Trainer
 from torchrl.trainers.trainers import EarlyStopping, LogScalar
 
-from omiga_torchrl.trainers import GroupedStepper, MetricWindow, OfflineTrainer
+from omiga_torchrl.trainers import MetricWindow, OfflineTrainer
 from tests.trainers.toy import ToyLoss, identical, parameter_groups, toy_buffer, toy_trainer
 
 
@@ -52,19 +53,50 @@ def test_equals_separate_optimisers() -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_clip_groups_separately() -> None:
-    a, b = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
-    a.grad, b.grad = torch.tensor([30.0, 40.0]), torch.tensor([0.3, 0.4])
-    norms = GroupedStepper({"a": [a], "b": [b]}, 1.0).clip()
-    torch.testing.assert_close(a.grad, torch.tensor([0.6, 0.8]))
-    torch.testing.assert_close(b.grad, torch.tensor([0.3, 0.4]))
-    assert float(norms["grad_norm_a"]) == 50.0 and float(norms["grad_norm_b"]) == pytest.approx(0.5)
-
-
 def test_learning_rate_per_group() -> None:
     trainer = toy_trainer(lr={"a": 0.1, "b": 0.2})
     assert [group["lr"] for group in trainer.optimizer.param_groups] == [0.1, 0.2]
     assert trainer.optimizer.defaults["fused"]
+
+
+def test_any_optimizer() -> None:
+    factory = partial(torch.optim.AdamW, weight_decay=0.5, amsgrad=True)
+    trainer, plain = toy_trainer(20, optimizer=factory), toy_trainer(20)
+    assert type(trainer.optimizer) is torch.optim.AdamW
+    groups = trainer.optimizer.param_groups
+    assert [(group["name"], group["weight_decay"]) for group in groups] == [("a", 0.5), ("b", 0.5)]
+    trainer.train()
+    plain.train()
+    assert not identical(trainer, plain)
+    with pytest.raises(TypeError, match=r"must build a torch\.optim\.Optimizer .* got list"):
+        toy_trainer(1, optimizer=lambda groups: groups)
+
+
+@pytest.mark.parametrize("lr", [0.0, -0.001, float("nan"), float("inf"), {"a": 1e-3, "b": -1.0}])
+def test_learning_rates_are_positive_and_finite(lr: float | dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"lr of group '[ab]' must be positive and finite, got"):
+        toy_trainer(1, lr=lr)
+
+
+def test_cosine_schedule(tmp_path: Path) -> None:
+    def build(steps: int) -> OfflineTrainer:
+        trainer = toy_trainer(20, lr={"a": 0.1, "b": 0.2}, lr_schedule="cosine")
+        trainer.total_frames = steps
+        return trainer
+
+    whole = build(20)
+    whole.train()
+    half = build(10)
+    half.train()
+    saved = half.save(tmp_path / "half.pt")
+    resumed = build(20)
+    assert [group["lr"] for group in half.optimizer.param_groups] == pytest.approx([0.05, 0.1])
+    resumed.load_from_file(saved)
+    resumed.train()
+    assert identical(whole, resumed)
+    assert whole.optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
+    with pytest.raises(ValueError, match="unknown lr_schedule 'cosin'; did you mean 'cosine'"):
+        toy_trainer(1, lr_schedule="cosin")
 
 
 def test_group_errors() -> None:
@@ -88,12 +120,14 @@ def test_group_errors() -> None:
         build({"a": groups["a"], "b": []})
     with pytest.raises(ValueError, match="did you mean 'actor'"):
         build({"actor": groups["a"] + groups["b"]}, lr={"actr": 1.0})
-    with pytest.raises(ValueError, match=r"lr has no entry for \['b'\]"):
+    with pytest.raises(ValueError, match=r"got none for \['b'\]"):
         build(groups, lr={"a": 1.0})
     with pytest.raises(ValueError, match="total_steps=0"):
         toy_trainer(0)
-    with pytest.raises(ValueError, match="clip_grad_norm=-1"):
+    with pytest.raises(ValueError, match="clip_grad_norm must be a positive norm or None, got -1"):
         build(groups, clip_grad_norm=-1.0)
+    with pytest.raises(TypeError, match="target_updater must be a TargetNetUpdater or None, got function"):
+        build(groups, target_updater=lambda: None)
 
 
 def test_every_hook_stage_runs_each_step() -> None:

@@ -1,4 +1,4 @@
-"""What all layouts share: the options of a reader, what it returns, and its small tools."""
+"""The base class of all layouts: what a reader returns, and its small tools."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
+from omiga_torchrl.action_conventions import ActionConvention
 from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes, block_spans
+from omiga_torchrl.data.layouts.options import ReadOptions
 from omiga_torchrl.errors import DataError
 
 __all__ = [
@@ -29,46 +31,6 @@ __all__ = [
     "to_floats",
     "to_team_reward",
 ]
-
-ActionConvention = Literal["raw", "clip", "scale"]
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """What a file does not say about itself, or what the user wants otherwise.
-
-    Attributes:
-        actions: what happens to stored actions: ``"raw"`` nothing, ``"clip"`` they are clipped
-            to [-1, 1], ``"scale"`` they are divided by 4 (and the environment has to multiply
-            them by 4). ``None``: nothing, but actions outside [-1, 1] are an error.
-        timeout_is_terminal: whether running out of time is stored as ``terminated``;
-            ``None``: as the file has it. ``False`` needs ``max_steps`` where the file does
-            not tell time-outs apart.
-        max_steps: length of an episode that ran out of time.
-        team_reward: how one reward per agent becomes the team's: ``"mean"`` or ``"sum"``;
-            ``None``: they have to be equal.
-        incomplete: a last episode without an end is an ``"error"`` or is ``"truncated"`` there.
-    """
-
-    actions: ActionConvention | None = None
-    timeout_is_terminal: bool | None = None
-    max_steps: int | None = None
-    team_reward: Literal["mean", "sum"] | None = None
-    incomplete: Literal["error", "truncated"] = "error"
-
-    def __post_init__(self) -> None:
-        allowed = {
-            "actions": (None, "raw", "clip", "scale"),
-            "team_reward": (None, "mean", "sum"),
-            "incomplete": ("error", "truncated"),
-        }
-        for name, choices in allowed.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"ReadOptions: {name} is {getattr(self, name)!r}; expected one of {choices}."
-                )
-        if self.max_steps is not None and self.max_steps < 1:
-            raise ValueError(f"ReadOptions: max_steps is {self.max_steps}; expected at least 1.")
 
 
 @dataclass
@@ -93,7 +55,7 @@ class Layout(ABC):
     """One way in which datasets are laid out in files.
 
     Attributes:
-        name: how users choose it.
+        name: how users choose it; :func:`omiga_torchrl.data.register_layout` gives it.
         summary: one line: who writes it and what it looks like.
     """
 

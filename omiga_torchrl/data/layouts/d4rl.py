@@ -23,6 +23,7 @@ from omiga_torchrl.data.layouts.base import (
 )
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, ends_of, find_fields, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("observations", "actions", "rewards", "terminals")
@@ -32,6 +33,7 @@ _OPTIONAL: Final = ("timeouts", "next_observations")
 _PIECE_ROWS: Final = 2**14
 
 
+@register_layout("d4rl", priority=60)
 class D4rlLayout(Layout):
     """One HDF5 file with a row per step of a single agent, read as a team of one.
 
@@ -41,7 +43,6 @@ class D4rlLayout(Layout):
     without ``timeouts`` need the option ``max_steps`` then. Whatever is in groups is ignored.
     """
 
-    name: ClassVar[str] = "d4rl"
     summary: ClassVar[str] = "HDF5 file of D4RL with observations, actions, rewards, terminals, timeouts"
 
     def matches(self, path: Path) -> bool:

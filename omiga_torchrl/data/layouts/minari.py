@@ -22,6 +22,7 @@ from omiga_torchrl.data.layouts.base import (
 )
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import whole_actions
 from omiga_torchrl.errors import DataError
 
@@ -33,6 +34,7 @@ _FLAGS: Final = ("terminations", "truncations")
 _Shapes = dict[str, tuple[int, ...]]
 
 
+@register_layout("minari", priority=50)
 class MinariLayout(Layout):
     """A folder with ``data/main_data.hdf5`` and ``data/metadata.json``, read as a team of one.
 
@@ -41,7 +43,6 @@ class MinariLayout(Layout):
     from 0, and Minari's other format, arrow, are refused.
     """
 
-    name: ClassVar[str] = "minari"
     summary: ClassVar[str] = f"folder of Minari with {_DATA} and {_METADATA}"
 
     def matches(self, path: Path) -> bool:

@@ -21,6 +21,7 @@ from omiga_torchrl.data.layouts.base import (
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.npy import NpyFile, to_single
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("obs", "acs", "rews", "next_obs", "dones")
@@ -52,6 +53,7 @@ class _Team:
         return np.stack([to_single(file[first:last]) for file in self.files[name]], 1)
 
 
+@register_layout("omar", priority=20)
 class OmarLayout(Layout):
     """The particle and HalfCheetah data of OMAR (Pan et al., 2022): the folder of one seed.
 
@@ -65,7 +67,6 @@ class OmarLayout(Layout):
     are the prey of tag and world: their policy is part of the environment.
     """
 
-    name: ClassVar[str] = "omar"
     summary: ClassVar[str] = "OMAR's folder seed_{k}_data with obs_0.npy, acs_0.npy, ..."
 
     def matches(self, path: Path) -> bool:

@@ -22,18 +22,20 @@ from omiga_torchrl.data.layouts.base import (
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.hdf5 import Field, create_hdf5, ends_of, find_fields, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.omiga_mujoco_writing import PIECE_BYTES, append_rows, to_rows
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("s", "o", "a", "r", "d")
 
 # Blocks that stay in the processor's cache while they are looked at and written.
 _BLOCK_BYTES: Final = 4 * 2**20
-_PIECE_BYTES: Final = 2**20
 
 # Rows that are compared when a file is opened, in as many places.
 _SAMPLE_ROWS, _SAMPLE_PLACES = 256, 64
 
 
+@register_layout("omiga-mujoco", priority=80)
 class OmigaMujocoLayout(Layout):
     """One HDF5 file with a row per observation.
 
@@ -45,7 +47,6 @@ class OmigaMujocoLayout(Layout):
     observations of all agents in a row. Otherwise it is the agents' ``s`` in a row.
     """
 
-    name: ClassVar[str] = "omiga-mujoco"
     summary: ClassVar[str] = "HDF5 file of OMIGA's multi-agent MuJoCo data with s, o, a, r, d"
 
     def matches(self, path: Path) -> bool:
@@ -95,7 +96,7 @@ class OmigaMujocoLayout(Layout):
         """
         with create_hdf5(path) as file:
             for block in blocks:
-                _append(file, _to_rows(block))
+                append_rows(file, to_rows(block))
             if not len(file):
                 raise DataError(f"OmigaMujocoLayout: {path}: there are no episodes to write.")
 
@@ -217,7 +218,7 @@ class _Comparison:
     def __init__(self, field: Field) -> None:
         row = math.prod(field.shape[1:]) * field.dtype.itemsize
         self._field = field
-        self._piece = np.empty((max(1, _PIECE_BYTES // row), *field.shape[1:]), field.dtype)
+        self._piece = np.empty((max(1, PIECE_BYTES // row), *field.shape[1:]), field.dtype)
 
     def __call__(self, observation: Array, start: int) -> None:
         for first in range(0, len(observation), len(self._piece)):
@@ -237,46 +238,3 @@ class _Comparison:
 
 def _words(values: Array) -> Array:
     return values.reshape(-1).view(np.uint8 if values.nbytes % 8 else np.uint64)
-
-
-def _to_rows(block: Episodes) -> dict[str, Array]:
-    """The fields of ``block``, row by row."""
-    rows, agents = block.observation.shape[:2]
-    found = []
-    if block.action_mask is not None:
-        found.append("'action_mask' has no place in it")
-    if block.action.dtype.kind != "f":
-        found.append(f"'action' has type {block.action.dtype}, expected floats")
-    if block.state is not None and block.state.shape[1] % agents:
-        found.append(
-            f"'state' has {block.state.shape[1]} features, which {agents} agents cannot share evenly"
-        )
-    require(found, "OmigaMujocoLayout", "Write another layout.")
-    last = np.cumsum(block.length + 1) - 1
-    step = np.delete(np.arange(rows), last)
-    action = np.zeros((rows, *block.action.shape[1:]), np.float32)
-    reward, done = np.zeros((2, rows, 1), np.float32)
-    action[step], reward[step, 0], done[last] = block.action, block.reward, 1
-    state = block.observation if block.state is None else block.state.reshape(rows, agents, -1)
-    return {"s": state, "o": block.observation, "a": action, "r": reward, "d": done}
-
-
-def _append(file: Any, rows: dict[str, Array]) -> None:
-    for name, values in rows.items():
-        if name not in file:
-            row = 4 * math.prod(values.shape[1:])
-            file.create_dataset(
-                name,
-                (0, *values.shape[1:]),
-                "f4",
-                maxshape=(None, *values.shape[1:]),
-                chunks=(max(1, _PIECE_BYTES // row), *values.shape[1:]),
-            )
-        dataset = file[name]
-        if dataset.shape[1:] != values.shape[1:]:
-            raise DataError(
-                f"OmigaMujocoLayout: {name!r} changes from {dataset.shape[1:]} to {values.shape[1:]} within "
-                "the episodes. Are they of one task?"
-            )
-        dataset.resize(len(dataset) + len(values), 0)
-        dataset[len(dataset) - len(values) :] = values

@@ -15,6 +15,7 @@ from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, split_
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.npy import to_single
 from omiga_torchrl.data.layouts.pickled import PickledArray, is_torch_file, load_pickled
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import steps_to_episodes, whole_actions
 from omiga_torchrl.errors import DataError
 
@@ -24,6 +25,7 @@ _SINGLE: Final = ("action", "reward", "done")
 _MOST_VALUES: Final = 2**25
 
 
+@register_layout("omiga-smac", priority=10)
 class OmigaSmacLayout(Layout):
     """Episodes as OMIGA and MADT load them: ``episode[agent][step] = [g, o, a, r, d, ava]``.
 
@@ -34,7 +36,6 @@ class OmigaSmacLayout(Layout):
     Files are read in the order of their names. None of the code that they may hold is run.
     """
 
-    name: ClassVar[str] = "omiga-smac"
     summary: ClassVar[str] = "OMIGA's and MADT's StarCraft data: folder with a torch.save file per episode"
 
     def matches(self, path: Path) -> bool:

@@ -10,12 +10,13 @@ from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, require
 from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, holds_fields, open_hdf5
 from omiga_torchrl.data.layouts.padded import PADDED_FIELDS, read_padded
+from omiga_torchrl.data.layouts.registry import register_layout
 
 
+@register_layout("pymarl-h5", priority=70)
 class PymarlH5Layout(Layout):
     """One HDF5 file with an array `[E, T1, ...]` per field; see :mod:`omiga_torchrl.data.layouts.padded`."""
 
-    name: ClassVar[str] = "pymarl-h5"
     summary: ClassVar[str] = (
         "HDF5 file of PyMARL's episode batches (ICQ) with obs, avail_actions, filled, ..."
     )

@@ -15,12 +15,14 @@ from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_
 from omiga_torchrl.data.layouts.guards import new_folder
 from omiga_torchrl.data.layouts.npy import NpyFile, to_single
 from omiga_torchrl.data.layouts.padded import PADDED_FIELDS, Readable, read_padded
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.errors import DataError
 
 # Of a field with one row per step where observations have one more.
 _OF_STEPS: Final = ("actions", "filled", "reward", "terminated")
 
 
+@register_layout("pymarl-npy", priority=30)
 class PymarlNpyLayout(Layout):
     """A folder with ``obs.npy``, ``state.npy``, ``actions.npy`` and so on `[E, T1, ...]`.
 
@@ -29,7 +31,6 @@ class PymarlNpyLayout(Layout):
     ``filled`` may also have one row less per episode than the observations.
     """
 
-    name: ClassVar[str] = "pymarl-npy"
     summary: ClassVar[str] = "PyMARL's padded episodes: folder with obs.npy, state.npy, actions.npy, ..."
 
     def matches(self, path: Path) -> bool:

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from omiga_torchrl.data.behaviour.checkpoints import file_sha256
 from omiga_torchrl.data.cards import CARD_FILE, DATA_FILE, read_card
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_spans
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import file_sha256
 
 
+@register_layout("recording", priority=90)
 class RecordingLayout(Layout):
     """A folder written by :func:`omiga_torchrl.data.write_recording`."""
 
-    name: ClassVar[str] = "recording"
     summary: ClassVar[str] = f"folder with {CARD_FILE} and {DATA_FILE}, written by record_dataset.py"
 
     def matches(self, path: Path) -> bool:

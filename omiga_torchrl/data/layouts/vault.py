@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -21,9 +21,12 @@ from omiga_torchrl.data.layouts.base import (
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.guards import new_folder
-from omiga_torchrl.data.layouts.npy import to_single
+from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import count_steps, steps_to_episodes, whole_actions
-from omiga_torchrl.data.layouts.vault_files import METADATA_FILE, STORE_FILE, VaultFiles, write_vault
+from omiga_torchrl.data.layouts.vault_files import VaultFiles
+from omiga_torchrl.data.layouts.vault_rows import to_rows
+from omiga_torchrl.data.layouts.vault_store import METADATA_FILE, STORE_FILE
+from omiga_torchrl.data.layouts.vault_writing import write_vault
 from omiga_torchrl.errors import DataError
 
 _REQUIRED: Final = ("observations", "actions", "rewards", "terminals")
@@ -34,6 +37,7 @@ _OWN: Final = "omiga_torchrl"
 _FLAG_ROWS: Final = 2**20
 
 
+@register_layout("vault", priority=40)
 class VaultLayout(Layout):
     """A Flashbax Vault as OG-MARL publishes them: the folder ``{scenario}.vlt/{uid}``.
 
@@ -45,7 +49,6 @@ class VaultLayout(Layout):
     are set. Rows behind the vault's write index are no data.
     """
 
-    name: ClassVar[str] = "vault"
     summary: ClassVar[str] = "OG-MARL's Flashbax Vault: folder {scenario}.vlt/{uid} with metadata.json"
 
     def matches(self, path: Path) -> bool:
@@ -129,7 +132,7 @@ class VaultLayout(Layout):
             for block in blocks:
                 if block.state is not None:
                     own["state"] = "stored"
-                yield _to_rows(block)
+                yield to_rows(block)
 
         with new_folder(path) as folder:  # the note goes last, when all blocks have passed
             write_vault(folder, parts(), {_OWN: own})
@@ -233,39 +236,3 @@ def _actions(actions: Array, legals: Array | None, where: str) -> Array:
     return whole_actions(
         actions.reshape(actions.shape[:2]), None if legals is None else legals.shape[-1], where
     )
-
-
-def _to_rows(block: Episodes) -> dict[str, Array]:
-    """The rows of a vault: one per step, and one more where an episode ran out of time."""
-    final = np.cumsum(block.length + 1) - 1
-    ends = np.cumsum(block.length) - 1
-    is_step = np.ones(len(block.observation), bool)
-    is_step[final] = False
-    kept = is_step.copy()
-    kept[final] = ~block.terminated[ends]
-    step = is_step[kept]
-    n_agents = block.observation.shape[1]
-
-    def steps(values: Array, dtype: Any) -> Array:
-        out = np.zeros((len(step), *values.shape[1:]), dtype)
-        out[step] = values
-        return out
-
-    def per_agent(values: Array) -> Array:
-        return np.repeat(values[:, None], n_agents, 1)
-
-    discrete = block.action.dtype.kind != "f"
-    action = steps(block.action, np.int32 if discrete else np.float32)
-    state = block.observation.reshape(len(kept), -1) if block.state is None else block.state
-    rows = {
-        "observations": to_single(block.observation[kept]),
-        "actions": action,
-        "rewards": per_agent(steps(block.reward, np.float32)),
-        "terminals": per_agent(steps(block.terminated, bool)),
-        "truncations": per_agent(~step),
-        "infos.state": to_single(state[kept]),
-    }
-    if block.action_mask is not None:
-        rows["infos.legals"] = block.action_mask[kept]
-        action[~step] = rows["infos.legals"][~step].argmax(-1)
-    return rows

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from omiga_torchrl.data.bundled import cache_root
-from omiga_torchrl.data.layouts import LAYOUTS
+from omiga_torchrl.data.layouts import LAYOUTS, ReadOptions
 from omiga_torchrl.errors import DataError
 
 _STATISTICS: Final = (
@@ -64,13 +64,7 @@ class PublishedDataset:
         sha256: checksum of the file, if published.
         size: bytes of the file, if published.
         archive: the zip that holds it, if the direct links lead to one.
-        action_convention: what is done to its actions; ``None`` for discrete ones. See
-            :class:`omiga_torchrl.data.ReadOptions` for this and the next four.
-        timeout_is_terminal: whether running out of time is stored as ``terminated``; ``None``
-            where the file tells the two apart.
-        max_steps: length of an episode that ran out of time.
-        team_reward: how the agents' rewards become the team's; ``None`` where they are equal.
-        incomplete: whether a last episode without an end is to be expected.
+        read: the options that its files have to be read with.
         statistics: published counts and returns; ``rows`` where rows are not transitions.
         random_return: return that counts as 0 in normalised scores, if one is published.
         expert_return: return that counts as 1.
@@ -85,6 +79,8 @@ class PublishedDataset:
         >>> dataset = published_dataset("omiga:hopper-3x1/medium")
         >>> dataset.task, dataset.file, dataset.statistics["episodes"]
         ('mujoco/hopper-3x1', 'Hopper-v2-3x1-medium.hdf5', 4000)
+        >>> dataset.read.actions
+        'raw'
     """
 
     name: str
@@ -100,11 +96,7 @@ class PublishedDataset:
     sha256: str | None = None
     size: int | None = None
     archive: Archive | None = None
-    action_convention: Literal["raw", "clip", "scale"] | None = None
-    timeout_is_terminal: bool | None = None
-    max_steps: int | None = None
-    team_reward: Literal["mean", "sum"] | None = None
-    incomplete: Literal["error", "truncated"] = "error"
+    read: ReadOptions = field(default_factory=ReadOptions)
     statistics: dict[str, float] = field(default_factory=dict)
     random_return: float | None = None
     expert_return: float | None = None
@@ -162,39 +154,14 @@ class PublishedDataset:
             f"Call omiga_torchrl.data.download({self.name!r}), or fetch {self.direct_links[0]} and {place}."
         )
 
-    def read_options(self) -> dict[str, Any]:
-        """Arguments of :class:`omiga_torchrl.data.ReadOptions` that suit this dataset.
-
-        Examples:
-            >>> from omiga_torchrl.data.published.registry import published_dataset
-            >>> published_dataset("omiga:hopper-3x1/medium").read_options()["actions"]
-            'raw'
-        """
-        return {
-            "actions": self.action_convention,
-            "timeout_is_terminal": self.timeout_is_terminal,
-            "max_steps": self.max_steps,
-            "team_reward": self.team_reward,
-            "incomplete": self.incomplete,
-        }
-
 
 def _findings(card: PublishedDataset) -> Iterator[str]:
     """What cannot be true of a published dataset."""
     if not re.fullmatch(r"[^:]+:[^:]+", card.name):
         yield "the name is not '<family>:<dataset>'"
-    if card.layout not in LAYOUTS:
-        yield f"layout is {card.layout!r}, expected one of {', '.join(LAYOUTS)}"
-    choices = {
-        "action_convention": (None, "raw", "clip", "scale"),
-        "team_reward": (None, "mean", "sum"),
-        "incomplete": ("error", "truncated"),
-    }
-    for name, allowed in choices.items():
-        if getattr(card, name) not in allowed:
-            yield f"{name} is {getattr(card, name)!r}, expected one of {allowed}"
-    if card.max_steps is not None and card.max_steps < 1:
-        yield f"max_steps is {card.max_steps}, expected at least 1"
+    # Without plugins: these could not be imported yet, while this package is.
+    if card.layout not in LAYOUTS.registered:
+        yield f"layout is {card.layout!r}, expected one of {', '.join(LAYOUTS.registered)}"
     yield from _where_findings(card)
     yield from _number_findings(card)
 

@@ -3,7 +3,8 @@
 The facts are in ``assets/published/*.json``, one file per family. A file has
 
 - ``family`` and ``name``, the template of the names in it, e.g. ``"{group}/{tier}"``;
-- ``defaults``: fields of :class:`PublishedDataset` that all its datasets share;
+- ``defaults``: fields of :class:`PublishedDataset`, and of its
+  :class:`omiga_torchrl.data.ReadOptions`, that all its datasets share;
 - ``groups``: fields that the datasets of a task share, and below ``tiers`` those of one dataset.
 
 The later overrides the earlier. Texts may hold ``{group}``, ``{tier}``, ``{Tier}`` (capitalised)
@@ -20,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from omiga_torchrl.data.layouts import READ_OPTIONS, ReadOptions
 from omiga_torchrl.data.published.card import Archive, Link, PublishedDataset
 from omiga_torchrl.errors import DataError, unknown_name
 
@@ -109,7 +111,7 @@ def read_family(path: Path) -> Iterator[PublishedDataset]:
         for group, shared in facts["groups"].items():
             for tier, own in shared["tiers"].items():
                 yield _dataset(facts, group, tier, {**facts["defaults"], **shared, **own})
-    except (json.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (json.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"read_family: {path.name}: {type(error).__name__}: {error}.") from error
 
 
@@ -120,7 +122,8 @@ def _dataset(facts: dict[str, Any], group: str, tier: str, fields: dict[str, Any
     filled["sources"] = tuple(Link(**link) for link in filled["sources"])
     if filled.get("archive"):
         filled["archive"] = Archive(**filled["archive"])
-    return PublishedDataset(name=f"{facts['family']}:{facts['name'].format(**words)}", **filled)
+    read = ReadOptions(**{name: filled.pop(name) for name in READ_OPTIONS if name in filled})
+    return PublishedDataset(read=read, name=f"{facts['family']}:{facts['name'].format(**words)}", **filled)
 
 
 def _fill(value: Any, words: Mapping[str, str]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
 import time
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
-from omiga_torchrl.data.behaviour.checkpoints import file_sha256
+from omiga_torchrl.data.published.partial_file import PartialFile
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import file_sha256
 
 _SCHEMES: Final = ("https",)
 _BLOCK: Final = 1 << 20
@@ -49,7 +49,7 @@ def fetch(
     """
     _require_secure(url)
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = _Part(file, checked=sha256 is not None)
+    part = PartialFile(file, checked=sha256 is not None)
     _transfer_patiently(url, part, size, progress)
     if not is_right(part.path, sha256, size):
         found = f"sha256 {file_sha256(part.path)}, {part.size} bytes"
@@ -61,7 +61,7 @@ def fetch(
     part.finish(file)
 
 
-def _transfer_patiently(url: str, part: _Part, size: int | None, progress: bool) -> None:
+def _transfer_patiently(url: str, part: PartialFile, size: int | None, progress: bool) -> None:
     failures = 0
     while True:
         before = part.size
@@ -102,47 +102,7 @@ class _GivenUp(OSError):
     """A failure that trying again would not mend."""
 
 
-class _Part:
-    """What has arrived of a file.
-
-    Without a checksum nothing would notice the rest of another version behind it. So the tag is
-    kept by which the server knows this version; without one there is no going on.
-    """
-
-    def __init__(self, file: Path, checked: bool) -> None:
-        self.path = file.with_name(f"{file.name}.part")
-        self._tag = file.with_name(f"{file.name}.part.tag")
-        self._checked = checked
-        if not checked and not self.tag:
-            self.remove()
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    @property
-    def tag(self) -> str:
-        return self._tag.read_text() if self._tag.exists() else ""
-
-    def begin(self, headers: HTTPMessage) -> None:
-        """Start from nothing, with what the server says about the file."""
-        self.remove()
-        tag = headers.get("ETag", "")
-        if not tag or tag.startswith("W/"):  # a weak tag may stand for different bytes
-            tag = headers.get("Last-Modified", "")
-        if tag and not self._checked:
-            self._tag.write_text(tag)
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._tag.unlink(missing_ok=True)
-
-    def finish(self, file: Path) -> None:
-        os.replace(self.path, file)
-        self._tag.unlink(missing_ok=True)
-
-
-def _transfer(url: str, part: _Part, size: int | None, progress: bool) -> None:
+def _transfer(url: str, part: PartialFile, size: int | None, progress: bool) -> None:
     """One attempt to fetch what is missing."""
     if size is not None and part.size > size:
         part.remove()

@@ -18,14 +18,16 @@ from torchrl.envs import EnvBase
 
 from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.recording.collecting import Launcher, batches, check_launcher, collecting
+from omiga_torchrl.data.recording.collecting import batches, collecting
 from omiga_torchrl.data.recording.recorder import enough, play
+from omiga_torchrl.data.recording.settings import RecordingSettings
 from omiga_torchrl.data.recording.shards import ShardFolder
 from omiga_torchrl.data.recording.streams import EpisodeCutter, without_repeated_state
 from omiga_torchrl.data.recording.writing import require_replaceable, write_recording
 from omiga_torchrl.files import library_versions
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.team_env import team_env
 
 # What a card says about its data until they are written.
 UNKNOWN: dict[str, Any] = {
@@ -34,33 +36,6 @@ UNKNOWN: dict[str, Any] = {
     "reward_std": 0.0,
     "behaviour_return": {"mean": 0.0, "std": 0.0},
 }
-
-
-@dataclass(frozen=True)
-class RecordingSettings:
-    """How a dataset is recorded.
-
-    Attributes:
-        launcher: ``"local"`` plays in this process, ``"process"`` in several ones, ``"ray"`` in
-            actors of the Ray cluster that ``RAY_ADDRESS`` names (default: one of this machine).
-        workers: processes or actors; each plays a whole batched environment.
-        shard_transitions: about so many transitions are played from their own seed, held in
-            memory, and written as one shard.
-        seed: seed of environments and action noise, of all workers and shards.
-        progress: show a progress bar (if tqdm is installed).
-    """
-
-    launcher: Launcher = "local"
-    workers: int = 1
-    shard_transitions: int = 50_000
-    seed: int = 0
-    progress: bool = False
-
-    def __post_init__(self) -> None:
-        check_launcher(self.launcher, self.workers)
-        for name, least in (("shard_transitions", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"record_dataset: {name}={getattr(self, name)}; expected at least {least}.")
 
 
 @dataclass(frozen=True)
@@ -138,7 +113,7 @@ def record_dataset(
         env = env_fn()
         card = DatasetCard(
             name=name,
-            task=getattr(env, "task_name", "") if task is None else task,
+            task=team_env(env).task_name if task is None else task,
             tier=tier,
             sizes=TeamSpec.from_env(env).to_dict(),
             random_return=random_return,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from omiga_torchrl.data.behaviour.checkpoints import file_sha256
 from omiga_torchrl.data.cards import CARD_FILE, DATA_FILE, DatasetCard
 from omiga_torchrl.data.episodes import Episodes
+from omiga_torchrl.files import file_sha256
 
 
 def write_recording(folder: str | Path, episodes: Episodes, card: DatasetCard) -> DatasetCard:

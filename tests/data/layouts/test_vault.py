@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from omiga_torchrl.data import Episodes
 from omiga_torchrl.data.conversion import convert
-from omiga_torchrl.data.layouts import ReadOptions, vault, vault_files
+from omiga_torchrl.data.layouts import ReadOptions, vault, vault_files, vault_writing
 from omiga_torchrl.data.layouts.vault import VaultLayout
 from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.errors import DataError
@@ -253,7 +253,7 @@ def test_what_is_written_is_read_again(
     parts = [episodes.part(i, min(i + cut, len(lengths))) for i in range(0, len(lengths), cut)]
     path = tmp_path_factory.mktemp("vault") / "new.vlt" / "Good"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vault_files, "_CHUNK_BYTES", chunk_bytes)
+        patch.setattr(vault_writing, "CHUNK_BYTES", chunk_bytes)
         LAYOUT.write(path, parts)
     again = read_all(LAYOUT, path)
     assert_same(again, as_vaults_hold_them(episodes))

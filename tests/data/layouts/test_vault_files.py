@@ -11,7 +11,7 @@ import pytest
 
 from omiga_torchrl.data.layouts import ReadOptions
 from omiga_torchrl.data.layouts.vault import VaultLayout
-from omiga_torchrl.data.layouts.vault_files import write_vault
+from omiga_torchrl.data.layouts.vault_writing import write_vault
 from omiga_torchrl.errors import DataError
 from tests.data.conftest import make_episodes
 from tests.data.layouts.helpers_hdf5 import mutate

@@ -75,8 +75,9 @@ def test_alternatives_are_the_same_data():
 
 def test_options_can_be_read_with():
     for card in cards():
-        options = ReadOptions(**card.read_options())
-        assert options.actions == card.action_convention and options.max_steps == card.max_steps
+        assert isinstance(card.read, ReadOptions), card.name
+    known = {card.read.actions for card in cards()}
+    assert known == {None, "raw"}
 
 
 def test_mujoco_tasks_exist():
@@ -104,7 +105,7 @@ def test_omiga():
         "omiga",
         "omiga-mujoco",
     )
-    assert card.read_options() == {"actions": "raw", "timeout_is_terminal": True, "max_steps": 1000,
+    assert vars(card.read) == {"actions": "raw", "timeout_is_terminal": True, "max_steps": 1000,
                                    "team_reward": None, "incomplete": "error"}  # fmt: skip
     found = card.statistics
     assert (found["rows"], found["episodes"], found["return_mean"]) == (1_751_750, 1750, 1029.51)
@@ -197,8 +198,8 @@ def read(tmp_path, facts):
 
 def test_later_overrides_earlier_and_words_are_put_in(tmp_path):
     low, high = read(tmp_path, FACTS)
-    assert (low.name, low.tier, low.max_steps, low.file) == ("mine:ant-low", "low", 500, "Ant_Low.hdf5")
-    assert (high.name, high.tier, high.max_steps) == ("mine:ant-high-end", "high", 100)
+    assert (low.name, low.tier, low.read.max_steps, low.file) == ("mine:ant-low", "low", 500, "Ant_Low.hdf5")
+    assert (high.name, high.tier, high.read.max_steps) == ("mine:ant-high-end", "high", 100)
     assert high.file == "Ant_High-End.hdf5"
     assert low.sources == (Link("page", "https://example.org/ant"),)
 

@@ -11,18 +11,15 @@ import numpy as np
 from tensordict.nn import TensorDictModuleBase
 from torchrl.envs import EnvBase
 
-from omiga_torchrl.data.behaviour.checkpoints import (
-    BehaviourCheckpoint,
-    file_sha256,
-    load_behaviour,
-    read_behaviour,
-)
-from omiga_torchrl.data.behaviour.joint_policy import as_team_policy
+from omiga_torchrl.behaviors.checkpoints import BehaviourCheckpoint, load_behaviour, read_behaviour
+from omiga_torchrl.behaviors.joint_policy import as_team_policy
 from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard
-from omiga_torchrl.data.recording.dataset_recorder import UNKNOWN, Part, RecordingSettings, record_parts
+from omiga_torchrl.data.recording.dataset_recorder import UNKNOWN, Part, record_parts
 from omiga_torchrl.data.recording.recorder import record_episodes
+from omiga_torchrl.data.recording.settings import RecordingSettings
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError, unknown_name
+from omiga_torchrl.files import file_sha256
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 
@@ -49,7 +46,7 @@ def select_checkpoints(tier: Tier, checkpoints: Sequence[Path], *, random_return
 
     Args:
         tier: which tier.
-        checkpoints: files of :func:`omiga_torchrl.data.train_behaviour`, oldest first; not
+        checkpoints: files of :func:`omiga_torchrl.behaviors.train_behaviour`, oldest first; not
             needed for ``random``.
         random_return: mean return of random actions.
 
@@ -107,7 +104,7 @@ def record_tier(
     Args:
         task: task to record on.
         tier: see :func:`select_checkpoints`.
-        checkpoints: files of :func:`omiga_torchrl.data.train_behaviour`, oldest first.
+        checkpoints: files of :func:`omiga_torchrl.behaviors.train_behaviour`, oldest first.
         folder: where ``data.npz`` and ``card.json`` go; an existing recording is replaced.
         transitions: joint transitions wanted; episodes are whole, so it is exceeded by
             at most one episode per policy.

@@ -13,6 +13,7 @@ from torchrl.envs import EnvBase
 from omiga_torchrl import keys
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.team_env import team_env
 
 
 class _JointPolicy(nn.Module):
@@ -54,7 +55,7 @@ def as_team_policy(policy: TensorDictModuleBase, spec: TeamSpec, env: EnvBase) -
     Raises:
         DataError: the environment is of another robot, or does not give its raw state.
     """
-    slots = getattr(env, "joint_slots", None)
+    slots = team_env(env).joint_slots
     raw = env.full_observation_spec_unbatched.get(keys.RAW_STATE, None)
     found = (
         1,

@@ -21,7 +21,8 @@ from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
 from omiga_torchrl import keys
-from omiga_torchrl.modules import make_actor
+from omiga_torchrl.behaviors.network import behaviour_actor
+from omiga_torchrl.behaviors.running_scale import RunningScale
 from omiga_torchrl.specs import TeamSpec
 
 _ADVANTAGE = (keys.GROUP, "advantage")
@@ -76,55 +77,6 @@ class PPOSettings:
         counters = [t for t in getattr(env, "transform", ()) if isinstance(t, StepCounter)]
         steps = self.steps or (counters[0].max_steps if counters else None) or 100
         return replace(self, steps=steps, minibatch_size=self.minibatch_size or 40 * steps)
-
-
-class RunningScale(nn.Module):
-    """Subtracts the mean of everything seen so far and divides by its standard deviation.
-
-    Args:
-        size: number of features F.
-
-    Examples:
-        >>> scale = RunningScale(1)
-        >>> scale.update(torch.tensor([[1.0], [3.0]]))
-        >>> scale(torch.tensor([3.0]))
-        tensor([1.])
-    """
-
-    count: Tensor
-    mean: Tensor
-    square: Tensor
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
-        self.register_buffer("square", torch.zeros(size, dtype=torch.float64))
-
-    @property
-    def varies(self) -> Tensor:
-        """Which features have varied so far by more than rounding can carry `[F]`."""
-        # A mean of a thousand deviations, folded into weights in half precision, leaves nothing.
-        smallest = 1e-3 * (self.mean.abs() + 0.1)
-        return self.square - self.mean.square() > smallest.square()
-
-    @property
-    def std(self) -> Tensor:
-        """Standard deviation `[F]`; 1 for features that do not vary."""
-        variance = self.square - self.mean.square()
-        return torch.where(self.varies, variance, 1.0).sqrt()
-
-    def update(self, values: Tensor) -> None:
-        """Take values `[..., F]` into account."""
-        rows = values.detach().reshape(-1, values.shape[-1]).double()
-        self.count += len(rows)
-        share = len(rows) / self.count
-        self.mean += share * (rows.mean(0) - self.mean)
-        self.square += share * (rows.square().mean(0) - self.square)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """The values `[..., F]`, scaled; 0 for features that do not vary."""
-        return ((values - self.mean) / self.std * self.varies).to(values.dtype)
 
 
 class PPO:
@@ -246,17 +198,6 @@ class PPO:
                 total.backward()
                 nn.utils.clip_grad_norm_(self.loss.parameters(), options.max_grad_norm)
                 self.optimizer.step()
-
-
-def behaviour_actor(spec: TeamSpec, hidden: list[int], **options: Any) -> ProbabilisticTensorDictSequential:
-    """The network of behaviour policies: one MLP with tanh, shared by all agents.
-
-    Args:
-        spec: sizes of the team.
-        hidden: hidden sizes.
-        options: further arguments of :func:`omiga_torchrl.modules.make_actor`.
-    """
-    return make_actor(spec, hidden=hidden, activation=nn.Tanh, return_log_prob=True, **options)
 
 
 def _make_loss(

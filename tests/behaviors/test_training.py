@@ -1,4 +1,4 @@
-"""Recording, behaviour training, checkpoints and tiers."""
+"""Behaviour training, checkpoints and tiers."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import torch
 from tensordict.nn import TensorDictModule
 from torchrl.envs.utils import ExplorationType
 
+from omiga_torchrl.behaviors import (
+    load_behaviour,
+    measure_behaviour,
+    read_behaviour,
+    record_tier,
+    save_behaviour,
+    select_checkpoints,
+    train_behaviour,
+)
 from omiga_torchrl.data import (
     Episodes,
     OfflineDataset,
     bundled_behaviours,
     check_dataset,
     check_dataset_fits,
-    load_behaviour,
-    measure_behaviour,
-    read_behaviour,
     read_card,
     record_episodes,
-    record_tier,
-    save_behaviour,
-    select_checkpoints,
-    train_behaviour,
-    write_recording,
 )
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
-from tests.data.conftest import make_card
 
 TINY = {"num_envs": 4, "steps": 10, "epochs": 1, "hidden": (8,), "eval_episodes": 2, "progress": False}
 
@@ -178,13 +178,6 @@ def test_tier_of_random_actions(tmp_path):
 def test_checkpoints_of_another_team(trained, tmp_path):
     with pytest.raises(DataError, match="was trained on vmas/navigation"):
         record_tier("vmas/balance", "expert", trained, folder=tmp_path / "out", transitions=5)
-
-
-def test_other_folders_are_not_replaced(tmp_path, episodes):
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="refusing to replace"):
-        write_recording(tmp_path, episodes, make_card(episodes))
-    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_not_a_checkpoint(tmp_path):

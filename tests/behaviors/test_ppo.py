@@ -6,8 +6,9 @@ import pytest
 import torch
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-from omiga_torchrl.data import PPOSettings, load_behaviour, read_behaviour, train_behaviour
-from omiga_torchrl.data.behaviour.ppo import PPO, RunningScale
+from omiga_torchrl.behaviors import PPOSettings, load_behaviour, read_behaviour, train_behaviour
+from omiga_torchrl.behaviors.ppo import PPO
+from omiga_torchrl.behaviors.running_scale import RunningScale
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.random_state import isolated_random
 

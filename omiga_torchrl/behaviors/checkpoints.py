@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,7 +12,7 @@ from tensordict.nn import ProbabilisticTensorDictSequential
 from torch import Tensor
 from torchrl.envs.utils import ExplorationType
 
-from omiga_torchrl.data.behaviour.ppo import behaviour_actor
+from omiga_torchrl.behaviors.network import behaviour_actor
 from omiga_torchrl.data.recording.recorder import record_episodes
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
@@ -64,7 +63,7 @@ def save_behaviour(
 
     Args:
         path: the ``.pt`` file.
-        policy: made by ``omiga_torchrl.data.behaviour.ppo.behaviour_actor``.
+        policy: made by ``omiga_torchrl.behaviors.network.behaviour_actor``.
         info: what is known about it.
     """
     path = Path(path)
@@ -138,12 +137,3 @@ def measure_behaviour(path: str | Path, *, episodes: int = 256, seed: int = 1234
         setattr(info, f"{name}_std", float(returns.std()))
     info.episodes = episodes
     return info
-
-
-def file_sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

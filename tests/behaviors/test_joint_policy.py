@@ -8,16 +8,15 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 pytest.importorskip("gymnasium_robotics")
 
+from omiga_torchrl.behaviors import as_team_policy, record_tier
+from omiga_torchrl.behaviors.network import behaviour_actor
 from omiga_torchrl.data import (
     OfflineDataset,
-    as_team_policy,
     bundled_behaviours,
     check_dataset,
     check_dataset_fits,
     record_episodes,
-    record_tier,
 )
-from omiga_torchrl.data.behaviour.ppo import behaviour_actor
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import TeamSpec

@@ -9,8 +9,8 @@ from typing import Any
 
 from tensordict.nn import ProbabilisticTensorDictSequential
 
-from omiga_torchrl.data.behaviour.checkpoints import BehaviourCheckpoint, measure_behaviour, save_behaviour
-from omiga_torchrl.data.behaviour.ppo import PPO, PPOSettings
+from omiga_torchrl.behaviors.checkpoints import BehaviourCheckpoint, measure_behaviour, save_behaviour
+from omiga_torchrl.behaviors.ppo import PPO, PPOSettings
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.random_state import isolated_random
 
@@ -46,7 +46,7 @@ def train_behaviour(
 
     Returns:
         The checkpoints, oldest first; read their returns with
-        :func:`omiga_torchrl.data.read_behaviour`.
+        :func:`omiga_torchrl.behaviors.read_behaviour`.
 
     Examples:
         >>> import tempfile

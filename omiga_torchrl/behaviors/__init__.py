@@ -1,0 +1,33 @@
+"""Behaviour policies: training, checkpoints, playing them as a team, and recording tiers of data.
+
+This package makes data, so that it stands above datasets, environments and networks; nothing in
+``omiga_torchrl.data`` needs it.
+"""
+
+from __future__ import annotations
+
+from omiga_torchrl.behaviors.checkpoints import (
+    BehaviourCheckpoint,
+    load_behaviour,
+    measure_behaviour,
+    read_behaviour,
+    save_behaviour,
+)
+from omiga_torchrl.behaviors.joint_policy import as_team_policy
+from omiga_torchrl.behaviors.ppo import PPOSettings
+from omiga_torchrl.behaviors.tiers import Tier, record_tier, select_checkpoints
+from omiga_torchrl.behaviors.training import train_behaviour
+
+__all__ = [
+    "BehaviourCheckpoint",
+    "PPOSettings",
+    "Tier",
+    "as_team_policy",
+    "load_behaviour",
+    "measure_behaviour",
+    "read_behaviour",
+    "record_tier",
+    "save_behaviour",
+    "select_checkpoints",
+    "train_behaviour",
+]

@@ -1,1 +1,0 @@
-"""Behaviour policies: training, checkpoints, and playing them as a team."""

@@ -1,0 +1,97 @@
+"""How a trainer is saved and resumed: everything that decides how training goes on, except the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from omiga_torchrl.random_state import get_random_state, set_random_state
+from omiga_torchrl.trainers.checkpoint import (
+    load_checkpoint,
+    sampler_state,
+    save_checkpoint,
+    set_sampler_state,
+)
+from omiga_torchrl.trainers.hooks import NaNGuardHook
+from omiga_torchrl.trainers.logged import LoggedTrainer
+
+
+class CheckpointedTrainer(LoggedTrainer):
+    """A `Trainer` whose resumed run equals an uninterrupted one bit for bit.
+
+    Attributes:
+        metadata: plain values stored with each checkpoint.
+        nan_guard: checked before anything is written; ``None`` checks nothing.
+    """
+
+    metadata: dict[str, Any]
+    nan_guard: NaNGuardHook | None
+
+    @property
+    def step_count(self) -> int:
+        """Gradient steps done."""
+        return self.collected_frames
+
+    def check_finite(self) -> None:
+        """Raises ``FloatingPointError`` if a loss since the last check was NaN or infinite."""
+        if self.nan_guard is not None:
+            self.nan_guard.check()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how training goes on, except the data."""
+        state = super().state_dict()
+        state["replay_buffer_sampler"] = sampler_state(self.replay_buffer)
+        state["metrics"] = self._window.state_dict()
+        state["random"] = get_random_state()
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restores :meth:`state_dict` into a trainer built the same way.
+
+        Raises:
+            ValueError: the trainer has hooks or parameter groups that the state does not know.
+        """
+        missing = [name for name in self._modules if name != "optimizer" and name not in state_dict]
+        if missing:
+            raise ValueError(
+                f"OfflineTrainer: the checkpoint has no state of the hooks {missing}; expected the hooks it "
+                f"was saved with. Register the same hooks before loading."
+            )
+        saved = [(g.get("name"), len(g["params"])) for g in state_dict["optimizer"]["param_groups"]]
+        own = [(g["name"], len(g["params"])) for g in cast(Any, self.optimizer).param_groups]
+        if saved != own:
+            raise ValueError(
+                f"OfflineTrainer: the checkpoint has the parameter groups {saved}; expected {own}. "
+                f"Build the trainer with the networks and groups of the saved run."
+            )
+        super().load_state_dict(dict(state_dict))
+        self._last_log = dict(state_dict["state"]["_last_log"])
+        set_sampler_state(self.replay_buffer, state_dict["replay_buffer_sampler"])
+        self._window.load_state_dict(state_dict["metrics"])
+        set_random_state(state_dict["random"])
+
+    def save(self, path: str | Path) -> Path:
+        """Writes a checkpoint atomically, after checking that the losses are finite.
+
+        Args:
+            path: file to write; an older one is replaced only once the new one is complete.
+
+        Raises:
+            FloatingPointError: a loss is NaN or infinite; nothing is written.
+        """
+        self.check_finite()
+        return save_checkpoint(path, self.state_dict(), step=self.step_count, metadata=self.metadata)
+
+    def load_from_file(self, file: str | Path, **kwargs: Any) -> CheckpointedTrainer:
+        """Resumes from a checkpoint written by :meth:`save`.
+
+        Args:
+            file: the checkpoint.
+            kwargs: for :func:`torch.load`, e.g. ``map_location``.
+
+        Returns:
+            The trainer itself.
+        """
+        self.load_state_dict(load_checkpoint(file, **kwargs)["trainer"])
+        return self

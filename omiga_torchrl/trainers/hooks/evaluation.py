@@ -1,0 +1,106 @@
+"""Evaluation during training, without touching it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torchrl.trainers import Trainer, TrainerHookBase
+
+from omiga_torchrl.evaluation import EvaluationResult
+from omiga_torchrl.random_state import get_random_state, set_random_state
+from omiga_torchrl.trainers.hooks.protocol import HookedTrainer, require_hooked, require_interval
+
+Evaluation = EvaluationResult | Mapping[str, float]
+
+
+class EvaluationHook(TrainerHookBase):
+    """Evaluates every ``interval`` steps and at the end, without touching training.
+
+    The global random states are put back after each evaluation, whatever ``evaluate_fn`` draws.
+
+    Args:
+        evaluate_fn: evaluates the current policy, e.g. a call of
+            :func:`omiga_torchrl.evaluation.evaluate`; a mapping of scalars also serves.
+        interval: gradient steps between two evaluations.
+        on_result: called with (step, result), e.g. to write a record.
+        at_start: also evaluate before the first step.
+        name: prefix of the logged metrics.
+
+    Raises:
+        ValueError: ``interval`` is below one.
+
+    Examples:
+        >>> hook = EvaluationHook(lambda: {"return": 1.0}, interval=1000)
+        >>> hook.interval
+        1000
+    """
+
+    def __init__(
+        self,
+        evaluate_fn: Callable[[], Evaluation],
+        interval: int,
+        *,
+        on_result: Callable[[int, Evaluation], object] | None = None,
+        at_start: bool = False,
+        name: str = "evaluation",
+    ) -> None:
+        require_interval(type(self).__name__, interval)
+        self.evaluate_fn = evaluate_fn
+        self.interval = interval
+        self.on_result = on_result
+        self.at_start = at_start
+        self.name = name
+        self.last_step = -1
+        self.last_result: Evaluation | None = None
+        self._trainer: HookedTrainer | None = None
+
+    def __call__(self) -> None:
+        """Evaluates if it is due (stage ``post_steps``)."""
+        assert self._trainer is not None
+        if self._trainer.step_count % self.interval == 0:
+            self.evaluate()
+
+    def evaluate(self) -> Evaluation:
+        """Evaluates now, logs and reports the result."""
+        trainer = self._trainer
+        assert trainer is not None, "EvaluationHook: register(trainer) first"
+        trainer.check_finite()
+        state = get_random_state()
+        try:
+            result = self.evaluate_fn()
+        finally:
+            set_random_state(state)
+        metrics = dict(result if isinstance(result, Mapping) else result.metrics())
+        trainer.log_now({f"{self.name}/{name}": value for name, value in metrics.items()})
+        shown = next(iter(metrics), None)
+        if shown is not None:
+            trainer.show(**{shown: metrics[shown]})
+        self.last_step, self.last_result = trainer.step_count, result
+        if self.on_result is not None:
+            self.on_result(trainer.step_count, result)
+        return result
+
+    def _start(self) -> None:
+        if self.at_start and self._trainer is not None and self._trainer.step_count == 0:
+            self.evaluate()
+
+    def _end(self) -> None:
+        if self._trainer is not None and self.last_step != self._trainer.step_count:
+            self.evaluate()
+
+    def state_dict(self) -> dict[str, Any]:
+        """When it last evaluated."""
+        return {"last_step": self.last_step}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restores :meth:`state_dict`."""
+        self.last_step = state_dict["last_step"]
+
+    def register(self, trainer: Trainer, name: str | None = None) -> None:
+        """Adds the hook to a trainer with the members of :class:`HookedTrainer`."""
+        self._trainer = require_hooked(type(self).__name__, trainer)
+        trainer.register_module(name or self.name, self)
+        trainer.register_op("setup", self._start)
+        trainer.register_op("post_steps", self)
+        trainer.register_op("shutdown", self._end)

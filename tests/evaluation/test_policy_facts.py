@@ -1,0 +1,38 @@
+"""The facts that travel with a policy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from omiga_torchrl.data import OfflineDataset
+from omiga_torchrl.evaluation import PolicyFacts
+
+
+def test_facts_of_a_dataset_override_its_card() -> None:
+    dataset = OfflineDataset("vmas/navigation/mixed")
+    dataset.card.task_kwargs = {"max_steps": 9, "n_agents": 3}
+    facts = PolicyFacts.of_dataset(dataset, task_kwargs={"max_steps": 5})
+    assert facts == PolicyFacts("vmas/navigation", {"max_steps": 5, "n_agents": 3}, "vmas/navigation/mixed")
+    assert PolicyFacts.of_dataset(dataset, task="vmas/balance").task == "vmas/balance"
+    assert facts.make_env(num_envs=2).rollout(7).shape == (2, 5)
+
+
+def test_observations_are_normalised_after_the_check() -> None:
+    dataset = OfflineDataset("vmas/navigation/mixed", normalise_observations=True)
+    facts = PolicyFacts.from_dict({**PolicyFacts.of_dataset(dataset).to_dict(), "another": "entry"})
+    raw: list[torch.Tensor] = []
+    env = facts.make_env(num_envs=2, seed=0, check=lambda env: raw.append(env.reset()["state"]))
+    plain = PolicyFacts("vmas/navigation").make_env(num_envs=2, seed=0)
+    torch.testing.assert_close(raw[0], plain.reset()["state"])
+    again = facts.make_env(num_envs=2, seed=0)
+    norms = dataset.normalisation
+    assert norms is not None
+    wanted = (raw[0] - torch.tensor(norms.state_mean)) / torch.tensor(norms.state_std)
+    torch.testing.assert_close(again.reset()["state"], wanted)
+    assert env.task_name == "vmas/navigation"
+
+
+def test_a_policy_without_a_task_cannot_be_played() -> None:
+    with pytest.raises(ValueError, match="task must be the name of a task"):
+        PolicyFacts(None).make_env()
