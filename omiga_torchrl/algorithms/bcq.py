@@ -56,9 +56,11 @@ def make_bcq(
     require_number("make_bcq", ">= 0", perturbation=perturbation)
     parts = TeamParts(spec, arguments)
     sampling: dict[str, Any] = (
-        {} if spec.discrete else {"latent_limit": latent_limit, "latent_size": latent_size}
+        {} if spec.discrete else {"max_latent": latent_limit, "latent_size": latent_size}
     )
-    behaviour = behaviour_model(spec, **{**parts.network, "hidden": tuple(behaviour_hidden)}, **sampling)
+    behaviour = behaviour_model(
+        spec, **{**parts.network, "hidden_sizes": tuple(behaviour_hidden)}, **sampling
+    )
     qvalue, mixing = parts.qvalue(1 if spec.discrete else 2), parts.mixer()
     actor: TensorDictModuleBase | None = None
     policy: TensorDictModuleBase

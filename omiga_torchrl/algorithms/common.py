@@ -49,7 +49,11 @@ def network_arguments(
     hidden: Sequence[int], share_parameters: bool, recurrent: int | None = None
 ) -> dict[str, Any]:
     """The arguments that all agent networks of an algorithm have in common."""
-    return {"hidden": tuple(hidden), "share_parameters": share_parameters, "recurrent": recurrent}
+    return {
+        "hidden_sizes": tuple(hidden),
+        "share_params": share_parameters,
+        "rnn_hidden_size": recurrent,
+    }
 
 
 class TeamParts:

@@ -44,7 +44,7 @@ def make_cql(
     qvalue, mixing = parts.qvalue(), parts.mixer()
     behaviour = None
     if share_sharpness:
-        behaviour = behaviour_model(spec, **{**parts.network, "hidden": tuple(behaviour_hidden)})
+        behaviour = behaviour_model(spec, **{**parts.network, "hidden_sizes": tuple(behaviour_hidden)})
     loss = CQLLoss(
         actor,
         qvalue,

@@ -65,10 +65,10 @@ def icq_networks(
     mixer: LinearMixer | NormalisedMixer | None = None
     if spec.n_agents > 1:
         sizes = (spec.n_agents, spec.state_size)
-        mixer = NormalisedMixer(*sizes) if official else LinearMixer(*sizes, hidden=mixer_hidden)
+        mixer = NormalisedMixer(*sizes) if official else LinearMixer(*sizes, hidden_sizes=mixer_hidden)
     behaviour = None
     if weighting == "behaviour":
-        sampling: dict[str, Any] = {"latent_limit": 0.5} if official and not spec.discrete else {}
+        sampling: dict[str, Any] = {"max_latent": 0.5} if official and not spec.discrete else {}
         behaviour = behaviour_model(
             spec, **network_arguments(behaviour_hidden, share_parameters, recurrent), **sampling
         )

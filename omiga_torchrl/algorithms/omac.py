@@ -41,10 +41,10 @@ def make_omac(spec: TeamSpec, *, ratio: float = 2.0, **arguments: Any) -> Algori
         out_keys=[keys.MIXER_BIAS],
     )
     credit = TensorDictModule(
-        CreditWeights(spec, hidden=hidden), in_keys=[keys.STATE], out_keys=[keys.MIXER_WEIGHT]
+        CreditWeights(spec, hidden_sizes=hidden), in_keys=[keys.STATE], out_keys=[keys.MIXER_WEIGHT]
     )
     coupled = TensorDictModule(
-        CoupledCredit(spec, hidden=hidden, ratio=ratio),
+        CoupledCredit(spec, hidden_sizes=hidden, ratio=ratio),
         in_keys=[keys.STATE, keys.ACTION, keys.MIXER_WEIGHT, keys.MIXER_BIAS],
         out_keys=[(keys.GROUP, "qvalue_weight"), "shared_qvalue"],
     )

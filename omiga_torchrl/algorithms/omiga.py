@@ -58,7 +58,7 @@ def omiga_networks(
         actor=make_actor(spec, **network),
         qvalue=qvalue_network(spec, **network),
         value=value_network(spec, **network),
-        mixer=LinearMixer(spec.n_agents, spec.state_size, hidden=mixer_hidden).as_weight_module(),
+        mixer=LinearMixer(spec.n_agents, spec.state_size, hidden_sizes=mixer_hidden).as_weight_module(),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from tensordict.nn import TensorDictModule, TensorDictModuleBase
 
 from omiga_torchrl import keys
+from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, VDNMixer
 from omiga_torchrl.modules.perturbation import PerturbedActions
@@ -18,6 +19,7 @@ from omiga_torchrl.specs import TeamSpec
 MixerName = Literal["auto", "linear", "vdn", "qmix", "none"]
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     """Local critics Q_i: observation and action to ``[*B, N, 1]``; discrete: observation to ``[*B, N, K]``.
 
@@ -27,7 +29,7 @@ def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
 
     Examples:
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> qvalue_network(spec, hidden=(16,))(spec.fake_batch(8))["agents", "local_qvalue"].shape
+        >>> qvalue_network(spec, hidden_sizes=(16,))(spec.fake_batch(8))["agents", "local_qvalue"].shape
         torch.Size([8, 3, 1])
     """
     size = spec.action_size
@@ -35,6 +37,7 @@ def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     return agent_network(spec, outputs, keys.LOCAL_QVALUE, extra=extra, name="qvalue", **network)
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def value_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     """Local values V_i: observation to ``[*B, N, 1]``.
 
@@ -44,12 +47,13 @@ def value_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
 
     Examples:
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> value_network(spec, hidden=(16,))(spec.fake_batch(8))["agents", "local_value"].shape
+        >>> value_network(spec, hidden_sizes=(16,))(spec.fake_batch(8))["agents", "local_value"].shape
         torch.Size([8, 3, 1])
     """
     return agent_network(spec, 1, keys.LOCAL_VALUE, name="value", **network)
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def qvalue_ensemble(spec: TeamSpec, critics: int, **network: Any) -> TensorDictModuleBase:
     """An ensemble of local critics: ``[*B, N, 1, E]`` of observation and action; discrete: ``[*B, N, K, E]``.
 
@@ -60,13 +64,14 @@ def qvalue_ensemble(spec: TeamSpec, critics: int, **network: Any) -> TensorDictM
 
     Examples:
         >>> spec = TeamSpec(3, 5, 4, 7, discrete=True)
-        >>> qvalue_ensemble(spec, 2, hidden=(16,))(spec.fake_batch(8))["agents", "local_qvalue"].shape
+        >>> qvalue_ensemble(spec, 2, hidden_sizes=(16,))(spec.fake_batch(8))["agents", "local_qvalue"].shape
         torch.Size([8, 3, 4, 2])
     """
-    return qvalue_network(spec, members=critics, **network)
+    return qvalue_network(spec, ensemble_size=critics, **network)
 
 
-def make_mixer(spec: TeamSpec, name: MixerName, hidden: Sequence[int]) -> TensorDictModule | None:
+@renamed_arguments(hidden="hidden_sizes")
+def make_mixer(spec: TeamSpec, name: MixerName, hidden_sizes: Sequence[int]) -> TensorDictModule | None:
     """The mixer of a team by its name, or None.
 
     A linear one is a module ``state -> (mixer_weight, mixer_bias)``; QMIX, which has no weights, a module
@@ -76,7 +81,7 @@ def make_mixer(spec: TeamSpec, name: MixerName, hidden: Sequence[int]) -> Tensor
         spec: sizes of the task.
         name: ``"linear"`` (OMIGA's), ``"vdn"`` (weights one), ``"qmix"`` (monotonic), ``"none"``
             (independent critics), or ``"auto"``: linear for a team, none for one agent.
-        hidden: hidden layers that read the state; VDN has none.
+        hidden_sizes: hidden layers that read the state; VDN has none.
 
     Raises:
         ValueError: unknown name, or a mixer of one agent.
@@ -98,10 +103,11 @@ def make_mixer(spec: TeamSpec, name: MixerName, hidden: Sequence[int]) -> Tensor
     if name == "vdn":
         return VDNMixer(spec.n_agents).as_weight_module()
     if name == "qmix":
-        return QMIXMixer(spec.n_agents, spec.state_size, hyper_hidden=hidden).as_value_module()
-    return LinearMixer(spec.n_agents, spec.state_size, hidden=hidden).as_weight_module()
+        return QMIXMixer(spec.n_agents, spec.state_size, hyper_hidden=hidden_sizes).as_value_module()
+    return LinearMixer(spec.n_agents, spec.state_size, hidden_sizes=hidden_sizes).as_weight_module()
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> TensorDictModuleBase:
     """Observation and action to an action at most ``limit`` half ranges away, ``[*B, N, A]``.
 

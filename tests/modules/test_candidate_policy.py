@@ -34,7 +34,7 @@ def critic():
 @pytest.mark.parametrize("batch", [(), (8,), (4, 2)])
 def test_each_agent_takes_its_own_best_candidate(batch):
     torch.manual_seed(0)
-    vae = ConditionalVAE(CONTINUOUS, hidden=(8,))
+    vae = ConditionalVAE(CONTINUOUS, hidden_sizes=(8,))
     policy = CandidatePolicy(vae, critic(), candidates=2000)
     data = CONTINUOUS.fake_batch(8).exclude(("agents", "action"))
     data = data[0] if not batch else data.reshape(batch)
@@ -46,7 +46,7 @@ def test_each_agent_takes_its_own_best_candidate(batch):
 
 def test_the_choice_is_one_of_the_candidates():
     torch.manual_seed(0)
-    vae, data = ConditionalVAE(CONTINUOUS, hidden=(8,)), CONTINUOUS.fake_batch(8)
+    vae, data = ConditionalVAE(CONTINUOUS, hidden_sizes=(8,)), CONTINUOUS.fake_batch(8)
     torch.manual_seed(1)
     drawn = vae.sample(data["agents", "observation"], 5)
     torch.manual_seed(1)
@@ -96,7 +96,7 @@ def test_recurrent_policies_act_in_environments(restrict):
     found = with_memory(env, policy).rollout(3, policy)
     assert found["agents", "action"].shape[-1] == 2
     assert (found["next", "qvalue_memory"][:, 0] != 0).any()
-    assert (found.get("behaviour_memory", None) is not None) == restrict
+    assert (found.get("behavior_memory", None) is not None) == restrict
 
 
 @pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE])

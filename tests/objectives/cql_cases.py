@@ -10,7 +10,7 @@ from omiga_torchrl.objectives.cql import CQLLoss
 from omiga_torchrl.objectives.omar import OMARLoss
 from tests.objectives.contract import CONTINUOUS
 
-SMALL = {"hidden": (8,)}
+SMALL = {"hidden_sizes": (8,)}
 
 
 def cql_networks(spec, mixer="linear", share_sharpness=0.0, critics=2):

@@ -26,10 +26,10 @@ from tests.objectives.contract import CONTINUOUS, DISCRETE, LossContract, losses
 
 
 def networks(spec, mixer, critics=2, limit=0.05):
-    actor = None if spec.discrete else perturbation_network(spec, limit, hidden=(8,))
-    sampling = {} if spec.discrete else {"latent_limit": 0.5}
-    behaviour = behaviour_model(spec, hidden=(8,), **sampling)
-    qvalue = qvalue_ensemble(spec, critics, hidden=(8,))
+    actor = None if spec.discrete else perturbation_network(spec, limit, hidden_sizes=(8,))
+    sampling = {} if spec.discrete else {"max_latent": 0.5}
+    behaviour = behaviour_model(spec, hidden_sizes=(8,), **sampling)
+    qvalue = qvalue_ensemble(spec, critics, hidden_sizes=(8,))
     return actor, qvalue, make_mixer(spec, mixer, (8,)), behaviour
 
 
@@ -173,7 +173,7 @@ def test_discrete_losses_and_gradients_equal_a_transcription(kind):
 def four_actions(*values):
     """A table of one critic over four actions and an untrained model of who plays them."""
     qvalue = table("local_qvalue", *([value] for value in values))
-    return qvalue, categorical_actor(spec(4), hidden=(8,), name="behaviour")
+    return qvalue, categorical_actor(spec(4), hidden_sizes=(8,), name="behaviour")
 
 
 def played(qvalue, behaviour, data, **kwargs):
@@ -230,8 +230,8 @@ def test_continuous_actions_stay_with_the_data():
     one = TeamSpec(1, 1, 1, 1)
     qvalue = TensorDictModule(Higher(), [("agents", "observation"), ("agents", "action")], ["local"])
     actor, vae = (
-        perturbation_network(one, 0.05, hidden=(16,)),
-        ConditionalVAE(one, hidden=(32,), latent_limit=0.5),
+        perturbation_network(one, 0.05, hidden_sizes=(16,)),
+        ConditionalVAE(one, hidden_sizes=(32,), max_latent=0.5),
     )
     loss = BCQLoss(actor, qvalue, behaviour_network=vae)
     loss.set_keys(local_qvalue="local")

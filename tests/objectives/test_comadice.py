@@ -22,8 +22,8 @@ MIXED = {"loss_qvalue": {"qvalue_network", "mixer_network"}}
 
 
 def networks(spec, mixer):
-    actor, value = make_actor(spec, hidden=(8,)), value_network(spec, hidden=(8,))
-    return actor, qvalue_ensemble(spec, 2, hidden=(8,)), value, make_mixer(spec, mixer, (8,))
+    actor, value = make_actor(spec, hidden_sizes=(8,)), value_network(spec, hidden_sizes=(8,))
+    return actor, qvalue_ensemble(spec, 2, hidden_sizes=(8,)), value, make_mixer(spec, mixer, (8,))
 
 
 class TestMixed(LossContract):

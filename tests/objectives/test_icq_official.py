@@ -125,7 +125,7 @@ def test_single_agent_softmax_code(spec, beta):
 def test_single_agent_behaviour_code(beta):
     torch.manual_seed(0)
     spec = one_agent(CONTINUOUS)
-    model = SteadyVAE(spec, hidden=(8,), latent_limit=0.5)
+    model = SteadyVAE(spec, hidden_sizes=(8,), max_latent=0.5)
     loss, plain, (q_bar,) = built(spec, behaviour=model, actor_alpha=beta, critic_alpha=beta)
     data = double(sequences(spec, 8))
     actor, q = plain
@@ -235,4 +235,4 @@ def test_the_released_constants():
     assert (single.actor_alpha, single.critic_alpha, single.lmbda) == (600, 600, 0)
     assert (team.actor_alpha.item(), team.critic_alpha, team.lmbda) == (0.1, 1000, 0.75)
     model = icq_networks(one_agent(CONTINUOUS), weighting="behaviour", variant="official").behaviour
-    assert isinstance(model, ConditionalVAE) and model.latent_limit == 0.5
+    assert isinstance(model, ConditionalVAE) and model.max_latent == 0.5

@@ -24,8 +24,8 @@ from tests.objectives.contract import (
 
 
 def networks(spec, mixer):
-    actor, value = make_actor(spec, hidden=(8,)), value_network(spec, hidden=(8,))
-    return actor, qvalue_ensemble(spec, 2, hidden=(8,)), value, make_mixer(spec, mixer, (8,))
+    actor, value = make_actor(spec, hidden_sizes=(8,)), value_network(spec, hidden_sizes=(8,))
+    return actor, qvalue_ensemble(spec, 2, hidden_sizes=(8,)), value, make_mixer(spec, mixer, (8,))
 
 
 class TestMixed(LossContract):
@@ -95,7 +95,7 @@ def test_losses_and_gradients_equal_a_transcription(spec, kind):
 def test_expectiles_tend_to_the_best_action_of_the_data(expectile, temperature, good):
     """The policy is mu exp(Q / temperature) / Z: the value cancels while no weight is clipped."""
     torch.manual_seed(0)
-    actor, data = categorical_actor(spec(), hidden=(8,)), ninety_ten()
+    actor, data = categorical_actor(spec(), hidden_sizes=(8,)), ninety_ten()
     qvalue, value = table("local_qvalue", [0.0], [1.0]), table("local_value", 0.5)  # Q knows the rewards
     train(IQLLoss(actor, qvalue, value, expectile=expectile, temperature=temperature), data, 300)
     found = value.module.values.item()

@@ -86,7 +86,10 @@ def masses_of(tried, actor, data, noise, variant):
 def build(mixer, **kwargs):
     """Loss, networks and target networks, all different, in double precision."""
     torch.manual_seed(0)
-    actor, qvalue = deterministic_actor(CONTINUOUS, hidden=(8,)), qvalue_ensemble(CONTINUOUS, 2, hidden=(8,))
+    actor, qvalue = (
+        deterministic_actor(CONTINUOUS, hidden_sizes=(8,)),
+        qvalue_ensemble(CONTINUOUS, 2, hidden_sizes=(8,)),
+    )
     nets = [actor.double(), qvalue.double(), make_mixer(CONTINUOUS, mixer, (8,))]
     if nets[2] is not None:
         nets[2].double()
@@ -170,7 +173,7 @@ def hill(top, spec=CONTINUOUS, **kwargs):
     torch.manual_seed(0)
     keys = [("agents", "observation"), ("agents", "action")]
     qvalue = TensorDictModule(Hill(top), keys, [("agents", "local_qvalue")])
-    actor = deterministic_actor(spec, hidden=(8,))
+    actor = deterministic_actor(spec, hidden_sizes=(8,))
     bounds = {"low": spec.action_low, "high": spec.action_high}
     loss = OMARLoss(actor, qvalue, **bounds, **kwargs)
     ForeachSoftUpdate(loss, tau=0.5)

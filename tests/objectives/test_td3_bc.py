@@ -22,8 +22,8 @@ class _TD3BC(LossContract):
 
     @classmethod
     def make(cls, spec, **kwargs):
-        qvalue, mixer = qvalue_ensemble(spec, 2, hidden=(8,)), make_mixer(spec, cls.mixer, (8,))
-        return TD3BCLoss(deterministic_actor(spec, hidden=(8,)), qvalue, mixer, noise=0.0, **kwargs)
+        qvalue, mixer = qvalue_ensemble(spec, 2, hidden_sizes=(8,)), make_mixer(spec, cls.mixer, (8,))
+        return TD3BCLoss(deterministic_actor(spec, hidden_sizes=(8,)), qvalue, mixer, noise=0.0, **kwargs)
 
 
 class TestMixed(_TD3BC):
