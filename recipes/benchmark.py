@@ -46,7 +46,7 @@ def trainer_overhead(
         hidden: hidden layers; (64, 64) gives about 4 ms a step on one core.
         batch_size: transitions per step.
     """
-    ours, plain = make_omiga(NAVIGATION, hidden=hidden), make_omiga(NAVIGATION, hidden=hidden)
+    ours, plain = make_omiga(NAVIGATION, hidden_sizes=hidden), make_omiga(NAVIGATION, hidden_sizes=hidden)
     trainer = _trainer(ours, _buffer(batch_size))
     step = _plain_step(plain, _buffer(batch_size))
 

@@ -27,7 +27,7 @@ SLICE = 8
 
 def steps_of(name: str, spec: TeamSpec, batch_size: int) -> Callable[[int], None]:
     """Runs steps of the algorithm ``name``; algorithms along sequences get as many transitions."""
-    parts = make_algorithm(name, spec, hidden=[128, 128])
+    parts = make_algorithm(name, spec, hidden_sizes=[128, 128])
     rows, steps = 8_192, SLICE if ALGORITHMS[name].sequences else 1
     data = spec.fake_batch(rows // steps, steps) if steps > 1 else spec.fake_batch(rows)
     buffer = ReplayBuffer(storage=LazyTensorStorage(len(data)), batch_size=batch_size // steps)

@@ -33,14 +33,14 @@ def main(steps: int = 2000, alpha: float = 1.0, batch_size: int = 256, seed: int
 
     # Networks: any TensorDictModules with these keys.
     n, size, hidden = spec.n_agents, spec.observation_size, (128, 128)
-    policy = tanh_gaussian_actor(spec, hidden=hidden)
+    policy = tanh_gaussian_actor(spec, hidden_sizes=hidden)
     qvalue = TensorDictModule(
-        AgentMLP(size + spec.action_size, 1, n, hidden=hidden),
+        AgentMLP(size + spec.action_size, 1, n, hidden_sizes=hidden),
         in_keys=[keys.OBSERVATION, keys.ACTION],
         out_keys=[keys.LOCAL_QVALUE],
     )
     value = TensorDictModule(
-        AgentMLP(size, 1, n, hidden=hidden), in_keys=[keys.OBSERVATION], out_keys=[keys.LOCAL_VALUE]
+        AgentMLP(size, 1, n, hidden_sizes=hidden), in_keys=[keys.OBSERVATION], out_keys=[keys.LOCAL_VALUE]
     )
     mixer = LinearMixer(n, spec.state_size).as_weight_module()
 

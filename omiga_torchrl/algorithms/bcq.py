@@ -11,7 +11,7 @@ from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import require_number
-from omiga_torchrl.modules import ConditionalVAE, behaviour_model
+from omiga_torchrl.modules import ConditionalVAE, behavior_model
 from omiga_torchrl.modules.builders import perturbation_network
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
 from omiga_torchrl.modules.greedy import greedy_policy
@@ -87,8 +87,8 @@ def make_bcq(spec: TeamSpec, config: BCQConfig) -> Algorithm:
 
 
 def _behavior_model(spec: TeamSpec, config: BCQConfig) -> TensorDictModuleBase:
-    network_arguments = {**config.network_arguments, "hidden": config.behavior_hidden_sizes}
+    network_arguments = {**config.network_arguments, "hidden_sizes": config.behavior_hidden_sizes}
     if spec.discrete:
-        return behaviour_model(spec, **network_arguments)
-    network_arguments |= {"latent_limit": config.max_latent, "latent_size": config.latent_size}
-    return behaviour_model(spec, **network_arguments)
+        return behavior_model(spec, **network_arguments)
+    network_arguments |= {"max_latent": config.max_latent, "latent_size": config.latent_size}
+    return behavior_model(spec, **network_arguments)

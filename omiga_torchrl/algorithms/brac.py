@@ -11,7 +11,7 @@ from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import unknown_name
-from omiga_torchrl.modules import behaviour_model, make_actor
+from omiga_torchrl.modules import behavior_model, make_actor
 from omiga_torchrl.objectives.brac import BRACLoss
 from omiga_torchrl.specs import TeamSpec
 
@@ -63,7 +63,7 @@ def make_brac_p(spec: TeamSpec, config: BRACConfig) -> Algorithm:
     build = NetworkBuilder(spec, config)
     actor, qvalue = build.actor(), build.qvalue()
     if config.behavior_model == "vae":
-        behavior = behaviour_model(spec, **config.network_arguments)
+        behavior = behavior_model(spec, **config.network_arguments)
     else:
         behavior = make_actor(spec, name="behaviour", **config.network_arguments)
     mixer = build.mixer()

@@ -68,7 +68,7 @@ class NetworkBuilder:
         if number is None:
             number = 1 if self.spec.discrete else 2
         members = number if number > 1 or wrap_single else None
-        return qvalue_network(self.spec, members=members, **self.config.network_arguments)
+        return qvalue_network(self.spec, ensemble_size=members, **self.config.network_arguments)
 
     def value(self) -> TensorDictModuleBase:
         """A network of local values ``[*B, N, 1]``."""

@@ -43,9 +43,9 @@ class AlgorithmConfig:
     def network_arguments(self) -> dict[str, Any]:
         """Arguments of the builders of networks of agents."""
         return {
-            "hidden": self.hidden_sizes,
-            "share_parameters": self.share_params,
-            "recurrent": self.rnn_hidden_size,
+            "hidden_sizes": self.hidden_sizes,
+            "share_params": self.share_params,
+            "rnn_hidden_size": self.rnn_hidden_size,
         }
 
     def loss_arguments(self, loss: type) -> dict[str, Any]:

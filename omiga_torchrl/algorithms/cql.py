@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
-from omiga_torchrl.modules import behaviour_model
+from omiga_torchrl.modules import behavior_model
 from omiga_torchrl.modules.greedy import greedy_policy
 from omiga_torchrl.objectives.conservative import Penalty
 from omiga_torchrl.objectives.cql import ActorObjective, CQLLoss, Variant
@@ -104,8 +104,8 @@ def _assemble(spec: TeamSpec, config: CQLConfig) -> Algorithm:
     if spec.n_agents == 1:
         arguments["penalty_inverse_temperature"] = 0.0
     elif config.penalty_inverse_temperature:
-        network_arguments = {**config.network_arguments, "hidden": config.behavior_hidden_sizes}
-        behavior = behaviour_model(spec, **network_arguments)
+        network_arguments = {**config.network_arguments, "hidden_sizes": config.behavior_hidden_sizes}
+        behavior = behavior_model(spec, **network_arguments)
     loss = CQLLoss(actor, qvalue, mixer, behavior_network=behavior, **arguments)
     groups = {"qvalue": [qvalue, mixer], "actor": [actor], "behavior": [behavior]}
     policy = greedy_policy(qvalue, masked=spec.masked) if actor is None else actor

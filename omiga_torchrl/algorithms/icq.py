@@ -10,7 +10,7 @@ from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, T
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig, make_config
 from omiga_torchrl.algorithms.registry import register_algorithm
-from omiga_torchrl.modules import NormalisedMixer, behaviour_model
+from omiga_torchrl.modules import NormalizedMixer, behavior_model
 from omiga_torchrl.objectives.icq import ICQLoss
 from omiga_torchrl.objectives.icq_variants import Advantage, ICQVariant, PartitionEstimate, resolve_variant
 from omiga_torchrl.specs import TeamSpec
@@ -103,14 +103,14 @@ def icq_networks(spec: TeamSpec, **arguments: Any) -> ICQNetworks:
 def _networks(spec: TeamSpec, config: ICQConfig) -> ICQNetworks:
     build, is_official = NetworkBuilder(spec, config), config.variant == "official"
     if is_official and config.mixer == "auto" and spec.n_agents > 1:
-        mixer: TensorDictModule | None = NormalisedMixer(spec.n_agents, spec.state_size).as_weight_module()
+        mixer: TensorDictModule | None = NormalizedMixer(spec.n_agents, spec.state_size).as_weight_module()
     else:
         mixer = build.mixer()
     behavior = None
     if config.partition_estimate == "behavior":
-        sampling: dict[str, Any] = {"latent_limit": 0.5} if is_official and not spec.discrete else {}
-        network = {**config.network_arguments, "hidden": config.behavior_hidden_sizes}
-        behavior = behaviour_model(spec, **network, **sampling)
+        sampling: dict[str, Any] = {"max_latent": 0.5} if is_official and not spec.discrete else {}
+        network = {**config.network_arguments, "hidden_sizes": config.behavior_hidden_sizes}
+        behavior = behavior_model(spec, **network, **sampling)
     return ICQNetworks(build.actor(), build.qvalue(wrap_single=False), mixer, behavior)
 
 

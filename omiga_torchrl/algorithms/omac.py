@@ -65,10 +65,10 @@ def make_omac(spec: TeamSpec, config: OMACConfig) -> Algorithm:
         out_keys=[keys.MIXER_BIAS],
     )
     credit = TensorDictModule(
-        CreditWeights(spec, hidden=hidden), in_keys=[keys.STATE], out_keys=[keys.MIXER_WEIGHT]
+        CreditWeights(spec, hidden_sizes=hidden), in_keys=[keys.STATE], out_keys=[keys.MIXER_WEIGHT]
     )
     coupled = TensorDictModule(
-        CoupledCredit(spec, hidden=hidden, ratio=config.ratio),
+        CoupledCredit(spec, hidden_sizes=hidden, ratio=config.ratio),
         in_keys=[keys.STATE, keys.ACTION, keys.MIXER_WEIGHT, keys.MIXER_BIAS],
         out_keys=[(keys.GROUP, "qvalue_weight"), "shared_qvalue"],
     )

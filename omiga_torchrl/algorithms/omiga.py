@@ -69,7 +69,7 @@ def _networks(spec: TeamSpec, config: OMIGAConfig) -> OMIGANetworks:
     actor, qvalue, value = build.actor(), build.qvalue(wrap_single=False), build.value()
     if spec.n_agents == 1 and config.mixer in ("auto", "linear"):
         # The released code mixes one agent, too: the weight scales its advantage.
-        mixer = LinearMixer(1, spec.state_size, hidden=config.mixer_hidden_sizes).as_weight_module()
+        mixer = LinearMixer(1, spec.state_size, hidden_sizes=config.mixer_hidden_sizes).as_weight_module()
     else:
         mixer = build.mixer()
     return OMIGANetworks(actor, qvalue, value, mixer)

@@ -40,13 +40,13 @@ def save_policy(
     Examples:
         >>> import tempfile
         >>> spec = TeamSpec(3, 5, 2, 7)
-        >>> policy = make_algorithm("bc", spec, hidden=[8]).policy
+        >>> policy = make_algorithm("bc", spec, hidden_sizes=[8]).policy
         >>> file = save_policy(
         ...     f"{tempfile.mkdtemp()}/policy.pt",
         ...     policy,
         ...     algorithm="bc",
         ...     spec=spec,
-        ...     arguments={"hidden": [8]},
+        ...     arguments={"hidden_sizes": [8]},
         ... )
         >>> load_policy(file)[1]["algorithm"]
         'bc'

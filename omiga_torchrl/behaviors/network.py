@@ -19,4 +19,4 @@ def behaviour_actor(spec: TeamSpec, hidden: list[int], **options: Any) -> Probab
         hidden: hidden sizes.
         options: further arguments of :func:`omiga_torchrl.modules.make_actor`.
     """
-    return make_actor(spec, hidden=hidden, activation=nn.Tanh, return_log_prob=True, **options)
+    return make_actor(spec, hidden_sizes=hidden, activation=nn.Tanh, return_log_prob=True, **options)

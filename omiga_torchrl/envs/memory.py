@@ -65,7 +65,7 @@ def with_memory(env: EnvBase, policy: object) -> EnvBase:
         >>> from omiga_torchrl.modules import make_actor
         >>> from omiga_torchrl.specs import TeamSpec
         >>> env = make_env("tabular/xor", num_envs=2)
-        >>> policy = make_actor(TeamSpec.from_env(env), hidden=(8,), recurrent=8)
+        >>> policy = make_actor(TeamSpec.from_env(env), hidden_sizes=(8,), rnn_hidden_size=8)
         >>> with_memory(env, policy).rollout(1, policy)["policy_memory"].shape
         torch.Size([2, 1, 2, 8])
     """

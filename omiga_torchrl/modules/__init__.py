@@ -1,6 +1,6 @@
 """Mixers, networks and policies of a team of agents."""
 
-from omiga_torchrl.modules.behaviour_models import ConditionalVAE, LatentActions, behaviour_model
+from omiga_torchrl.modules.behavior_models import ConditionalVAE, LatentActions, behavior_model
 from omiga_torchrl.modules.builders import (
     make_mixer,
     perturbation_network,
@@ -13,7 +13,7 @@ from omiga_torchrl.modules.distributions import TanhGaussian
 from omiga_torchrl.modules.ensembles import Ensemble, first_member, first_member_view
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, TeamMixer, VDNMixer
 from omiga_torchrl.modules.networks import AgentLinear, AgentMLP
-from omiga_torchrl.modules.normalised_mixer import NormalisedMixer
+from omiga_torchrl.modules.normalized_mixer import NormalizedMixer
 from omiga_torchrl.modules.perturbation import PerturbedActions
 from omiga_torchrl.modules.policies import (
     GaussianHead,
@@ -23,6 +23,10 @@ from omiga_torchrl.modules.policies import (
     tanh_gaussian_actor,
 )
 from omiga_torchrl.modules.recurrent import TeamGRU, agent_network, is_recurrent
+
+# Old names, for one release.
+behaviour_model = behavior_model
+NormalisedMixer = NormalizedMixer
 
 __all__ = [
     "AgentLinear",
@@ -35,6 +39,7 @@ __all__ = [
     "LinearMixer",
     "MaskedLogits",
     "NormalisedMixer",
+    "NormalizedMixer",
     "PerturbedActions",
     "QMIXMixer",
     "TanhGaussian",
@@ -42,6 +47,7 @@ __all__ = [
     "TeamMixer",
     "VDNMixer",
     "agent_network",
+    "behavior_model",
     "behaviour_model",
     "categorical_actor",
     "deterministic_actor",

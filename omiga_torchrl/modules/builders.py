@@ -30,7 +30,7 @@ def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
 
     Examples:
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> qvalue_network(spec, hidden=(16,))(spec.fake_batch(8))["agents", "local_qvalue"].shape
+        >>> qvalue_network(spec, hidden_sizes=(16,))(spec.fake_batch(8))["agents", "local_qvalue"].shape
         torch.Size([8, 3, 1])
     """
     size = spec.action_size
@@ -47,7 +47,7 @@ def value_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
 
     Examples:
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> value_network(spec, hidden=(16,))(spec.fake_batch(8))["agents", "local_value"].shape
+        >>> value_network(spec, hidden_sizes=(16,))(spec.fake_batch(8))["agents", "local_value"].shape
         torch.Size([8, 3, 1])
     """
     return agent_network(spec, 1, keys.LOCAL_VALUE, name="value", **network)
@@ -63,10 +63,10 @@ def qvalue_ensemble(spec: TeamSpec, critics: int, **network: Any) -> TensorDictM
 
     Examples:
         >>> spec = TeamSpec(3, 5, 4, 7, discrete=True)
-        >>> qvalue_ensemble(spec, 2, hidden=(16,))(spec.fake_batch(8))["agents", "local_qvalue"].shape
+        >>> qvalue_ensemble(spec, 2, hidden_sizes=(16,))(spec.fake_batch(8))["agents", "local_qvalue"].shape
         torch.Size([8, 3, 4, 2])
     """
-    return qvalue_network(spec, members=critics, **network)
+    return qvalue_network(spec, ensemble_size=critics, **network)
 
 
 class StateInput(nn.Module):
@@ -107,7 +107,7 @@ def state_qvalue_network(
     """
     features = spec.state_size + spec.action_size
     make = partial(
-        AgentMLP, features, 1, spec.n_agents, hidden=tuple(hidden), share_parameters=share_parameters
+        AgentMLP, features, 1, spec.n_agents, hidden_sizes=tuple(hidden), share_params=share_parameters
     )
     critic = StateInput(Ensemble(make, critics), spec.n_agents)
     return TensorDictModule(critic, in_keys=[keys.STATE, keys.ACTION], out_keys=[keys.LOCAL_QVALUE])
@@ -146,7 +146,7 @@ def make_mixer(spec: TeamSpec, name: MixerName, hidden: Sequence[int]) -> Tensor
         return VDNMixer(spec.n_agents).as_weight_module()
     if name == "qmix":
         return QMIXMixer(spec.n_agents, spec.state_size, hyper_hidden=hidden).as_value_module()
-    return LinearMixer(spec.n_agents, spec.state_size, hidden=hidden).as_weight_module()
+    return LinearMixer(spec.n_agents, spec.state_size, hidden_sizes=hidden).as_weight_module()
 
 
 def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> TensorDictModuleBase:

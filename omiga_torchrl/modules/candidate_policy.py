@@ -12,9 +12,10 @@ from tensordict.nn import (
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.deprecation import renamed_arguments
 from omiga_torchrl.errors import require_count
 from omiga_torchrl.functional import supported_actions
-from omiga_torchrl.modules.behaviour_models import ConditionalVAE
+from omiga_torchrl.modules.behavior_models import ConditionalVAE
 from omiga_torchrl.modules.greedy import greedy_policy
 
 
@@ -26,12 +27,12 @@ class CandidatePolicy(TensorDictModuleBase):
     the candidates are random, the choice is not.
 
     Args:
-        behaviour_network: the model of the behaviour policy.
+        behavior_network: the model of the behaviour policy.
         qvalue_network: critics of observation and action, ``[*B, N, 1, E]``.
         perturbation_network: observation and action to a changed action; None changes nothing.
 
     Keyword Args:
-        candidates: actions drawn for each agent; published 100.
+        candidates: actions sampled for each agent; published 100.
         action: key of the action.
         local_qvalue: key that the critics write.
 
@@ -45,9 +46,10 @@ class CandidatePolicy(TensorDictModuleBase):
         torch.Size([8, 3, 2])
     """
 
+    @renamed_arguments(behaviour_network="behavior_network")
     def __init__(
         self,
-        behaviour_network: ConditionalVAE,
+        behavior_network: ConditionalVAE,
         qvalue_network: TensorDictModuleBase,
         perturbation_network: TensorDictModuleBase | None = None,
         *,
@@ -57,26 +59,30 @@ class CandidatePolicy(TensorDictModuleBase):
     ) -> None:
         super().__init__()
         require_count("CandidatePolicy", 1, candidates=candidates)
-        self.behaviour_network = behaviour_network
+        self.behavior_network = behavior_network
         self.qvalue_network = qvalue_network
         self.perturbation_network = perturbation_network
         self.candidates = candidates
         self.action, self.local_qvalue = action, local_qvalue
-        networks = (behaviour_network, qvalue_network, perturbation_network)
+        networks = (behavior_network, qvalue_network, perturbation_network)
         read = dict.fromkeys(key for network in networks if network is not None for key in network.in_keys)
         self.in_keys = [key for key in read if key != action]
         self.out_keys = [action]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Write the chosen actions."""
-        drawn = self.behaviour_network.get_dist(tensordict).sample((self.candidates,))
+        sampled_actions = self.behavior_network.get_dist(tensordict).sample((self.candidates,))
         if self.perturbation_network is not None:
-            drawn = self._at(self.perturbation_network, tensordict, drawn).get(self.action)
-        value = self._at(self.qvalue_network, tensordict, drawn).get(self.local_qvalue)[..., 0, 0]
+            sampled_actions = self._at(self.perturbation_network, tensordict, sampled_actions).get(
+                self.action
+            )
+        value = self._at(self.qvalue_network, tensordict, sampled_actions).get(self.local_qvalue)[..., 0, 0]
         best = value.argmax(0)[None, ..., None]
-        return tensordict.set(self.action, drawn.take_along_dim(best, 0).squeeze(0))
+        return tensordict.set(self.action, sampled_actions.take_along_dim(best, 0).squeeze(0))
 
-    def _at(self, network: TensorDictModuleBase, tensordict: TensorDictBase, drawn: Tensor) -> TensorDictBase:
+    def _at(
+        self, network: TensorDictModuleBase, tensordict: TensorDictBase, sampled_actions: Tensor
+    ) -> TensorDictBase:
         """What ``network`` writes for actions ``[M, *B, N, A]``; its memory makes one step only."""
         head = network
         if isinstance(network, TensorDictSequential):
@@ -86,8 +92,8 @@ class CandidatePolicy(TensorDictModuleBase):
         for key in head.in_keys:
             if key != self.action:
                 value = tensordict.get(key)
-                scratch.set(key, value.expand(len(drawn), *value.shape))
-        return head(scratch.set(self.action, drawn))
+                scratch.set(key, value.expand(len(sampled_actions), *value.shape))
+        return head(scratch.set(self.action, sampled_actions))
 
 
 class SupportedActions(nn.Module):
@@ -115,9 +121,10 @@ class SupportedActions(nn.Module):
         return supported_actions(logits, self.threshold, action_mask)
 
 
+@renamed_arguments(behaviour_network="behavior_network")
 def supported_action_policy(
     qvalue_network: TensorDictModuleBase,
-    behaviour_network: ProbabilisticTensorDictSequential,
+    behavior_network: ProbabilisticTensorDictSequential,
     *,
     threshold: float = 0.3,
     masked: bool = False,
@@ -130,7 +137,7 @@ def supported_action_policy(
 
     Args:
         qvalue_network: critics of the observation, ``[*B, N, K, E]``; their minimum chooses.
-        behaviour_network: the model of the behaviour policy, e.g. a ``categorical_actor``.
+        behavior_network: the model of the behaviour policy, e.g. a ``categorical_actor``.
 
     Keyword Args:
         threshold: see :class:`SupportedActions`.
@@ -142,14 +149,14 @@ def supported_action_policy(
         local_qvalue: key that the critics write.
 
     Examples:
-        >>> from omiga_torchrl.modules import behaviour_model, qvalue_ensemble
+        >>> from omiga_torchrl.modules import behavior_model, qvalue_ensemble
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
-        >>> policy = supported_action_policy(qvalue_ensemble(spec, 2), behaviour_model(spec), masked=True)
+        >>> policy = supported_action_policy(qvalue_ensemble(spec, 2), behavior_model(spec), masked=True)
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3])
     """
-    logits = behaviour_network[-1].in_keys[0]
+    logits = behavior_network[-1].in_keys[0]
     mask = [action_mask] if masked else []
     if isinstance(supported, str):
         supported = keys.sibling_key(action, supported)
@@ -157,4 +164,4 @@ def supported_action_policy(
     greedy = greedy_policy(
         qvalue_network, masked=True, action=action, action_mask=supported, local_qvalue=local_qvalue
     )
-    return TensorDictSequential(behaviour_network.det_part, support, greedy)
+    return TensorDictSequential(behavior_network.det_part, support, greedy)

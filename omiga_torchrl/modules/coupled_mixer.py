@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchrl.modules import MLP
 
+from omiga_torchrl.deprecation import renamed_arguments
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.modules.networks import on_rows
 from omiga_torchrl.specs import TeamSpec
@@ -25,7 +26,7 @@ class CreditWeights(nn.Module):
         spec: sizes of the task.
 
     Keyword Args:
-        hidden: sizes of the hidden layers.
+        hidden_sizes: sizes of the hidden layers.
 
     Shapes: ``state [*B, S] -> weight [*B, N, 1]``.
 
@@ -35,9 +36,12 @@ class CreditWeights(nn.Module):
         torch.Size([8, 3, 1])
     """
 
-    def __init__(self, spec: TeamSpec, *, hidden: Sequence[int] = (64,)) -> None:
+    @renamed_arguments(hidden="hidden_sizes")
+    def __init__(self, spec: TeamSpec, *, hidden_sizes: Sequence[int] = (64,)) -> None:
         super().__init__()
-        self.body = MLP(spec.state_size, spec.n_agents, num_cells=list(hidden), activation_class=nn.ReLU)
+        self.body = MLP(
+            spec.state_size, spec.n_agents, num_cells=list(hidden_sizes), activation_class=nn.ReLU
+        )
 
     def forward(self, state: Tensor) -> Tensor:
         """The weight of every agent, ``[*B, N, 1]``."""
@@ -57,7 +61,7 @@ class CoupledCredit(nn.Module):
         spec: sizes of the task.
 
     Keyword Args:
-        hidden: sizes of the hidden layers.
+        hidden_sizes: sizes of the hidden layers.
         ratio: at least 1; with 1 the weights of both are the same.
 
     Shapes: ``state [*B, S], action [*B, N, A]`` (discrete: ``[*B, N]``, integers), ``weight [*B, N, 1],
@@ -74,19 +78,20 @@ class CoupledCredit(nn.Module):
         True
     """
 
-    def __init__(self, spec: TeamSpec, *, hidden: Sequence[int] = (64,), ratio: float = 2.0) -> None:
+    @renamed_arguments(hidden="hidden_sizes")
+    def __init__(self, spec: TeamSpec, *, hidden_sizes: Sequence[int] = (64,), ratio: float = 2.0) -> None:
         super().__init__()
         require_number("CoupledCredit", ">= 1", ratio=ratio)
         self.spec, self.log_ratio = spec, math.log(ratio)
         features = spec.state_size + spec.n_agents * spec.action_size
         self.body = MLP(
             features,
-            hidden[-1],
-            num_cells=list(hidden[:-1]),
+            hidden_sizes[-1],
+            num_cells=list(hidden_sizes[:-1]),
             activation_class=nn.ReLU,
             activate_last_layer=True,
         )
-        self.head = nn.Linear(hidden[-1], spec.n_agents + 1)
+        self.head = nn.Linear(hidden_sizes[-1], spec.n_agents + 1)
 
     def forward(self, state: Tensor, action: Tensor, weight: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
         """The weight of every agent in Q_tot ``[*B, N, 1]``, and its shared part ``[*B, 1]``."""

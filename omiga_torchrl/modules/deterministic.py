@@ -10,6 +10,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.modules.recurrent import agent_network
 from omiga_torchrl.specs import TeamSpec
 
@@ -35,6 +36,7 @@ class BoundedActions(nn.Module):
         return self.low + (self.high - self.low) * (1 + self.network(*inputs).tanh()) / 2
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def deterministic_actor(
     spec: TeamSpec,
     *,
@@ -52,14 +54,14 @@ def deterministic_actor(
     Keyword Args:
         observation: key read.
         action: key written.
-        **network: passed to :func:`agent_network`: ``recurrent``, and arguments of :class:`AgentMLP`.
+        **network: passed to :func:`agent_network`: ``rnn_hidden_size``, and arguments of :class:`AgentMLP`.
 
     Raises:
         ValueError: if the actions are discrete.
 
     Examples:
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> policy = deterministic_actor(spec, hidden=(16,))
+        >>> policy = deterministic_actor(spec, hidden_sizes=(16,))
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3, 2])
     """

@@ -35,7 +35,7 @@ class Ensemble(nn.Module):
 
     Examples:
         >>> from omiga_torchrl.modules import AgentMLP
-        >>> twins = Ensemble(lambda: AgentMLP(5, 1, n_agents=3, hidden=(16,)), 2)
+        >>> twins = Ensemble(lambda: AgentMLP(5, 1, n_agents=3, hidden_sizes=(16,)), 2)
         >>> twins(torch.zeros(8, 3, 4), torch.zeros(8, 3, 1)).shape
         torch.Size([8, 3, 1, 2])
     """

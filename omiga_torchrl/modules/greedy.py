@@ -76,7 +76,7 @@ def greedy_policy(
         >>> from omiga_torchrl.modules import qvalue_ensemble
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
-        >>> policy = greedy_policy(qvalue_ensemble(spec, 2, hidden=(16,)), masked=True)
+        >>> policy = greedy_policy(qvalue_ensemble(spec, 2, hidden_sizes=(16,)), masked=True)
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3])
     """

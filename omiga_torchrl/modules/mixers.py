@@ -19,6 +19,7 @@ from torchrl.modules import MLP
 from torchrl.modules.models.multiagent import Mixer
 
 from omiga_torchrl import keys
+from omiga_torchrl.deprecation import renamed_arguments
 from omiga_torchrl.functional import mix_linearly
 from omiga_torchrl.modules.networks import on_rows
 
@@ -95,7 +96,7 @@ class LinearMixer(TeamMixer):
         state_size: features S of the state.
 
     Keyword Args:
-        hidden: sizes of the hidden layers. Default ``(64,)``, as published.
+        hidden_sizes: sizes of the hidden layers. Default ``(64,)``, as published.
 
     Shapes: ``state [*B, S] -> weight [*B, N, 1], bias [*B, 1]``.
 
@@ -110,17 +111,18 @@ class LinearMixer(TeamMixer):
 
     linear = True
 
-    def __init__(self, n_agents: int, state_size: int, *, hidden: Sequence[int] = (64,)) -> None:
+    @renamed_arguments(hidden="hidden_sizes")
+    def __init__(self, n_agents: int, state_size: int, *, hidden_sizes: Sequence[int] = (64,)) -> None:
         super().__init__(n_agents, state_size)
         self.body = MLP(
             state_size,
-            hidden[-1],
-            num_cells=list(hidden[:-1]),
+            hidden_sizes[-1],
+            num_cells=list(hidden_sizes[:-1]),
             activation_class=nn.ReLU,
             activate_last_layer=True,
         )
-        self.weight_head = nn.Linear(hidden[-1], n_agents)
-        self.bias_head = nn.Linear(hidden[-1], 1)
+        self.weight_head = nn.Linear(hidden_sizes[-1], n_agents)
+        self.bias_head = nn.Linear(hidden_sizes[-1], 1)
 
     def weights(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Weight ``[*B, N, 1]`` (>= 0) of every agent and bias ``[*B, 1]``."""

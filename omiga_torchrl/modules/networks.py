@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchrl.modules import MLP
 
+from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
+
 
 def on_rows(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The output of ``module`` for ``x [*B, F]``, evaluated on two dimensions, ``[*B, out]``.
@@ -103,11 +105,11 @@ class AgentMLP(nn.Module):
         n_agents: number of agents N.
 
     Keyword Args:
-        hidden: sizes of the hidden layers. Default ``(256, 256)``.
+        hidden_sizes: sizes of the hidden layers. Default ``(256, 256)``.
         activation: activation class. Default :class:`torch.nn.ReLU`.
         layer_norm: normalise the features of every hidden layer before its activation, as critics of
             ReBRAC do (arXiv:2305.09836). Default ``False``.
-        share_parameters: one network for all agents (default) or one per agent.
+        share_params: one network for all agents (default) or one per agent.
         agent_id: append the one-hot id; only with shared weights. Default ``True``.
 
     Shapes: each input ``[*B, N, F_k]`` with ``sum(F_k) = in_features``; output
@@ -117,45 +119,46 @@ class AgentMLP(nn.Module):
         ValueError: if the inputs' agent or feature dimension does not fit.
 
     Examples:
-        >>> network = AgentMLP(5, 1, n_agents=3, hidden=(16,))
+        >>> network = AgentMLP(5, 1, n_agents=3, hidden_sizes=(16,))
         >>> network(torch.zeros(8, 3, 4), torch.zeros(8, 3, 1)).shape
         torch.Size([8, 3, 1])
     """
 
+    @renamed_arguments(**NETWORK_NAMES)
     def __init__(
         self,
         in_features: int,
         out_features: int,
         n_agents: int,
         *,
-        hidden: Sequence[int] = (256, 256),
+        hidden_sizes: Sequence[int] = (256, 256),
         activation: Callable[[], nn.Module] = nn.ReLU,
         layer_norm: bool = False,
-        share_parameters: bool = True,
+        share_params: bool = True,
         agent_id: bool = True,
     ) -> None:
         super().__init__()
         self.in_features = in_features
         self.n_agents = n_agents
-        self.share_parameters = share_parameters
-        self.agent_id = agent_id and share_parameters
-        if share_parameters:
+        self.share_params = share_params
+        self.agent_id = agent_id and share_params
+        if share_params:
             width = in_features + (n_agents if self.agent_id else 0)
-            norms = [{"normalized_shape": size} for size in hidden]
+            norms = [{"normalized_shape": size} for size in hidden_sizes]
             self.body: nn.Module = MLP(
                 width,
                 out_features,
-                num_cells=list(hidden),
+                num_cells=list(hidden_sizes),
                 activation_class=activation,
                 norm_class=nn.LayerNorm if layer_norm else None,
                 norm_kwargs=norms if layer_norm else None,
             )
         else:
-            sizes = [in_features, *hidden, out_features]
+            sizes = [in_features, *hidden_sizes, out_features]
             layers: list[nn.Module] = []
-            for size, following in itertools.pairwise(sizes):
-                layers += [AgentLinear(size, following, n_agents)]
-                layers += [AgentLayerNorm(following, n_agents)] if layer_norm else []
+            for size, next_size in itertools.pairwise(sizes):
+                layers += [AgentLinear(size, next_size, n_agents)]
+                layers += [AgentLayerNorm(next_size, n_agents)] if layer_norm else []
                 layers += [activation()]
             self.body = nn.Sequential(*layers[: -2 if layer_norm else -1])
 
@@ -168,7 +171,7 @@ class AgentMLP(nn.Module):
                 f"[*batch, agents, features] with agents={self.n_agents} and "
                 f"{self.in_features} features in all. Is the agent dimension at -2?"
             )
-        return self._shared(x) if self.share_parameters else self._per_agent(x)
+        return self._shared(x) if self.share_params else self._per_agent(x)
 
     def _shared(self, x: Tensor) -> Tensor:
         if self.agent_id:

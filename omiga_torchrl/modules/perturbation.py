@@ -19,7 +19,7 @@ class PerturbedActions(nn.Module):
     Examples:
         >>> import torch
         >>> from omiga_torchrl.modules import AgentMLP
-        >>> perturb = PerturbedActions(AgentMLP(4 + 2, 2, n_agents=3, hidden=(16,)))
+        >>> perturb = PerturbedActions(AgentMLP(4 + 2, 2, n_agents=3, hidden_sizes=(16,)))
         >>> perturb(torch.zeros(8, 3, 4), torch.zeros(10, 8, 3, 2)).shape
         torch.Size([10, 8, 3, 2])
     """

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
 from omiga_torchrl import keys
+from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.modules.distributions import TanhGaussian
 from omiga_torchrl.modules.recurrent import agent_network
@@ -87,6 +88,7 @@ class MaskedLogits(nn.Module):
         return logits.masked_fill(~legal, torch.finfo(logits.dtype).min)
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def tanh_gaussian_actor(
     spec: TeamSpec,
     *,
@@ -113,11 +115,11 @@ def tanh_gaussian_actor(
         state_dependent_std: whether the network gives the standard deviation, or it is a
             parameter of its own.
         return_log_prob: also write ``action_log_prob [*B, N]``.
-        **network: passed to :func:`agent_network`: ``recurrent``, and arguments of :class:`AgentMLP`.
+        **network: passed to :func:`agent_network`: ``rnn_hidden_size``, and arguments of :class:`AgentMLP`.
 
     Examples:
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> policy = tanh_gaussian_actor(spec, hidden=(16,))
+        >>> policy = tanh_gaussian_actor(spec, hidden_sizes=(16,))
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3, 2])
     """
@@ -140,6 +142,7 @@ def tanh_gaussian_actor(
     )
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def categorical_actor(
     spec: TeamSpec,
     *,
@@ -159,11 +162,11 @@ def categorical_actor(
         action: key written; its sibling ``logits`` is written too.
         action_mask: mask read if the task has one, ``[*B, N, K]``, True = legal.
         return_log_prob: also write ``action_log_prob [*B, N]``.
-        **network: passed to :func:`agent_network`: ``recurrent``, and arguments of :class:`AgentMLP`.
+        **network: passed to :func:`agent_network`: ``rnn_hidden_size``, and arguments of :class:`AgentMLP`.
 
     Examples:
         >>> spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
-        >>> policy = categorical_actor(spec, hidden=(16,))
+        >>> policy = categorical_actor(spec, hidden_sizes=(16,))
         >>> policy(spec.fake_batch(8).exclude(("agents", "action")))["agents", "action"].shape
         torch.Size([8, 3])
     """
@@ -181,6 +184,7 @@ def categorical_actor(
     )
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def make_actor(spec: TeamSpec, **kwargs: Any) -> ProbabilisticTensorDictSequential:
     """:func:`categorical_actor` or :func:`tanh_gaussian_actor`, whichever fits ``spec``."""
     return (categorical_actor if spec.discrete else tanh_gaussian_actor)(spec, **kwargs)

@@ -15,6 +15,7 @@ from torchrl.envs.transforms import TensorDictPrimer
 from torchrl.modules.tensordict_module.rnn import recurrent_mode
 
 from omiga_torchrl import keys
+from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import require_key
 from omiga_torchrl.functional import gru
 from omiga_torchrl.modules.ensembles import Ensemble
@@ -159,6 +160,7 @@ class TeamGRU(TensorDictModuleBase):
 _HINT = "Losses fill in the last action; for an environment use omiga_torchrl.envs.with_memory."
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def agent_network(
     spec: TeamSpec,
     out_features: int,
@@ -168,8 +170,8 @@ def agent_network(
     wrap: Callable[[nn.Module], nn.Module] | None = None,
     observation: NestedKey = keys.OBSERVATION,
     name: str = "policy",
-    recurrent: int | None = None,
-    members: int | None = None,
+    rnn_hidden_size: int | None = None,
+    ensemble_size: int | None = None,
     **network: Any,
 ) -> TensorDictModuleBase:
     """A network of every agent: of its observation, or of its history.
@@ -185,23 +187,23 @@ def agent_network(
         wrap: makes the module that is called from the :class:`AgentMLP`, e.g. a head.
         observation: key read.
         name: prefix of the keys of the memory.
-        recurrent: features of a :class:`TeamGRU` in front of the MLP; None reads observations.
-        members: that many MLPs, their outputs stacked last, see :class:`Ensemble`; None is a single
+        rnn_hidden_size: features of a :class:`TeamGRU` in front of the MLP; None reads observations.
+        ensemble_size: that many MLPs, their outputs stacked last, see :class:`Ensemble`; None is a single
             one. They share the memory.
         **network: passed to :class:`AgentMLP`.
 
     Examples:
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> agent_network(spec, 1, "value", recurrent=16, hidden=(8,)).in_keys
+        >>> agent_network(spec, 1, "value", rnn_hidden_size=16, hidden_sizes=(8,)).in_keys
         [('agents', 'observation'), ('agents', 'last_action')]
     """
     extra = extra or {}
     source, size, memory = observation, spec.observation_size, None
-    if recurrent is not None:
-        memory = TeamGRU(spec, size=recurrent, name=name, observation=observation)
-        source, size = memory.out_keys[0], recurrent
+    if rnn_hidden_size is not None:
+        memory = TeamGRU(spec, size=rnn_hidden_size, name=name, observation=observation)
+        source, size = memory.out_keys[0], rnn_hidden_size
     make = partial(AgentMLP, size + sum(extra.values()), out_features, spec.n_agents, **network)
-    body: nn.Module = make() if members is None else Ensemble(make, members)
+    body: nn.Module = make() if ensemble_size is None else Ensemble(make, ensemble_size)
     module = TensorDictModule(
         body if wrap is None else wrap(body),
         in_keys=[source, *extra],

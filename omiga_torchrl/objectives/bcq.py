@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number, unknown_name
-from omiga_torchrl.modules.behaviour_models import LatentActions
+from omiga_torchrl.modules.behavior_models import LatentActions
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.networks import require_actor_for_continuous
 from omiga_torchrl.objectives.values import log_probs

@@ -85,7 +85,7 @@ class ICQLoss(TeamLoss):
 
     Keyword Args:
         behavior_network: distribution mu of the data's actions, e.g.
-            :func:`omiga_torchrl.modules.behaviour_model`; for ``partition_estimate="behavior"``.
+            :func:`omiga_torchrl.modules.behavior_model`; for ``partition_estimate="behavior"``.
         partition_estimate: how Z is estimated, see above.
         variant: see above.
         policy_temperature: of the policy's weights, > 0, in units of return: small is greedy on few
@@ -168,7 +168,7 @@ class ICQLoss(TeamLoss):
         if self.normalizes_mixer and not self.has_linear_mixer:
             raise ValueError(
                 "ICQLoss: mixer_network must be linear for normalized_mixer=True, e.g. variant='official', "
-                "got a monotonic one. Use NormalisedMixer or LinearMixer, or variant='paper'."
+                "got a monotonic one. Use NormalizedMixer or LinearMixer, or variant='paper'."
             )
 
     def qvalue_loss(

@@ -160,7 +160,7 @@ def check_behavior_network(
         expected, found = ("None", "a network") if is_given else ("a network", "None")
         raise ValueError(
             f"ICQLoss: behavior_network must be {expected} for partition_estimate={partition_estimate!r}, "
-            f"got {found}. Make one with omiga_torchrl.modules.behaviour_model(spec) for 'behavior', and "
+            f"got {found}. Make one with omiga_torchrl.modules.behavior_model(spec) for 'behavior', and "
             "none for 'batch'."
         )
     if is_given and options.advantage != "qvalue":

@@ -29,7 +29,7 @@ CASES = [
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize(("name", "spec"), CASES)
 def test_parts_fit_together(name, spec, share):
-    parts = make_algorithm(name, spec, hidden=[8], share_parameters=share)
+    parts = make_algorithm(name, spec, hidden_sizes=[8], share_params=share)
     check_parameter_groups(parts.parameter_groups, parts.loss)
     losses = parts.loss(sequences(spec, 8))
     torch.stack([value for key, value in losses.items() if key.startswith("loss_")]).sum().backward()
@@ -62,7 +62,7 @@ NUMBERS = [
 )
 def test_numbers_out_of_range_are_refused_by_name(name, key, number):
     with pytest.raises(ValueError, match=rf"\b{key} is {number}; expected"):
-        make_algorithm(name, SPECS[0], hidden=[8], **{key: number})
+        make_algorithm(name, SPECS[0], hidden_sizes=[8], **{key: number})
 
 
 def shared_blocks(files, lines):
@@ -91,7 +91,7 @@ def test_unknown_algorithm_lists_the_choices():
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_saved_policies_act_alike(tmp_path, spec):
-    policy = make_algorithm("bc", spec, hidden=[8]).policy
+    policy = make_algorithm("bc", spec, hidden_sizes=[8]).policy
     save_policy(tmp_path / "p.pt", policy, algorithm="bc", spec=spec, arguments={"hidden": [8]})
     loaded, content = load_policy(tmp_path / "p.pt")
     data = spec.fake_batch(8).exclude(("agents", "action"))

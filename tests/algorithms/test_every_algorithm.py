@@ -27,7 +27,7 @@ def losses(parts, data):
 
 def build(name, spec, **kwargs):
     torch.manual_seed(0)
-    return make_algorithm(name, spec, hidden=[8], **kwargs)
+    return make_algorithm(name, spec, hidden_sizes=[8], **kwargs)
 
 
 def padded(data, steps):

@@ -5,7 +5,7 @@ import torch
 from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
 
 from omiga_torchrl.algorithms import icq_networks, make_algorithm, make_icq
-from omiga_torchrl.modules import LinearMixer, NormalisedMixer
+from omiga_torchrl.modules import LinearMixer, NormalizedMixer
 from omiga_torchrl.testing import CONTINUOUS, DISCRETE
 from omiga_torchrl.trainers import OfflineTrainer
 from tests.objectives.icq_cases import one_agent
@@ -31,7 +31,7 @@ def test_hard_targets_are_copied_at_the_interval(interval):
 def test_networks_follow_team_variant_and_partition_estimate():
     assert icq_networks(one_agent(DISCRETE)).mixer is None
     assert isinstance(icq_networks(DISCRETE).mixer.module, LinearMixer)
-    assert isinstance(icq_networks(DISCRETE, variant="official").mixer.module, NormalisedMixer)
+    assert isinstance(icq_networks(DISCRETE, variant="official").mixer.module, NormalizedMixer)
     assert icq_networks(DISCRETE).behavior is None
     model = icq_networks(DISCRETE, partition_estimate="behavior").behavior
     assert ("agents", "action_mask") in model.in_keys
@@ -70,7 +70,7 @@ def test_trains_on_slices_of_episodes(options):
 def test_names_of_former_versions_are_translated():
     old = {"weighting": "behaviour", "actor_alpha": 0.3, "normalised_mixer": True, "max_log_weight": 5.0}
     with pytest.warns(DeprecationWarning, match="is called"):
-        loss = make_icq(CONTINUOUS, hidden_sizes=(8,), behaviour_hidden=(8,), **old).loss
+        loss = make_icq(CONTINUOUS, hidden_sizes=(8,), behavior_hidden_sizes=(8,), **old).loss
     assert loss.partition_estimate == "behavior" and loss.max_exponent == 5.0
     assert loss.options.policy_temperature == 0.3 and loss.normalizes_mixer
 

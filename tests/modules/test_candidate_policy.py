@@ -34,7 +34,7 @@ def critic():
 @pytest.mark.parametrize("batch", [(), (8,), (4, 2)])
 def test_each_agent_takes_its_own_best_candidate(batch):
     torch.manual_seed(0)
-    vae = ConditionalVAE(CONTINUOUS, hidden=(8,))
+    vae = ConditionalVAE(CONTINUOUS, hidden_sizes=(8,))
     policy = CandidatePolicy(vae, critic(), candidates=2000)
     data = CONTINUOUS.fake_batch(8).exclude(("agents", "action"))
     data = data[0] if not batch else data.reshape(batch)
@@ -46,7 +46,7 @@ def test_each_agent_takes_its_own_best_candidate(batch):
 
 def test_the_choice_is_one_of_the_candidates():
     torch.manual_seed(0)
-    vae, data = ConditionalVAE(CONTINUOUS, hidden=(8,)), CONTINUOUS.fake_batch(8)
+    vae, data = ConditionalVAE(CONTINUOUS, hidden_sizes=(8,)), CONTINUOUS.fake_batch(8)
     torch.manual_seed(1)
     drawn = vae.sample(data["agents", "observation"], 5)
     torch.manual_seed(1)
@@ -56,7 +56,7 @@ def test_the_choice_is_one_of_the_candidates():
 
 
 def test_supported_actions_are_legal_and_agents_without_any_play_0():
-    policy = make_algorithm("bcq", DISCRETE, hidden=[8], threshold=0.0).policy
+    policy = make_algorithm("bcq", DISCRETE, hidden_sizes=[8], threshold=0.0).policy
     data = DISCRETE.fake_batch(64).exclude(("agents", "action"))
     data["agents", "action_mask"][0, 1] = False
     action = policy(data)["agents", "action"]
@@ -67,7 +67,7 @@ def test_supported_actions_are_legal_and_agents_without_any_play_0():
 
 
 def test_a_threshold_of_one_imitates():
-    policy = make_algorithm("bcq", DISCRETE, hidden=[8], threshold=1.0).policy
+    policy = make_algorithm("bcq", DISCRETE, hidden_sizes=[8], threshold=1.0).policy
     data = DISCRETE.fake_batch(64).exclude(("agents", "action"))
     out = policy(data)["agents"]
     assert out["action"].equal(out["logits"].argmax(-1))
@@ -75,7 +75,7 @@ def test_a_threshold_of_one_imitates():
 
 def test_memories_make_one_step_whatever_the_number_of_candidates():
     torch.manual_seed(0)
-    policy = make_algorithm("bcq", CONTINUOUS, hidden=[8], recurrent=6, candidates=4).policy
+    policy = make_algorithm("bcq", CONTINUOUS, hidden_sizes=[8], rnn_hidden_size=6, candidates=4).policy
     data = CONTINUOUS.fake_batch(8).exclude(("agents", "action"), "next")
     data["agents", "last_action"] = torch.zeros(8, 3, 2)
     data["policy_memory"], data["qvalue_memory"] = torch.randn(8, 3, 6), torch.randn(8, 3, 6)
@@ -91,17 +91,17 @@ def test_memories_make_one_step_whatever_the_number_of_candidates():
 def test_recurrent_policies_act_in_environments(restrict):
     env = make_env("tabular/bridge", num_envs=2)
     policy = make_algorithm(
-        "bcq", TeamSpec.from_env(env), hidden=[8], recurrent=6, restrict_acting=restrict
+        "bcq", TeamSpec.from_env(env), hidden_sizes=[8], rnn_hidden_size=6, restrict_acting=restrict
     ).policy
     found = with_memory(env, policy).rollout(3, policy)
     assert found["agents", "action"].shape[-1] == 2
     assert (found["next", "qvalue_memory"][:, 0] != 0).any()
-    assert (found.get("behaviour_memory", None) is not None) == restrict
+    assert (found.get("behavior_memory", None) is not None) == restrict
 
 
 @pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE])
 def test_saved_policies_act_alike(tmp_path, spec):
-    policy = make_algorithm("bcq", spec, hidden=[8]).policy
+    policy = make_algorithm("bcq", spec, hidden_sizes=[8]).policy
     save_policy(tmp_path / "p.pt", policy, algorithm="bcq", spec=spec, arguments={"hidden": [8]})
     loaded, _ = load_policy(tmp_path / "p.pt")
     data, actions = spec.fake_batch(8).exclude(("agents", "action")), []
@@ -112,6 +112,6 @@ def test_saved_policies_act_alike(tmp_path, spec):
 
 
 def test_policies_name_what_they_read():
-    assert make_algorithm("bcq", CONTINUOUS, hidden=[8]).policy.in_keys == [("agents", "observation")]
-    masked = make_algorithm("bcq", DISCRETE, hidden=[8]).policy
+    assert make_algorithm("bcq", CONTINUOUS, hidden_sizes=[8]).policy.in_keys == [("agents", "observation")]
+    masked = make_algorithm("bcq", DISCRETE, hidden_sizes=[8]).policy
     assert masked.in_keys == [("agents", "observation"), ("agents", "action_mask")]

@@ -21,7 +21,7 @@ def inputs(spec, *batch):
 @given(st.integers(0, 1000), st.sampled_from([1.0, 1.5, 4.0]), st.sampled_from([SPEC, DISCRETE]))
 def test_credit_in_q_stays_within_the_ratio_of_that_in_v(seed, ratio, spec):
     torch.manual_seed(seed)
-    coupled = CoupledCredit(spec, hidden=(8,), ratio=ratio)
+    coupled = CoupledCredit(spec, hidden_sizes=(8,), ratio=ratio)
     with torch.no_grad():
         coupled.head.weight.mul_(50)
     state, action, weight, shared = inputs(spec, 2, 8)
@@ -40,7 +40,7 @@ def test_shared_value_passes_through_with_its_gradient():
 
 
 def test_actions_of_agents_without_weight_are_not_read():
-    coupled = CoupledCredit(SPEC, hidden=(8,))
+    coupled = CoupledCredit(SPEC, hidden_sizes=(8,))
     state, action, weight, shared = inputs(SPEC, 8)
     weight[:, 1] = 0
     before = coupled(state, action, weight, shared)

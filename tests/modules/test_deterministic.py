@@ -23,9 +23,9 @@ def test_bounded_actions_by_hand():
 
 
 @pytest.mark.parametrize("batch", [(), (4,), (2, 4)])
-@pytest.mark.parametrize("share_parameters", [True, False])
-def test_acts_alike_under_every_exploration_type(batch, share_parameters):
-    policy = deterministic_actor(SPEC, hidden=(8,), share_parameters=share_parameters)
+@pytest.mark.parametrize("share_params", [True, False])
+def test_acts_alike_under_every_exploration_type(batch, share_params):
+    policy = deterministic_actor(SPEC, hidden_sizes=(8,), share_params=share_params)
     data, found = observations(*batch), []
     for kind in (ExplorationType.RANDOM, ExplorationType.DETERMINISTIC, ExplorationType.MODE):
         with set_exploration_type(kind), torch.no_grad():
@@ -35,7 +35,7 @@ def test_acts_alike_under_every_exploration_type(batch, share_parameters):
 
 
 def test_actions_stay_in_bounds_and_carry_a_gradient():
-    policy = deterministic_actor(SPEC, hidden=(8,))
+    policy = deterministic_actor(SPEC, hidden_sizes=(8,))
     data = observations(64)
     data["agents", "observation"] *= 100
     action = policy(data)[ACTION]
@@ -45,7 +45,7 @@ def test_actions_stay_in_bounds_and_carry_a_gradient():
 
 
 def test_reads_and_writes_the_keys_it_is_given():
-    policy = deterministic_actor(SPEC, hidden=(8,), observation="sight", action=("team", "move"))
+    policy = deterministic_actor(SPEC, hidden_sizes=(8,), observation="sight", action=("team", "move"))
     assert policy.in_keys == ["sight"] and policy.out_keys == [("team", "move")]
 
 

@@ -17,7 +17,7 @@ SPEC = TeamSpec(3, 5, 2, 7)
 
 
 def make(out=1):
-    return AgentMLP(5 + 2, out, 3, hidden=(8,))
+    return AgentMLP(5 + 2, out, 3, hidden_sizes=(8,))
 
 
 def module(size=2):
@@ -149,7 +149,7 @@ def test_a_view_of_a_network_without_ensembles_is_the_network():
 
 
 def test_a_view_finds_ensembles_behind_memories():
-    network = qvalue_ensemble(SPEC, 2, hidden=(8,), recurrent=4)
+    network = qvalue_ensemble(SPEC, 2, hidden_sizes=(8,), rnn_hidden_size=4)
     data = SPEC.fake_batch(4)
     data["agents", "last_action"] = torch.zeros(4, 3, 2)
     whole = network(data.copy())[keys.LOCAL_QVALUE]

@@ -38,7 +38,7 @@ def test_unknown_reduction():
 def test_acts_in_environments_with_memory_and_without(recurrent):
     torch.manual_seed(0)
     env = make_env("tabular/bridge", num_envs=4)
-    qvalue = qvalue_ensemble(TeamSpec.from_env(env), 2, hidden=(8,), recurrent=recurrent)
+    qvalue = qvalue_ensemble(TeamSpec.from_env(env), 2, hidden_sizes=(8,), rnn_hidden_size=recurrent)
     policy = greedy_policy(qvalue)
     assert is_recurrent(policy) == (recurrent is not None)
     assert {id(p) for p in policy.parameters()} == {id(p) for p in qvalue.parameters()}
@@ -49,7 +49,7 @@ def test_acts_in_environments_with_memory_and_without(recurrent):
 
 def test_plays_the_best_action_of_a_learned_table():
     env = make_env("tabular/climbing", num_envs=2)
-    qvalue = qvalue_ensemble(TeamSpec.from_env(env), 1, hidden=(8,))
+    qvalue = qvalue_ensemble(TeamSpec.from_env(env), 1, hidden_sizes=(8,))
     with torch.no_grad():
         for parameter in qvalue.parameters():
             parameter.zero_()
@@ -61,7 +61,7 @@ def test_plays_the_best_action_of_a_learned_table():
 
 def test_reads_the_mask_of_masked_tasks():
     spec = TeamSpec(3, 5, 4, 7, discrete=True, masked=True)
-    policy = greedy_policy(qvalue_ensemble(spec, 2, hidden=(8,)), masked=True)
+    policy = greedy_policy(qvalue_ensemble(spec, 2, hidden_sizes=(8,)), masked=True)
     assert set(policy.in_keys) == {("agents", "observation"), ("agents", "action_mask")}
     data = spec.fake_batch(64)
     action = policy(data.exclude(("agents", "action")))["agents", "action"]

@@ -80,7 +80,7 @@ def test_samples_of_half_precision_are_spread_like_those_of_single():
 def test_gaussian_policies_are_finite(precision, state_dependent_std):
     (ready, context), spec = precision, SPEC
     network, data = ready(
-        tanh_gaussian_actor(spec, hidden=(8,), state_dependent_std=state_dependent_std), extreme(spec)
+        tanh_gaussian_actor(spec, hidden_sizes=(8,), state_dependent_std=state_dependent_std), extreme(spec)
     )
     with context():
         policy = network.get_dist(data.copy())
@@ -94,17 +94,17 @@ def test_gaussian_policies_are_finite(precision, state_dependent_std):
 def test_bounded_and_perturbed_actions_are_finite(precision):
     ready, context = precision
     for make in (deterministic_actor, lambda spec, **network: perturbation_network(spec, 0.05, **network)):
-        network, data = ready(make(SPEC, hidden=(8,)), extreme(SPEC))
+        network, data = ready(make(SPEC, hidden_sizes=(8,)), extreme(SPEC))
         with context():
             action = network(data.copy())[ACTION]
         assert action.dtype == data[OBSERVATION].dtype
         assert finite(action, *gradients(action.square().mean(), network))
 
 
-@pytest.mark.parametrize("latent_limit", [None, 0.5])
-def test_latent_models_are_finite(precision, latent_limit):
+@pytest.mark.parametrize("max_latent", [None, 0.5])
+def test_latent_models_are_finite(precision, max_latent):
     ready, context = precision
-    network, data = ready(ConditionalVAE(SPEC, hidden=(8,), latent_limit=latent_limit), extreme(SPEC))
+    network, data = ready(ConditionalVAE(SPEC, hidden_sizes=(8,), max_latent=max_latent), extreme(SPEC))
     observation, action = data[OBSERVATION], data[ACTION]
     with context():
         losses = network.log_density(observation, action, 3), network.squared_error_loss(observation, action)
@@ -117,7 +117,7 @@ def test_latent_models_are_finite(precision, latent_limit):
 
 def test_masked_policies_are_finite_and_give_illegal_actions_no_mass(precision):
     ready, context = precision
-    network, data = ready(categorical_actor(DISCRETE, hidden=(8,)), extreme(DISCRETE))
+    network, data = ready(categorical_actor(DISCRETE, hidden_sizes=(8,)), extreme(DISCRETE))
     with context():
         policy = network.get_dist(data.copy())
         log_prob, entropy = policy.log_prob(data[ACTION]), policy.entropy()
@@ -129,6 +129,6 @@ def test_under_autocast_networks_answer_in_the_precision_of_their_inputs():
     data = SPEC.fake_batch(8)
     with autocast():
         for share in (True, False):
-            network = tanh_gaussian_actor(SPEC, hidden=(8,), share_parameters=share)
+            network = tanh_gaussian_actor(SPEC, hidden_sizes=(8,), share_params=share)
             found = network(data.copy().exclude(ACTION))
             assert found["agents", "loc"].dtype == found[ACTION].dtype == torch.float32

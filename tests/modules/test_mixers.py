@@ -10,7 +10,7 @@ from torch import nn
 from torchrl.modules import QValueModule
 from torchrl.objectives import QMixerLoss, SoftUpdate
 
-from omiga_torchrl.modules import LinearMixer, NormalisedMixer, QMIXMixer, VDNMixer
+from omiga_torchrl.modules import LinearMixer, NormalizedMixer, QMIXMixer, VDNMixer
 
 MIXERS = [LinearMixer, QMIXMixer, lambda n, s: VDNMixer(n)]
 
@@ -37,7 +37,7 @@ def test_extra_batch_dimensions_change_nothing(batch):
         torch.testing.assert_close(mixer(*inputs).reshape(-1, 1), mixer(*flat))
 
 
-@pytest.mark.parametrize("make", [*MIXERS, NormalisedMixer])
+@pytest.mark.parametrize("make", [*MIXERS, NormalizedMixer])
 @pytest.mark.parametrize("further", [(2,), (5, 2)])
 def test_an_ensemble_of_values_is_mixed_member_by_member_and_the_state_is_read_once(make, further):
     torch.manual_seed(0)

@@ -11,27 +11,27 @@ from omiga_torchrl.specs import TeamSpec
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("batch", [(), (4,), (2, 4)])
 def test_shapes(share, batch):
-    network = AgentMLP(5, 2, n_agents=3, hidden=(8,), share_parameters=share)
+    network = AgentMLP(5, 2, n_agents=3, hidden_sizes=(8,), share_params=share)
     assert network(torch.randn(*batch, 3, 4), torch.randn(*batch, 3, 1)).shape == (*batch, 3, 2)
 
 
 def test_agent_id_tells_agents_apart_and_its_absence_does_not():
     same = torch.ones(1, 3, 5)
     torch.manual_seed(0)
-    with_id = AgentMLP(5, 1, 3, hidden=(8,))(same).flatten()
-    without = AgentMLP(5, 1, 3, hidden=(8,), agent_id=False)(same).flatten()
+    with_id = AgentMLP(5, 1, 3, hidden_sizes=(8,))(same).flatten()
+    without = AgentMLP(5, 1, 3, hidden_sizes=(8,), agent_id=False)(same).flatten()
     assert (with_id.diff().abs() > 1e-4).all()
     assert (without.diff().abs() < 1e-6).all()
 
 
 def test_without_id_permuting_agents_permutes_outputs():
-    network = AgentMLP(5, 2, 3, hidden=(8,), agent_id=False)
+    network = AgentMLP(5, 2, 3, hidden_sizes=(8,), agent_id=False)
     x, order = torch.randn(4, 3, 5), torch.tensor([2, 0, 1])
     torch.testing.assert_close(network(x[:, order]), network(x)[:, order])
 
 
 def test_unshared_agents_have_weights_of_their_own():
-    network = AgentMLP(5, 2, 3, hidden=(8,), share_parameters=False)
+    network = AgentMLP(5, 2, 3, hidden_sizes=(8,), share_params=False)
     x = torch.randn(4, 3, 5)
     network(x)[:, 1].sum().backward()
     touched = [p.grad.flatten(1).abs().sum(1) > 0 for p in network.parameters()]
@@ -39,7 +39,7 @@ def test_unshared_agents_have_weights_of_their_own():
 
 
 def test_unshared_equals_a_loop_over_agents():
-    network = AgentMLP(5, 2, 3, hidden=(8,), share_parameters=False)
+    network = AgentMLP(5, 2, 3, hidden_sizes=(8,), share_params=False)
     x = torch.randn(4, 3, 5)
     first, _, second = network.body
     for i in range(3):
@@ -55,7 +55,7 @@ def test_wrong_agent_dimension_is_named():
 @pytest.mark.parametrize("share", [True, False])
 def test_normalised_hidden_layers_ignore_scale_and_shift_of_their_features(share):
     torch.manual_seed(0)
-    network = AgentMLP(5, 2, 3, hidden=(8, 8), share_parameters=share, layer_norm=True)
+    network = AgentMLP(5, 2, 3, hidden_sizes=(8, 8), share_params=share, layer_norm=True)
     x = torch.randn(4, 3, 5)
     before = network(x)
     linear = [layer for layer in network.body if isinstance(layer, nn.Linear | AgentLinear)]
@@ -71,7 +71,7 @@ def test_normalised_hidden_layers_ignore_scale_and_shift_of_their_features(share
 
 
 def test_normalised_agents_with_weights_of_their_own_equal_a_loop_over_agents():
-    network = AgentMLP(5, 2, 3, hidden=(8,), share_parameters=False, layer_norm=True)
+    network = AgentMLP(5, 2, 3, hidden_sizes=(8,), share_params=False, layer_norm=True)
     with torch.no_grad():
         for parameter in network.body[1].parameters():
             parameter.normal_()
@@ -87,10 +87,10 @@ def test_normalised_agents_with_weights_of_their_own_equal_a_loop_over_agents():
 
 @pytest.mark.parametrize("share", [True, False])
 def test_without_hidden_layers_there_is_nothing_to_normalise(share):
-    network = AgentMLP(5, 2, 3, hidden=(), share_parameters=share, layer_norm=True)
+    network = AgentMLP(5, 2, 3, hidden_sizes=(), share_params=share, layer_norm=True)
     assert len(list(network.parameters())) == 2 and network(torch.randn(4, 3, 5)).shape == (4, 3, 2)
 
 
 def test_networks_pass_layer_norm_on():
-    network = agent_network(TeamSpec(3, 5, 2, 7), 1, "value", hidden=(8,), layer_norm=True)
+    network = agent_network(TeamSpec(3, 5, 2, 7), 1, "value", hidden_sizes=(8,), layer_norm=True)
     assert any(isinstance(part, nn.LayerNorm) for part in network.modules())

@@ -29,7 +29,7 @@ def test_by_hand():
 @given(st.integers(0, 2**31), st.floats(0.01, 0.5))
 def test_changes_stay_within_the_limit_and_the_bounds(seed, limit):
     torch.manual_seed(seed)
-    perturb = PerturbedActions(AgentMLP(4 + 2, 2, 3, hidden=(8,)), limit, low=-0.5, high=2.0)
+    perturb = PerturbedActions(AgentMLP(4 + 2, 2, 3, hidden_sizes=(8,)), limit, low=-0.5, high=2.0)
     action = torch.empty(6, 3, 2).uniform_(-0.5, 2.0)
     found = perturb(torch.randn(6, 3, 4), action)
     assert (found - action).abs().max() <= limit * 1.25 + 1e-6
@@ -38,7 +38,7 @@ def test_changes_stay_within_the_limit_and_the_bounds(seed, limit):
 
 
 def test_samples_are_perturbed_like_single_actions():
-    perturb = PerturbedActions(AgentMLP(4 + 2, 2, 3, hidden=(8,)))
+    perturb = PerturbedActions(AgentMLP(4 + 2, 2, 3, hidden_sizes=(8,)))
     observation, action = torch.randn(6, 3, 4), torch.rand(10, 6, 3, 2)
     found = perturb(observation, action)
     assert found.shape == action.shape
@@ -47,7 +47,7 @@ def test_samples_are_perturbed_like_single_actions():
 
 
 def test_gradient_reaches_network_and_action():
-    perturb = PerturbedActions(AgentMLP(4 + 2, 2, 3, hidden=(8,)))
+    perturb = PerturbedActions(AgentMLP(4 + 2, 2, 3, hidden_sizes=(8,)))
     action = torch.zeros(5, 3, 2, requires_grad=True)
     perturb(torch.randn(5, 3, 4), action).sum().backward()
     assert (action.grad != 0).all()

@@ -22,7 +22,7 @@ def observations(spec, *batch):
 
 
 def test_samples_stay_in_bounds_and_random_differs_from_deterministic():
-    policy, data = tanh_gaussian_actor(SPEC, hidden=(8,)), observations(SPEC, 64)
+    policy, data = tanh_gaussian_actor(SPEC, hidden_sizes=(8,)), observations(SPEC, 64)
     with set_exploration_type(ExplorationType.RANDOM):
         first, second = policy(data.clone())["agents", "action"], policy(data.clone())["agents", "action"]
     with set_exploration_type(ExplorationType.DETERMINISTIC):
@@ -39,7 +39,7 @@ def test_deterministic_action_is_the_squashed_mean():
 
 
 def test_log_prob_of_samples_is_written():
-    policy = tanh_gaussian_actor(SPEC, hidden=(8,), return_log_prob=True)
+    policy = tanh_gaussian_actor(SPEC, hidden_sizes=(8,), return_log_prob=True)
     with set_exploration_type(ExplorationType.RANDOM):
         out = policy(observations(SPEC, 4))
     expected = policy.get_dist(out).log_prob(out["agents", "action"])
@@ -57,7 +57,7 @@ def test_sample_mean_matches_density():
 
 
 def test_illegal_actions_are_never_taken_and_get_no_gradient():
-    policy, data = categorical_actor(DISCRETE, hidden=(8,)), observations(DISCRETE, 256)
+    policy, data = categorical_actor(DISCRETE, hidden_sizes=(8,)), observations(DISCRETE, 256)
     with set_exploration_type(ExplorationType.RANDOM):
         action = policy(data)["agents", "action"]
     mask = data["agents", "action_mask"]
@@ -69,7 +69,7 @@ def test_illegal_actions_are_never_taken_and_get_no_gradient():
 
 
 def test_an_agent_without_any_legal_action_makes_nothing_nan():
-    policy = categorical_actor(DISCRETE, hidden=(8,), return_log_prob=True)
+    policy = categorical_actor(DISCRETE, hidden_sizes=(8,), return_log_prob=True)
     data = observations(DISCRETE, 2)
     data["agents", "action_mask"][:, 1] = False
     with set_exploration_type(ExplorationType.RANDOM):

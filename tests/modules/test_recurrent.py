@@ -35,7 +35,7 @@ def test_features_depend_on_the_past_and_on_nothing_else():
 @pytest.mark.parametrize("task", ["tabular/bridge", "vmas/navigation"])
 def test_steps_in_an_environment_equal_the_sequence(task):
     env = make_env(task, num_envs=3, seed=0, max_steps=4)
-    policy = make_actor(TeamSpec.from_env(env), hidden=(8,), recurrent=8)
+    policy = make_actor(TeamSpec.from_env(env), hidden_sizes=(8,), rnn_hidden_size=8)
     with torch.no_grad():
         data = with_memory(env, policy).rollout(10, policy, break_when_any_done=False)
     assert data["is_init"].sum() > 3  # several episodes, so that memories were emptied
@@ -47,7 +47,7 @@ def test_steps_in_an_environment_equal_the_sequence(task):
 
 def test_last_action_of_an_episode_is_none_before_the_first():
     env = make_env("tabular/bridge", num_envs=2, max_steps=3)
-    policy = make_actor(TeamSpec.from_env(env), hidden=(8,), recurrent=8)
+    policy = make_actor(TeamSpec.from_env(env), hidden_sizes=(8,), rnn_hidden_size=8)
     data = with_memory(env, policy).rollout(7, policy, break_when_any_done=False)
     last, starts = data["agents", "last_action"], data["is_init"].squeeze(-1)
     assert (last[starts] == -1).all() and starts.any()
@@ -67,8 +67,8 @@ def test_missing_last_action_says_where_it_comes_from():
 
 
 def test_agent_network_reads_history_or_observation():
-    plain = agent_network(DISCRETE, 4, "q", hidden=(8,))
-    recurrent = agent_network(DISCRETE, 4, "q", hidden=(8,), recurrent=8, name="qvalue")
+    plain = agent_network(DISCRETE, 4, "q", hidden_sizes=(8,))
+    recurrent = agent_network(DISCRETE, 4, "q", hidden_sizes=(8,), rnn_hidden_size=8, name="qvalue")
     assert not is_recurrent(plain) and is_recurrent(recurrent)
     assert recurrent.out_keys == [("agents", "qvalue_features"), "q"]
 
@@ -147,7 +147,7 @@ def test_an_environment_with_another_group_gets_its_last_actions():
     renamed = RenameTransform([("agents", "observation")], [observation], [("agents", "action")], [action])
     env = TransformedEnv(plain, renamed, auto_unwrap=False)
     spec = replace(TeamSpec.from_env(plain), masked=False)
-    policy = make_actor(spec, hidden=(8,), recurrent=8, observation=observation, action=action)
+    policy = make_actor(spec, hidden_sizes=(8,), rnn_hidden_size=8, observation=observation, action=action)
     data = with_memory(env, policy).rollout(3, policy)
     assert data["robots", "last_action"][:, 1:].equal(data["robots", "action"][:, :-1])
     assert data["robots", "policy_features"].shape == (2, 3, spec.n_agents, 8)

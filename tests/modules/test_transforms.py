@@ -32,71 +32,73 @@ class Case:
     make: Callable[..., TensorDictModuleBase]
     spec: TeamSpec
     key: NestedKey | None
-    arguments: dict[str, Any] = field(default_factory=lambda: {"hidden": (8,)})
+    arguments: dict[str, Any] = field(default_factory=lambda: {"hidden_sizes": (8,)})
 
     def network(self) -> TensorDictModuleBase:
         return self.make(self.spec, **self.arguments)
 
 
-def credit_weights(spec, hidden):
-    return TensorDictModule(CreditWeights(spec, hidden=hidden), [keys.STATE], [keys.MIXER_WEIGHT])
+def credit_weights(spec, hidden_sizes):
+    return TensorDictModule(CreditWeights(spec, hidden_sizes=hidden_sizes), [keys.STATE], [keys.MIXER_WEIGHT])
 
 
-def coupled_credit(spec, hidden):
+def coupled_credit(spec, hidden_sizes):
     return TensorDictModule(
-        CoupledCredit(spec, hidden=hidden),
+        CoupledCredit(spec, hidden_sizes=hidden_sizes),
         [keys.STATE, keys.ACTION, keys.MIXER_WEIGHT, keys.MIXER_BIAS],
         [keys.MIXER_WEIGHT, keys.MIXER_BIAS],
     )
 
 
 def normalised_mixer(spec):
-    return modules.NormalisedMixer(spec.n_agents, spec.state_size).as_weight_module()
+    return modules.NormalizedMixer(spec.n_agents, spec.state_size).as_weight_module()
 
 
-def latent_model(spec, hidden):
+def latent_model(spec, hidden_sizes):
     """Its samples are all but means, so that they can be compared."""
-    return modules.ConditionalVAE(spec, hidden=hidden, latent_limit=1e-6)
+    return modules.ConditionalVAE(spec, hidden_sizes=hidden_sizes, max_latent=1e-6)
 
 
-def latent_density(spec, hidden):
+def latent_density(spec, hidden_sizes):
     """A model whose noise is always the same."""
-    model = latent_model(spec, hidden)
+    model = latent_model(spec, hidden_sizes)
     model._noise = lambda shape, like: torch.full(tuple(shape), 0.3, dtype=like.dtype)
     return model
 
 
-def candidate_policy(spec, hidden):
-    critics = modules.qvalue_ensemble(spec, 2, hidden=hidden)
-    change = modules.perturbation_network(spec, 0.05, hidden=hidden)
-    return CandidatePolicy(latent_model(spec, hidden), critics, change, candidates=2)
+def candidate_policy(spec, hidden_sizes):
+    critics = modules.qvalue_ensemble(spec, 2, hidden_sizes=hidden_sizes)
+    change = modules.perturbation_network(spec, 0.05, hidden_sizes=hidden_sizes)
+    return CandidatePolicy(latent_model(spec, hidden_sizes), critics, change, candidates=2)
 
 
-def greedy(spec, hidden):
-    return greedy_policy(modules.qvalue_ensemble(spec, 2, hidden=hidden), masked=True)
+def greedy(spec, hidden_sizes):
+    return greedy_policy(modules.qvalue_ensemble(spec, 2, hidden_sizes=hidden_sizes), masked=True)
 
 
-def supported(spec, hidden):
-    critics = modules.qvalue_ensemble(spec, 2, hidden=hidden)
-    return supported_action_policy(critics, modules.behaviour_model(spec, hidden=hidden), masked=True)
+def supported(spec, hidden_sizes):
+    critics = modules.qvalue_ensemble(spec, 2, hidden_sizes=hidden_sizes)
+    return supported_action_policy(
+        critics, modules.behavior_model(spec, hidden_sizes=hidden_sizes), masked=True
+    )
 
 
-def one_critic(spec, hidden):
-    return modules.first_member_view(modules.qvalue_ensemble(spec, 2, hidden=hidden))
+def one_critic(spec, hidden_sizes):
+    return modules.first_member_view(modules.qvalue_ensemble(spec, 2, hidden_sizes=hidden_sizes))
 
 
-HIDDEN = {"hidden": (8,)}
+HIDDEN = {"hidden_sizes": (8,)}
 PLAIN = {
     "qvalue": Case(modules.qvalue_network, CONTINUOUS, keys.LOCAL_QVALUE),
     "qvalue-own": Case(
-        modules.qvalue_network, CONTINUOUS, keys.LOCAL_QVALUE, HIDDEN | {"share_parameters": False}
+        modules.qvalue_network, CONTINUOUS, keys.LOCAL_QVALUE, HIDDEN | {"share_params": False}
     ),
     "qvalue-norm": Case(modules.qvalue_network, DISCRETE, keys.LOCAL_QVALUE, HIDDEN | {"layer_norm": True}),
     "qvalue-own-norm": Case(
         modules.qvalue_network,
         DISCRETE,
         keys.LOCAL_QVALUE,
-        HIDDEN | {"share_parameters": False, "layer_norm": True},
+        HIDDEN | {"share_params": False, "layer_norm": True},
     ),
     "value": Case(modules.value_network, CONTINUOUS, keys.LOCAL_VALUE),
     "ensemble": Case(partial(modules.qvalue_ensemble, critics=2), DISCRETE, keys.LOCAL_QVALUE),
@@ -108,7 +110,7 @@ PLAIN = {
         modules.tanh_gaussian_actor, CONTINUOUS, keys.ACTION, HIDDEN | {"state_dependent_std": False}
     ),
     "categorical": Case(modules.categorical_actor, DISCRETE, (keys.GROUP, "logits")),
-    "behaviour": Case(modules.behaviour_model, DISCRETE, keys.ACTION),
+    "behaviour": Case(modules.behavior_model, DISCRETE, keys.ACTION),
     "latent": Case(latent_model, CONTINUOUS, keys.ACTION),
     "gaussian-density": Case(modules.tanh_gaussian_actor, CONTINUOUS, None),
     "categorical-density": Case(modules.categorical_actor, DISCRETE, None),
@@ -123,7 +125,7 @@ PLAIN = {
     "credit": Case(credit_weights, CONTINUOUS, keys.MIXER_WEIGHT),
     "coupled": Case(coupled_credit, DISCRETE, keys.MIXER_WEIGHT),
 }
-MEMORY = HIDDEN | {"recurrent": 6}
+MEMORY = HIDDEN | {"rnn_hidden_size": 6}
 RECURRENT = {
     "qvalue-memory": Case(modules.qvalue_network, DISCRETE, keys.LOCAL_QVALUE, MEMORY),
     "ensemble-memory": Case(
@@ -136,7 +138,7 @@ CASES = {**PLAIN, **RECURRENT}
 
 def data_of(case: Case, size: int) -> TensorDictBase:
     """A batch; sequences for networks with memories."""
-    data = case.spec.fake_batch(size, *[3] * ("recurrent" in case.arguments))
+    data = case.spec.fake_batch(size, *[3] * ("rnn_hidden_size" in case.arguments))
     data[CHOSEN] = torch.randn(*data.shape, 3, 1)
     data[keys.LAST_ACTION] = data[keys.ACTION].clone()
     data[keys.MIXER_WEIGHT], data[keys.MIXER_BIAS] = (

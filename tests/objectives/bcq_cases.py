@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from omiga_torchrl.modules import behaviour_model
+from omiga_torchrl.modules import behavior_model
 from omiga_torchrl.modules.builders import perturbation_network
 from omiga_torchrl.objectives import BCQLoss
 from tests.objectives.cql_cases import builder
 
 
 def networks(spec, mixer, critics=2, limit=0.05):
-    actor = None if spec.discrete else perturbation_network(spec, limit, hidden=(8,))
+    actor = None if spec.discrete else perturbation_network(spec, limit, hidden_sizes=(8,))
     sampling = {} if spec.discrete else {"latent_limit": 0.5}
-    behavior, build = behaviour_model(spec, hidden=(8,), **sampling), builder(spec, mixer, critics)
+    behavior, build = behavior_model(spec, hidden_sizes=(8,), **sampling), builder(spec, mixer, critics)
     return actor, build.qvalue(), build.mixer(), behavior
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from omiga_torchrl.algorithms import CriticConfig, NetworkBuilder
-from omiga_torchrl.modules import behaviour_model, deterministic_actor
+from omiga_torchrl.modules import behavior_model, deterministic_actor
 from omiga_torchrl.objectives import CQLLoss, OMARLoss
 from omiga_torchrl.objectives.view import TeamView
 from tests.objectives.contract import CONTINUOUS
 
-SMALL = {"hidden": (8,)}
+SMALL = {"hidden_sizes": (8,)}
 
 
 def builder(spec, mixer="linear", critics=2):
@@ -23,7 +23,7 @@ def cql_networks(spec, mixer="linear", inverse_temperature=0.0, critics=2):
     build = builder(spec, mixer, critics)
     actor = None if spec.discrete else build.actor()
     qvalue, mixer_network = build.qvalue(), build.mixer()
-    return actor, qvalue, mixer_network, behaviour_model(spec, **SMALL) if inverse_temperature else None
+    return actor, qvalue, mixer_network, behavior_model(spec, **SMALL) if inverse_temperature else None
 
 
 def make_cql_loss(spec, *, mixer="linear", critics=2, inverse_temperature=0.0, **kwargs):

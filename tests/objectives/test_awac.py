@@ -27,8 +27,8 @@ from tests.objectives.contract import (
 
 
 def networks(spec, mixer):
-    qvalue = qvalue_ensemble(spec, 2, hidden=(8,))
-    return make_actor(spec, hidden=(8,)), qvalue, make_mixer(spec, mixer, (8,))
+    qvalue = qvalue_ensemble(spec, 2, hidden_sizes=(8,))
+    return make_actor(spec, hidden_sizes=(8,)), qvalue, make_mixer(spec, mixer, (8,))
 
 
 class TestMixed(LossContract):
@@ -101,7 +101,7 @@ def test_losses_and_gradients_equal_a_transcription(spec, kind):
 def test_bandit_has_its_exact_policy(temperature, good):
     """mu exp(Q / temperature) / Z: what the policy itself is worth is the same for all its actions."""
     torch.manual_seed(0)
-    actor, data = categorical_actor(spec(), hidden=(8,)), ninety_ten()
+    actor, data = categorical_actor(spec(), hidden_sizes=(8,)), ninety_ten()
     train(AWACLoss(actor, table("local_qvalue", [0.0], [1.0]), temperature=temperature), data, 300)
     assert actor.get_dist(data[:1]).probs[0, 0, 1].item() == pytest.approx(good, abs=0.02)
 

@@ -21,7 +21,7 @@ from tests.objectives.contract import CONTINUOUS, SPECS, LossContract, losses_of
 
 
 def networks(spec, mixer):
-    actor, value = make_actor(spec, hidden=(8,)), value_network(spec, hidden=(8,))
+    actor, value = make_actor(spec, hidden_sizes=(8,)), value_network(spec, hidden_sizes=(8,))
     return actor, value, make_mixer(spec, mixer, (8,))
 
 
@@ -112,7 +112,7 @@ def test_losses_and_gradients_equal_a_transcription(spec, kind, normalize_advant
 )
 def test_bandit_has_its_exact_weights(options, weights):
     torch.manual_seed(0)
-    actor, value = categorical_actor(spec(), hidden=(8,)), table("local_value", 0.0)
+    actor, value = categorical_actor(spec(), hidden_sizes=(8,)), table("local_value", 0.0)
     data = ninety_ten().unsqueeze(1)  # sequences of one step
     train(AWRLoss(actor, value, **options), data, 300)
     assert value.module.values.item() == pytest.approx(0.1, abs=0.005)
@@ -137,7 +137,7 @@ def test_two_steps_by_hand():
         },
         [1, 2],
     )
-    actor, value = categorical_actor(spec(), hidden=(8,)), table("local_value", 1.0)
+    actor, value = categorical_actor(spec(), hidden_sizes=(8,)), table("local_value", 1.0)
     loss = AWRLoss(actor, value, gamma=0.5, td_lambda=0.5, reduction="none")
     ForeachSoftUpdate(loss, tau=0.5)
     # y_2 = 2 + 1 / 2, y_1 = 4 + 1/2 (1 + 1/2 (2.5 - 1)); errors 1.5 and 3.875

@@ -12,17 +12,17 @@ class TestMultiAgentBCLoss(LossContract):
 
     @staticmethod
     def make(spec, **kwargs):
-        return MultiAgentBCLoss(make_actor(spec, hidden=(8,)), **kwargs)
+        return MultiAgentBCLoss(make_actor(spec, hidden_sizes=(8,)), **kwargs)
 
 
 def test_is_the_negative_log_likelihood_not_an_error_of_means():
-    actor, data = make_actor(CONTINUOUS, hidden=(8,)), CONTINUOUS.fake_batch(8)
+    actor, data = make_actor(CONTINUOUS, hidden_sizes=(8,)), CONTINUOUS.fake_batch(8)
     expected = -actor.get_dist(data).log_prob(data["agents", "action"]).mean()
     torch.testing.assert_close(MultiAgentBCLoss(actor)(data)["loss_actor"], expected)
 
 
 def test_discrete_is_cross_entropy_over_legal_actions():
-    actor, data = make_actor(DISCRETE, hidden=(8,)), DISCRETE.fake_batch(8)
+    actor, data = make_actor(DISCRETE, hidden_sizes=(8,)), DISCRETE.fake_batch(8)
     mask, action = data["agents", "action_mask"], data["agents", "action"]
     logits = actor.module[0].module.network(data["agents", "observation"])
     legal = torch.where(mask, logits.exp(), 0.0)
@@ -32,7 +32,7 @@ def test_discrete_is_cross_entropy_over_legal_actions():
 
 def test_one_hot_and_trailing_actions_equal_integers():
     data = DISCRETE.fake_batch(8)
-    loss = MultiAgentBCLoss(make_actor(DISCRETE, hidden=(8,)))
+    loss = MultiAgentBCLoss(make_actor(DISCRETE, hidden_sizes=(8,)))
     expected, action = loss(data)["loss_actor"], data["agents", "action"]
     for other in (torch.nn.functional.one_hot(action, 4), action.unsqueeze(-1)):
         data["agents", "action"] = other
@@ -42,7 +42,7 @@ def test_one_hot_and_trailing_actions_equal_integers():
 @SPECS
 def test_learns_the_majority_action(spec):
     torch.manual_seed(0)
-    actor, data = make_actor(spec, hidden=(32,)), spec.fake_batch(64)
+    actor, data = make_actor(spec, hidden_sizes=(32,)), spec.fake_batch(64)
     data["agents", "action"][:] = 1 if spec.discrete else 0.5
     if spec.masked:
         data["agents", "action_mask"][..., 1] = True

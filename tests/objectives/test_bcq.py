@@ -113,7 +113,7 @@ def test_discrete_losses_and_gradients_equal_a_transcription(kind):
 def four_actions(*values):
     """A table of one critic over four actions and an untrained model of who plays them."""
     qvalue = table("local_qvalue", *([value] for value in values))
-    return qvalue, categorical_actor(spec(4), hidden=(8,), name="behaviour")
+    return qvalue, categorical_actor(spec(4), hidden_sizes=(8,), name="behaviour")
 
 
 def played(qvalue, behavior, data, **kwargs):
@@ -181,8 +181,8 @@ def test_continuous_actions_stay_with_the_data():
     one = TeamSpec(1, 1, 1, 1)
     qvalue = TensorDictModule(Higher(), [("agents", "observation"), ("agents", "action")], ["local"])
     actor, vae = (
-        perturbation_network(one, 0.05, hidden=(16,)),
-        ConditionalVAE(one, hidden=(32,), latent_limit=0.5),
+        perturbation_network(one, 0.05, hidden_sizes=(16,)),
+        ConditionalVAE(one, hidden_sizes=(32,), max_latent=0.5),
     )
     loss = BCQLoss(actor, qvalue, behavior_network=vae)
     loss.set_keys(local_qvalue="local")

@@ -11,7 +11,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.modules import behaviour_model, categorical_actor, make_actor
+from omiga_torchrl.modules import behavior_model, categorical_actor, make_actor
 from omiga_torchrl.modules.builders import make_mixer, qvalue_ensemble
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.brac import BRACLoss
@@ -32,8 +32,13 @@ BEHAVIOR = {"loss_behavior": {"behavior_network"}}
 
 
 def networks(spec, mixer):
-    policies = make_actor(spec, hidden=(8,)), make_actor(spec, hidden=(8,), name="behaviour")
-    return policies[0], qvalue_ensemble(spec, 2, hidden=(8,)), policies[1], make_mixer(spec, mixer, (8,))
+    policies = make_actor(spec, hidden_sizes=(8,)), make_actor(spec, hidden_sizes=(8,), name="behaviour")
+    return (
+        policies[0],
+        qvalue_ensemble(spec, 2, hidden_sizes=(8,)),
+        policies[1],
+        make_mixer(spec, mixer, (8,)),
+    )
 
 
 class TestMixed(LossContract):
@@ -70,7 +75,7 @@ class TestLatentBehaviour(TestOneAgent):
     @classmethod
     def make(cls, spec, **kwargs):
         actor, qvalue, _, _ = networks(spec, "none")
-        return BRACLoss(actor, qvalue, behaviour_model(spec, hidden=(8,)), **kwargs)
+        return BRACLoss(actor, qvalue, behavior_model(spec, hidden_sizes=(8,)), **kwargs)
 
 
 def density(y, loc, scale):
@@ -151,7 +156,10 @@ def test_samples_estimate_the_exact_divergence():
 def on_a_bandit(**kwargs):
     """Q knows the rewards, 0 and 1; 10 % of the data play the good action."""
     torch.manual_seed(0)
-    actor, behaviour = categorical_actor(spec(), hidden=(8,)), categorical_actor(spec(), hidden=(8,))
+    actor, behaviour = (
+        categorical_actor(spec(), hidden_sizes=(8,)),
+        categorical_actor(spec(), hidden_sizes=(8,)),
+    )
     qvalue, data = table("local_qvalue", [0.0], [1.0]), ninety_ten()
     loss = BRACLoss(actor, qvalue, behaviour, **kwargs)
     return loss, actor, data

@@ -25,8 +25,8 @@ MIXED = {"loss_qvalue": {"qvalue_network", "mixer_network"}}
 
 
 def networks(spec, mixer):
-    actor, value = make_actor(spec, hidden=(8,)), value_network(spec, hidden=(8,))
-    return actor, qvalue_ensemble(spec, 2, hidden=(8,)), value, make_mixer(spec, mixer, (8,))
+    actor, value = make_actor(spec, hidden_sizes=(8,)), value_network(spec, hidden_sizes=(8,))
+    return actor, qvalue_ensemble(spec, 2, hidden_sizes=(8,)), value, make_mixer(spec, mixer, (8,))
 
 
 class TestMixed(LossContract):
@@ -170,7 +170,7 @@ def test_official_multiplier_and_capped_weights_by_hand():
     """Two agents of Q 2.5 and 1/2 - log 2, V 0, lambda 1/2, alpha 1: x is 2 and - log 2, r is 3 and 1/2."""
     torch.manual_seed(0)
     spec = bandit_spec(agents=2)
-    actor, value = categorical_actor(spec, hidden=(8,)), table("local_value", 0.0)
+    actor, value = categorical_actor(spec, hidden_sizes=(8,)), table("local_value", 0.0)
     qvalue = table("local_qvalue", [2.5], [0.5 - math.log(2)])
     loss = ComaDICELoss(actor, qvalue, value, alpha=1.0, variant="official", max_weight=2.0)
     ForeachSoftUpdate(loss, tau=0.5)

@@ -200,7 +200,7 @@ def test_log_sums_estimate_the_integral_whatever_the_policy(loc, scale, useful):
     """Each kind of candidates estimates it; those of a policy at the bound find next to nothing of it."""
     torch.manual_seed(0)
     spec, samples = TeamSpec(1, 5, 1, 5), 4000
-    actor = tanh_gaussian_actor(spec, hidden=(8,))
+    actor = tanh_gaussian_actor(spec, hidden_sizes=(8,))
     with torch.no_grad():
         for parameter in actor.parameters():
             parameter.zero_()
@@ -216,7 +216,7 @@ def test_log_sums_estimate_the_integral_whatever_the_policy(loc, scale, useful):
 
 def test_maximising_policies_find_the_best_action():
     torch.manual_seed(0)
-    actor = tanh_gaussian_actor(CONTINUOUS, hidden=(8,))
+    actor = tanh_gaussian_actor(CONTINUOUS, hidden_sizes=(8,))
     loss = CQLLoss(actor, bump(), num_action_samples=1, entropy_coeff=0.01)
     ForeachSoftUpdate(loss, tau=0.5)
     optimizer = torch.optim.Adam(actor.parameters(), 0.02)

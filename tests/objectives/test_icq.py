@@ -136,7 +136,7 @@ def test_permuting_agents_permutes_the_losses(order, seed):
             if isinstance(module, AgentMLP):
                 module.agent_id = False
                 sizes = (module.in_features, module.body[-1].out_features, 3)
-                module.body = AgentMLP(*sizes, hidden=(8,), agent_id=False).body
+                module.body = AgentMLP(*sizes, hidden_sizes=(8,), agent_id=False).body
     loss = ICQLoss(*networks[:2], VDNMixer(3).as_weight_module(), reduction="none")
     ForeachSoftUpdate(loss, tau=0.5)
     data = sequences(CONTINUOUS, 4)
@@ -156,7 +156,7 @@ def test_networks_see_whole_sequences_so_that_they_may_remember():
 
         def __init__(self):
             super().__init__()
-            self.head = AgentMLP(7, 1, 3, hidden=(8,))
+            self.head = AgentMLP(7, 1, 3, hidden_sizes=(8,))
 
         def forward(self, observation, action):
             return self.head(observation.cumsum(-3), action)

@@ -147,7 +147,7 @@ def test_bad_arguments(options, match):
 def test_a_behavior_model_goes_with_behavior_weights_and_no_others():
     networks = icq_networks(CONTINUOUS, hidden_sizes=(8,))
     with pytest.raises(
-        ValueError, match=r"behavior_network must be a network .* got None\..*behaviour_model\(spec\)"
+        ValueError, match=r"behavior_network must be a network .* got None\..*behavior_model\(spec\)"
     ):
         ICQLoss(*networks[:3], partition_estimate="behavior")
     with pytest.raises(ValueError, match=r"behavior_network must be None .* got a network"):

@@ -248,7 +248,7 @@ def test_softmax_weights_of_several_states_share_one_partition_function():
 
 def solved(data, alpha, steps=400):
     torch.manual_seed(0)
-    actor = categorical_actor(GAME, hidden=(8,))
+    actor = categorical_actor(GAME, hidden_sizes=(8,))
     loss = ICQLoss(actor, table(2, "local_qvalue"), VDNMixer(2).as_weight_module(), policy_temperature=alpha)
     updater = ForeachSoftUpdate(loss, tau=0.1)
     optimizer = torch.optim.Adam(loss.parameters(), 0.05)

@@ -24,8 +24,8 @@ from tests.objectives.contract import (
 
 
 def networks(spec, mixer):
-    actor, value = make_actor(spec, hidden=(8,)), value_network(spec, hidden=(8,))
-    return actor, qvalue_ensemble(spec, 2, hidden=(8,)), value, make_mixer(spec, mixer, (8,))
+    actor, value = make_actor(spec, hidden_sizes=(8,)), value_network(spec, hidden_sizes=(8,))
+    return actor, qvalue_ensemble(spec, 2, hidden_sizes=(8,)), value, make_mixer(spec, mixer, (8,))
 
 
 class TestMixed(LossContract):
@@ -95,7 +95,7 @@ def test_losses_and_gradients_equal_a_transcription(spec, kind):
 def test_expectiles_tend_to_the_best_action_of_the_data(expectile, temperature, good):
     """The policy is mu exp(Q / temperature) / Z: the value cancels while no weight is clipped."""
     torch.manual_seed(0)
-    actor, data = categorical_actor(spec(), hidden=(8,)), ninety_ten()
+    actor, data = categorical_actor(spec(), hidden_sizes=(8,)), ninety_ten()
     qvalue, value = table("local_qvalue", [0.0], [1.0]), table("local_value", 0.5)  # Q knows the rewards
     train(IQLLoss(actor, qvalue, value, expectile=expectile, temperature=temperature), data, 300)
     found = value.module.values.item()
@@ -116,9 +116,9 @@ def test_expectiles_tend_to_the_best_action_of_the_data(expectile, temperature, 
 )
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
-        make_algorithm("iql", CONTINUOUS, hidden=[8], **kwargs)
+        make_algorithm("iql", CONTINUOUS, hidden_sizes=[8], **kwargs)
 
 
 def test_diagnostics_tell_what_is_clipped():
-    out = make_algorithm("iql", CONTINUOUS, hidden=[8], max_weight=1e-6).loss(CONTINUOUS.fake_batch(8))
+    out = make_algorithm("iql", CONTINUOUS, hidden_sizes=[8], max_weight=1e-6).loss(CONTINUOUS.fake_batch(8))
     assert out["clipped_share"] == 1 and out["effective_sample_size"] == pytest.approx(1)

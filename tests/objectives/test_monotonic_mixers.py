@@ -40,7 +40,7 @@ def test_a_linear_mixer_that_hides_its_weights_gives_the_same_losses(name, spec,
     results, data = [], by_hand.double(absent_agents(spec.fake_batch(8)))
     for interface in ("as_weight_module", "as_value_module"):
         torch.manual_seed(0)
-        mixer = getattr(LinearMixer(spec.n_agents, spec.state_size, hidden=(8,)), interface)()
+        mixer = getattr(LinearMixer(spec.n_agents, spec.state_size, hidden_sizes=(8,)), interface)()
         monkeypatch.setattr(NetworkBuilder, "mixer", lambda build, mixer=mixer: mixer)
         loss = make_algorithm(name, spec, hidden_sizes=[8], mixer="linear", **options).loss.double()
         assert loss.has_linear_mixer == (interface == "as_weight_module")

@@ -35,10 +35,10 @@ WEIGHT, BIAS = ("agents", "mixer_weight"), "mixer_bias"
 def mixing_networks(spec):
     """V_s, the weights of V_tot, and those of Q_tot that follow them."""
     shared = MLP(spec.state_size, 1, num_cells=[8], activation_class=nn.ReLU)
-    coupled = CoupledCredit(spec, hidden=(8,), ratio=2.0)
+    coupled = CoupledCredit(spec, hidden_sizes=(8,), ratio=2.0)
     return (
         TensorDictModule(shared, ["state"], [BIAS]),
-        TensorDictModule(CreditWeights(spec, hidden=(8,)), ["state"], [WEIGHT]),
+        TensorDictModule(CreditWeights(spec, hidden_sizes=(8,)), ["state"], [WEIGHT]),
         TensorDictModule(
             coupled, ["state", ("agents", "action"), WEIGHT, BIAS], [("agents", "w"), "shared_qvalue"]
         ),
@@ -47,9 +47,9 @@ def mixing_networks(spec):
 
 def networks(spec):
     local = (
-        make_actor(spec, hidden=(8,)),
-        qvalue_ensemble(spec, 2, hidden=(8,)),
-        value_network(spec, hidden=(8,)),
+        make_actor(spec, hidden_sizes=(8,)),
+        qvalue_ensemble(spec, 2, hidden_sizes=(8,)),
+        value_network(spec, hidden_sizes=(8,)),
     )
     return (*local, *mixing_networks(spec))
 
@@ -139,7 +139,7 @@ def test_team_value_goes_from_the_mean_to_the_best_reward_of_the_data(expectile,
     """Whatever Q_tot gives to its shared part: each part of V_tot is the expectile of its own."""
     torch.manual_seed(0)
     spec, data = bandit_spec(), ninety_ten()
-    actor = make_actor(spec, hidden=(8,))
+    actor = make_actor(spec, hidden_sizes=(8,))
     local = table("local_qvalue", [0.0], [0.0]), table("local_value", 0.0)
     loss = OMACLoss(actor, *local, *mixing_networks(spec), expectile=expectile, temperature=0.1)
     train(loss, data, 250, lr=0.02, tau=0.2)

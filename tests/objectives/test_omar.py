@@ -46,7 +46,7 @@ def masses_of(tried, actor, data, noise, variant):
 def build(mixer, **kwargs):
     """Loss, networks and target networks, all different, in double precision."""
     torch.manual_seed(0)
-    build, actor = builder(CONTINUOUS, mixer), deterministic_actor(CONTINUOUS, hidden=(8,))
+    build, actor = builder(CONTINUOUS, mixer), deterministic_actor(CONTINUOUS, hidden_sizes=(8,))
     nets = [actor.double(), build.qvalue().double(), build.mixer()]
     if nets[2] is not None:
         nets[2].double()
@@ -125,7 +125,7 @@ def hill(top, spec=CONTINUOUS, **kwargs):
     torch.manual_seed(0)
     keys = [("agents", "observation"), ("agents", "action")]
     qvalue = TensorDictModule(Hill(top), keys, [("agents", "local_qvalue")])
-    actor = deterministic_actor(spec, hidden=(8,))
+    actor = deterministic_actor(spec, hidden_sizes=(8,))
     loss = OMARLoss(actor, qvalue, **kwargs)
     ForeachSoftUpdate(loss, tau=0.5)
     return loss, actor

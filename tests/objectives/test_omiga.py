@@ -95,7 +95,7 @@ def test_permuting_agents_permutes_the_losses(order, seed):
             if isinstance(module, AgentMLP):
                 module.agent_id = False
                 sizes = (module.in_features, module.body[-1].out_features, 3)
-                module.body = AgentMLP(*sizes, hidden=(8,), agent_id=False).body
+                module.body = AgentMLP(*sizes, hidden_sizes=(8,), agent_id=False).body
     loss = OMIGALoss(*nets[:3], VDNMixer(3).as_weight_module(), alpha=0.5, reduction="none")
     ForeachSoftUpdate(loss, tau=0.5)
     data, order = CONTINUOUS.fake_batch(4), torch.tensor(order)

@@ -22,7 +22,7 @@ class _TD3BC(LossContract):
 
     @classmethod
     def make(cls, spec, **kwargs):
-        build, actor = builder(spec, cls.mixer), deterministic_actor(spec, hidden=(8,))
+        build, actor = builder(spec, cls.mixer), deterministic_actor(spec, hidden_sizes=(8,))
         return TD3BCLoss(actor, build.qvalue(), build.mixer(), policy_noise=0.0, **kwargs)
 
 

@@ -57,7 +57,7 @@ def one_step_game(joint_actions, rewards):
 
 def solve(data, alpha, steps=1500, lr=0.03):
     torch.manual_seed(0)
-    actor = categorical_actor(GAME, hidden=(8,))
+    actor = categorical_actor(GAME, hidden_sizes=(8,))
     nets = (table(2, "local_qvalue"), table(1, "local_value"), VDNMixer(2).as_weight_module())
     loss = OMIGALoss(actor, *nets, alpha=alpha)
     updater = ForeachSoftUpdate(loss, tau=0.1)

@@ -9,7 +9,7 @@ from omiga_torchrl.modules.mixers import TeamMixer
 from omiga_torchrl.modules.networks import on_rows
 
 
-class NormalisedMixer(TeamMixer):
+class NormalizedMixer(TeamMixer):
     """Q_tot = sum_i k_i(s) Q_i with ``k_i >= 0``, ``sum_i k_i = 1`` and no bias (ICQ's released code).
 
     ``k(s) = |W(s)| |v(s)|``, divided by its sum; W and v are linear in the state.
@@ -24,7 +24,7 @@ class NormalisedMixer(TeamMixer):
     Shapes: ``state [*B, S] -> weight [*B, N, 1], bias [*B, 1]``.
 
     Examples:
-        >>> weight, bias = NormalisedMixer(3, 7).weights(torch.ones(8, 7))
+        >>> weight, bias = NormalizedMixer(3, 7).weights(torch.ones(8, 7))
         >>> torch.allclose(weight.sum(-2), torch.ones(8, 1)), bool((bias == 0).all())
         (True, True)
     """

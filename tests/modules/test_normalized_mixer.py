@@ -3,19 +3,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from omiga_torchrl.modules import NormalisedMixer
+from omiga_torchrl.modules import NormalizedMixer
 
 
 @pytest.mark.parametrize("batch", [(4,), (2, 3)])
 def test_weights_are_positive_of_sum_one_without_bias(batch):
-    weight, bias = NormalisedMixer(3, 5).weights(torch.randn(*batch, 5))
+    weight, bias = NormalizedMixer(3, 5).weights(torch.randn(*batch, 5))
     assert weight.shape == (*batch, 3, 1) and bias.shape == (*batch, 1)
     torch.testing.assert_close(weight.sum(-2), torch.ones(*batch, 1))
     assert (weight >= 0).all() and (bias == 0).all()
 
 
 def test_mixes_a_mean_and_every_parameter_learns():
-    mixer = NormalisedMixer(3, 5)
+    mixer = NormalizedMixer(3, 5)
     local, state = torch.full((4, 3, 1), 2.0), torch.randn(4, 5)
     torch.testing.assert_close(mixer(local, state), torch.full((4, 1), 2.0))
     mixer(torch.randn(4, 3, 1), state).sum().backward()
@@ -23,7 +23,7 @@ def test_mixes_a_mean_and_every_parameter_learns():
 
 
 def test_a_state_that_silences_all_agents_gives_zeros_not_nan():
-    mixer = NormalisedMixer(2, 1)
+    mixer = NormalizedMixer(2, 1)
     with torch.no_grad():
         for parameter in mixer.parameters():
             parameter.zero_()

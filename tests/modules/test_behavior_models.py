@@ -4,7 +4,7 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from omiga_torchrl.modules import ConditionalVAE, behaviour_model
+from omiga_torchrl.modules import ConditionalVAE, behavior_model
 from omiga_torchrl.specs import TeamSpec
 
 SPEC = TeamSpec(2, 3, 1, 4)
@@ -14,7 +14,7 @@ DISCRETE = TeamSpec(2, 3, 4, 4, discrete=True, masked=True)
 
 def test_samples_are_actions_inside_the_bounds():
     torch.manual_seed(0)
-    model = ConditionalVAE(WIDE, hidden=(8,))
+    model = ConditionalVAE(WIDE, hidden_sizes=(8,))
     with torch.no_grad():
         model.log_std.fill_(2.0)
     action = model.sample(torch.randn(5, 2, 3), 100)
@@ -23,7 +23,7 @@ def test_samples_are_actions_inside_the_bounds():
 
 
 def test_distribution_has_the_shapes_of_the_team():
-    model, data = ConditionalVAE(WIDE, hidden=(8,)), WIDE.fake_batch(6, 5)
+    model, data = ConditionalVAE(WIDE, hidden_sizes=(8,)), WIDE.fake_batch(6, 5)
     found = model.get_dist(data)
     assert found.batch_shape == (6, 5, 2) and found.event_shape == (2,)
     assert found.log_prob(data["agents", "action"]).shape == (6, 5, 2)
@@ -32,7 +32,7 @@ def test_distribution_has_the_shapes_of_the_team():
 
 
 def test_limited_latents_give_the_means_of_the_decoder():
-    model = ConditionalVAE(SPEC, hidden=(8,), latent_limit=1e-6)
+    model = ConditionalVAE(SPEC, hidden_sizes=(8,), max_latent=1e-6)
     observation = torch.randn(4, 2, 3)
     first = model.sample(observation, 50)
     mean = model.decode(observation, torch.zeros(4, 2, model.latent_size))
@@ -42,7 +42,7 @@ def test_limited_latents_give_the_means_of_the_decoder():
 def test_importance_weighting_tightens_the_bound_to_the_density():
     """One latent, a density known by numerical integration over it."""
     torch.manual_seed(0)
-    model = ConditionalVAE(SPEC, hidden=(8,), latent_size=1).double()
+    model = ConditionalVAE(SPEC, hidden_sizes=(8,), latent_size=1).double()
     observation, action = torch.randn(1, 2, 3).double(), torch.rand(1, 2, 1).double()
     grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     latent = grid.reshape(-1, 1, 1, 1).expand(-1, 1, 2, 1)
@@ -63,7 +63,7 @@ def test_importance_weighting_tightens_the_bound_to_the_density():
 def test_density_of_several_actions_is_that_of_each():
     torch.manual_seed(0)
     spec = TeamSpec(2, 3, 2, 4)
-    model, data = ConditionalVAE(spec, hidden=(8,)), spec.fake_batch(4)
+    model, data = ConditionalVAE(spec, hidden_sizes=(8,)), spec.fake_batch(4)
     model._noise = lambda shape, like: torch.full(tuple(shape), 0.3)
     drawn = torch.rand(5, 4, 2, 2)
     distribution = model.get_dist(data)
@@ -74,8 +74,8 @@ def test_density_of_several_actions_is_that_of_each():
 def test_density_is_that_of_rescaled_actions():
     """Scaling the action range by s divides the density by s, and learns alike."""
     torch.manual_seed(0)
-    narrow = ConditionalVAE(TeamSpec(2, 3, 1, 4), hidden=(8,))
-    wide = ConditionalVAE(TeamSpec(2, 3, 1, 4, action_low=0.0, action_high=4.0), hidden=(8,))
+    narrow = ConditionalVAE(TeamSpec(2, 3, 1, 4), hidden_sizes=(8,))
+    wide = ConditionalVAE(TeamSpec(2, 3, 1, 4, action_low=0.0, action_high=4.0), hidden_sizes=(8,))
     wide.load_state_dict(narrow.state_dict())
     observation, action = torch.randn(5, 2, 3), 2 * torch.rand(5, 2, 1) - 1
     torch.manual_seed(1)
@@ -87,7 +87,7 @@ def test_density_is_that_of_rescaled_actions():
 
 def test_learns_two_modes_that_a_gaussian_cannot():
     torch.manual_seed(0)
-    model = ConditionalVAE(SPEC, hidden=(32,))
+    model = ConditionalVAE(SPEC, hidden_sizes=(32,))
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     observation = torch.ones(128, 2, 3)
     for _ in range(400):
@@ -102,11 +102,11 @@ def test_learns_two_modes_that_a_gaussian_cannot():
 
 
 def test_discrete_model_gives_illegal_actions_no_mass():
-    model, data = behaviour_model(DISCRETE, hidden=(8,)), DISCRETE.fake_batch(6)
+    model, data = behavior_model(DISCRETE, hidden_sizes=(8,)), DISCRETE.fake_batch(6)
     probability = model.get_dist(data).probs
     assert (probability[~data["agents", "action_mask"]] == 0).all()
 
 
 def test_vae_of_discrete_actions_is_refused():
-    with pytest.raises(ValueError, match=r"ConditionalVAE: .*discrete.*behaviour_model"):
+    with pytest.raises(ValueError, match=r"ConditionalVAE: .*discrete.*behavior_model"):
         ConditionalVAE(DISCRETE)
