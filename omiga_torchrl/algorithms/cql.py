@@ -67,6 +67,7 @@ def make_cql(spec: TeamSpec, config: CQLConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_cql(TeamSpec(3, 5, 2, 7), penalty_inverse_temperature=0.5).parameter_groups)

@@ -134,6 +134,7 @@ def make_icq(spec: TeamSpec, config: ICQConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task; with one agent there is no mixer.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_icq(TeamSpec(3, 5, 2, 7)).parameter_groups)

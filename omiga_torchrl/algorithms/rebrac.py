@@ -51,7 +51,9 @@ def make_rebrac(spec: TeamSpec, config: ReBRACConfig) -> Algorithm:
     """
     build, network = NetworkBuilder(spec, config), config.network_arguments
     actor, mixer = deterministic_actor(spec, **network), build.mixer()
-    qvalue = qvalue_network(spec, ensemble_size=config.num_qvalue_nets, layer_norm=config.layer_norm, **network)
+    qvalue = qvalue_network(
+        spec, ensemble_size=config.num_qvalue_nets, layer_norm=config.layer_norm, **network
+    )
     loss = ReBRACLoss(actor, qvalue, mixer, **config.loss_arguments(ReBRACLoss))
     algorithm = build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer]})
     return replace(algorithm, update_intervals={"actor": config.policy_delay, "targets": config.policy_delay})

@@ -9,14 +9,14 @@ from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
 
 from omiga_torchrl.keys import next_key
-from omiga_torchrl.objectives.networks import action_bounds, parameter_dtype
+from omiga_torchrl.objectives.networks import action_bounds, number_of_agents, parameter_dtype
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
 
 
 def inside_transform() -> bool:
-    """True while Dynamo traces or a ``torch.func`` transform is active: values cannot be looked at there."""
+    """True while Dynamo traces or ``torch.func`` transforms: values cannot be looked at there."""
     return torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None
 
 
@@ -51,6 +51,12 @@ def check_batch(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> No
             f"{tuple(observation.shape)}. Is the agent dimension missing?"
         )
     agents = observation.shape[:-1]
+    known = number_of_agents(loss)
+    if known is not None and agents[-1] != known:
+        raise ValueError(
+            f"{component}: {names.observation!r} must have agents={known} like the networks, got the shape "
+            f"{tuple(observation.shape)}. Build the networks with TeamSpec(n_agents={agents[-1]})."
+        )
     _check_action_dtype(loss, action)
     if action.shape[: len(agents)] != agents:
         raise ValueError(

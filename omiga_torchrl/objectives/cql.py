@@ -124,18 +124,19 @@ class CQLLoss(TeamLoss):
         penalty: Penalty | None = None,
         importance_sampling: bool | None = None,
         actor_objective: ActorObjective | None = None,
+        has_action_mask: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.reads += ("action_mask",) * has_action_mask
         require_count("CQLLoss", 1, num_action_samples=num_action_samples)
         require_number("CQLLoss", "that is finite", penalty_inverse_temperature=penalty_inverse_temperature)
         if variant not in get_args(Variant):
             raise unknown_name("CQLLoss", "variant", variant, get_args(Variant))
         self.is_official = variant == "official"
         self.penalty: Penalty = penalty or ("summed" if self.is_official else "counterfactual")
-        self.importance_sampling = (
-            not self.is_official if importance_sampling is None else importance_sampling
-        )
+        given = importance_sampling is not None
+        self.importance_sampling = importance_sampling if given else not self.is_official
         self.actor_objective = actor_objective or ("weighted_bc" if self.is_official else "max_q")
         self.num_action_samples = num_action_samples
         self.penalty_inverse_temperature = penalty_inverse_temperature
@@ -246,5 +247,5 @@ def _check_arguments(loss: CQLLoss) -> None:
     if temperature and not (loss.has_mixer and loss.penalty == "counterfactual"):
         raise ValueError(
             "CQLLoss: penalty_inverse_temperature must be 0 without a mixer and penalty='counterfactual', "
-            f"got {temperature} with {loss.penalty!r} and {'a' if loss.has_mixer else 'no'} mixer. Set it to 0."
+            f"got {temperature} with {loss.penalty!r}{'' if loss.has_mixer else ' and no mixer'}. Set it to 0."
         )

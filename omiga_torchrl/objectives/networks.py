@@ -54,6 +54,19 @@ def action_bounds(loss: TeamLoss) -> Bounds | None:
     return None
 
 
+def number_of_agents(loss: TeamLoss) -> int | None:
+    """Number of agents that the networks were built for, if they tell.
+
+    Args:
+        loss: a loss with its networks.
+    """
+    for name in loss.networks:
+        for part in getattr(loss, name).modules():
+            if isinstance(getattr(part, "n_agents", None), int):
+                return int(part.n_agents)
+    return None
+
+
 def parameter_dtype(loss: TeamLoss) -> torch.dtype:
     """Dtype of the networks' parameters.
 

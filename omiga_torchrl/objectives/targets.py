@@ -103,9 +103,11 @@ def td_target(view: TeamView, next_value: Tensor) -> Tensor:
     if of_agents:  # agents to the front: time stays last
         next_value = next_value.movedim(-1, 0)
     reward, terminated, done = (x.expand_as(next_value) for x in (reward, terminated, done))
-    if steps is not None:
-        gamma = gamma.to(reward.dtype) ** steps
-        target = F.one_step_target(reward, gamma * next_value, terminated, 1.0)
+    if loss.value_type == ValueEstimators.TD0 and steps is None:
+        target = F.one_step_target(reward, next_value, terminated, gamma)
+    elif steps is not None:
+        discount = gamma.to(reward.dtype) ** steps
+        target = F.one_step_target(reward, discount * next_value, terminated, 1.0)
     else:
-        target = loss.value_estimator(reward, next_value, terminated, done)
+        target = F.lambda_target(reward, next_value, terminated, done, gamma, loss.lmbda)
     return target.movedim(0, -1) if of_agents else target

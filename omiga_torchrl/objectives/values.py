@@ -178,6 +178,7 @@ def log_probs(policy: Distribution) -> Tensor:
         policy: a categorical distribution.
 
     Examples:
+        >>> import torch
         >>> log_probs(Categorical(logits=torch.zeros(1, 2))).exp()
         tensor([[0.5000, 0.5000]])
     """

@@ -91,7 +91,7 @@ def test_burn_in_has_no_terms_and_fills_memories(name, spec):
 @EVERY
 def test_burn_in_longer_than_the_sequences_is_refused(name, spec):
     parts = build(name, spec, recurrent=8, burn_in=4)
-    with pytest.raises(ValueError, match="Raise slice_len"):
+    with pytest.raises(ValueError, match="Increase slice_len"):
         parts.loss(sequences(spec, 8))
 
 

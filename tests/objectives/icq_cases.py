@@ -28,7 +28,11 @@ class SteadyVAE(ConditionalVAE):
 
 
 def steady_behavior(spec, **kwargs):
-    return categorical_actor(spec, hidden_sizes=(8,)) if spec.discrete else SteadyVAE(spec, hidden=(8,), **kwargs)
+    return (
+        categorical_actor(spec, hidden_sizes=(8,))
+        if spec.discrete
+        else SteadyVAE(spec, hidden=(8,), **kwargs)
+    )
 
 
 def make_loss(spec, *, partition_estimate="batch", variant="paper", mixer="auto", **kwargs):

@@ -49,12 +49,11 @@ def test_the_target_pays_for_the_distance_from_the_next_action():
         pi = batch.next.target.policy_action[0, 0, 0]
         loss.qvalue_loss(batch)
         found[penalty] = float(batch.priority[0, 0])
-        q = float(batch.q_tot[0, 0].mean())
         distance = float((pi - data["agents", "action"][0, 1, 0]).square().sum())
         next_q = float(batch.next.target.q_at(batch.next.target.policy_action)[0, 0].min())
         target = float(data["next", "reward"][0, 0]) + 0.5 * (next_q - penalty * distance)
         twins = batch.q_tot[0, 0, 0]
-        torch.testing.assert_close(batch.priority[0, 0], (twins - target).abs().mean().detach(), msg=str(q))
+        torch.testing.assert_close(batch.priority[0, 0], (twins - target).abs().mean().detach())
     assert found[0.0] != found[1.0]
 
 
