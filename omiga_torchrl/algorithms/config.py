@@ -71,7 +71,7 @@ class CriticConfig(AlgorithmConfig):
         mixer: ``"linear"`` (OMIGA's: weights and bias of the state), ``"vdn"`` (their sum), ``"qmix"``
             (monotonic), ``"none"`` (independent critics), or ``"auto"`` (linear; none for one agent).
         mixer_hidden_sizes: hidden layers of the linear mixer.
-        num_qvalue_nets: critics of every agent; their smallest value counts. None: 2 for continuous actions, 1
+        num_qvalue_nets: critics of every agent; the smallest value counts. None: 2 for continuous actions, 1
             for discrete ones.
         gamma: discount in [0, 1].
         tau: rate of the soft target update per gradient step, in (0, 1].

@@ -107,7 +107,8 @@ def _assemble(spec: TeamSpec, config: CQLConfig) -> Algorithm:
     elif config.penalty_inverse_temperature:
         network_arguments = {**config.network_arguments, "hidden_sizes": config.behavior_hidden_sizes}
         behavior = behavior_model(spec, **network_arguments)
-    loss = CQLLoss(actor, qvalue, mixer, behavior_network=behavior, **arguments)
+    arguments |= {"behavior_network": behavior, "has_action_mask": spec.masked}
+    loss = CQLLoss(actor, qvalue, mixer, **arguments)
     groups = {"qvalue": [qvalue, mixer], "actor": [actor], "behavior": [behavior]}
     policy = greedy_policy(qvalue, masked=spec.masked) if actor is None else actor
     return build.algorithm(policy, loss, groups)

@@ -49,6 +49,7 @@ def make_matd3_bc(spec: TeamSpec, config: MATD3BCConfig) -> Algorithm:
     actor, mixer = deterministic_actor(spec, **network), build.mixer()
     qvalue = build.qvalue()
     if config.critics_read_state:
-        qvalue = state_qvalue_network(spec, config.num_qvalue_nets, config.hidden_sizes, config.share_params)
+        critics = config.num_qvalue_nets or 2
+        qvalue = state_qvalue_network(spec, critics, config.hidden_sizes, config.share_params)
     loss = MATD3BCLoss(actor, qvalue, mixer, **config.loss_arguments(MATD3BCLoss))
     return build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer]})

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
-from omiga_torchrl.algorithms.config import CriticConfig, MixerName
+from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.functional.search import Update
 from omiga_torchrl.modules import deterministic_actor
+from omiga_torchrl.modules.builders import MixerName
 from omiga_torchrl.objectives.omar import OMARLoss, Variant
 from omiga_torchrl.specs import TeamSpec
 

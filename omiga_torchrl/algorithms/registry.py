@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal
 
 from omiga_torchrl.algorithms.common import Algorithm
-from omiga_torchrl.algorithms.config import AlgorithmConfig, Config, MixerName, make_config, signature_of
+from omiga_torchrl.algorithms.config import AlgorithmConfig, Config, make_config, signature_of
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.modules.builders import MixerName
 from omiga_torchrl.specs import TeamSpec
 
 Actions = Literal["continuous", "discrete"]

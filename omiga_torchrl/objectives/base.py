@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
@@ -55,7 +55,7 @@ class TeamLoss(LossModule):
     """Names of the loss's terms in the order of evaluation; term ``x`` is the method ``x_loss``."""
     metrics: tuple[str, ...] = ()
     """Names that the terms pass to :meth:`TeamView.record`, besides the diagnostics that all losses share."""
-    reads: ClassVar[tuple[str, ...]] = ("action", "reward", "terminated", "done")
+    reads: tuple[str, ...] = ("action", "reward", "terminated", "done")
     """Fields of ``tensor_keys`` that the loss reads itself."""
 
     actor_network: TensorDictModuleBase
@@ -94,9 +94,7 @@ class TeamLoss(LossModule):
         self.burn_in, self.value_scale = burn_in, value_scale
         self.networks: list[str] = []
         self.is_recurrent = False
-        self.first_critic: list[
-            TensorDictModuleBase
-        ] = []  # a list, so that its parameters are not listed twice
+        self.first_critic: list[TensorDictModuleBase] = []  # no submodule: its parameters would count
         self.normalizes_mixer = False  # ICQ's released mixer: weights of sum 1 over the agents that take part
         self.checked_kinds: set[Any] = set()
         self.prev_action_keys: list[NestedKey] = []
@@ -106,8 +104,6 @@ class TeamLoss(LossModule):
         self._out_keys: list[NestedKey] | None = None
         self.add_coefficient("gamma", gamma, "in [0, 1]")
         self.add_coefficient("lmbda", 0.95, "in [0, 1]")
-
-    # Parts ------------------------------------------------------------------------------
 
     def add_network(
         self,
@@ -149,8 +145,7 @@ class TeamLoss(LossModule):
         """Register a scalar buffer that keeps its full precision whatever dtype the loss is cast to.
 
         Args:
-            name: attribute; assigning a number to it changes the buffer in place if the class names it in
-                ``_schedulable_buffers``.
+            name: attribute; numbers assigned to it are written in place if ``_schedulable_buffers`` has it.
             value: the number.
             expected: its range, see :func:`omiga_torchrl.errors.require_number`.
         """
@@ -162,8 +157,7 @@ class TeamLoss(LossModule):
         precise = {name: cast(Tensor, self._buffers[name]) for name in self._coefficients}
         super()._apply(fn)
         for name, old in precise.items():
-            if cast(Tensor, self._buffers[name]).dtype != old.dtype:
-                self._buffers[name] = old.to(cast(Tensor, self._buffers[name]).device)
+            self._buffers[name] = old.to(cast(Tensor, self._buffers[name]).device)
         return self
 
     @property
@@ -179,11 +173,9 @@ class TeamLoss(LossModule):
     @property
     def has_linear_mixer(self) -> bool:
         """True if the mixer is ``sum_i w_i(s) x_i + b(s)`` and writes its weights and bias."""
+        out_keys = self.mixer_network.out_keys if self.has_mixer else []
         # Also by their number: ``set_keys`` names outputs only after the loss is built.
-        return self.has_mixer and (
-            self.tensor_keys.mixer_weight in self.mixer_network.out_keys
-            or len(self.mixer_network.out_keys) > 1
-        )
+        return self.tensor_keys.mixer_weight in out_keys or len(out_keys) > 1
 
     # Keys -------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ def inside_transform() -> bool:
 
 
 def needs_check(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> bool:
-    """True for the first batch of its shapes and dtypes, with or without a mask; later ones cost nothing more."""
+    """True for the first batch of its shapes, dtypes and masks; later ones cost nothing more."""
     if inside_transform():
         return False
     kind = (mask is None, *((value.shape, value.dtype) for value in data.values(True, True)))

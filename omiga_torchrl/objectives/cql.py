@@ -89,6 +89,7 @@ class CQLLoss(TeamLoss):
         actor_objective: ``"max_q"``: loss_actor above. ``"weighted_bc"``: ``- mean Q_i(o_i, a_i) log pi_i(a_i
             | o_i)`` of the data's actions, unweighted by w_i and without a baseline (ComaDICE); values below
             0 push the data's actions away. None is the variant's.
+        has_action_mask: discrete: the data must have action masks, not only may.
         **kwargs: of :class:`TeamLoss`.
 
     Raises:
@@ -230,8 +231,8 @@ def _check_arguments(loss: CQLLoss) -> None:
         raise unknown_name("CQLLoss", "actor_objective", loss.actor_objective, get_args(ActorObjective))
     if loss.is_official and "actor_network" not in loss.networks:
         raise ValueError(
-            "CQLLoss: variant must be 'paper' for discrete actions, got 'official', released for "
-            "continuous ones. Use variant='paper', with penalty='joint' for MA-CQL."
+            "CQLLoss: variant must be 'paper' for discrete actions, got 'official'. Use penalty='joint' for "
+            "MA-CQL."
         )
     if loss.penalty == "summed" and loss.has_mixer and not loss.has_linear_mixer:
         raise ValueError(
@@ -247,5 +248,5 @@ def _check_arguments(loss: CQLLoss) -> None:
     if temperature and not (loss.has_mixer and loss.penalty == "counterfactual"):
         raise ValueError(
             "CQLLoss: penalty_inverse_temperature must be 0 without a mixer and penalty='counterfactual', "
-            f"got {temperature} with {loss.penalty!r}{'' if loss.has_mixer else ' and no mixer'}. Set it to 0."
+            f"got {temperature}. Set it to 0."
         )

@@ -85,7 +85,8 @@ class TeamKeys:
                 found.append(next_key(self.action))
             else:
                 key = getattr(self, field)
-                found.append(next_key(key) if field in _OUTCOMES else key)
+                found += [next_key(key)] if field in _OUTCOMES else [key]
+                found += [next_key(key)] if field == "action_mask" else []
         left_out = {*computed, *map(next_key, computed)}
         return [key for key in dict.fromkeys([*found, self.observation]) if key not in left_out]
 

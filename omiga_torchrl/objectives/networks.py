@@ -90,8 +90,8 @@ def network_that_writes(loss: TeamLoss, key: NestedKey) -> str:
         if key in getattr(loss, name).out_keys:
             return name
     raise ValueError(
-        f"{type(loss).__name__}: one of {', '.join(loss.networks)} must write {key!r}, got none. Name it in the "
-        "network's out_keys, or the network's key with set_keys."
+        f"{type(loss).__name__}: one of {', '.join(loss.networks)} must write {key!r}, got none. Name it in "
+        "the network's out_keys, or the network's key with set_keys."
     )
 
 

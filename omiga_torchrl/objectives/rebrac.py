@@ -25,7 +25,8 @@ class ReBRACLoss(TeamLoss):
 
         abar_i      = clip(pibar_i(o'_i) + clip(noise, +-noise_clip))
         loss_qvalue = sum_e mean (Q_tot^e - y)^2
-        y           = r + gamma (1 - terminated) (Qbar_tot(s', abar) - critic_bc_coeff / n sum_i |abar_i - a'_i|^2)
+        y           = r + gamma (1 - terminated) (Qbar_tot(s', abar) - critic_bc_coeff / n sum_i d_i)
+        d_i         = |abar_i - a'_i|^2
         loss_actor  = mean actor_bc_coeff |pi_i(o_i) - a_i|^2 - w_i Q_i(o_i, pi_i(o_i)) / mean |w_i Q_i|
 
     The next action is that of the sequence's next step: its last step has a target only if it is terminated,

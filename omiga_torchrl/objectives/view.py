@@ -91,7 +91,7 @@ class TeamView(ValueView):
         return read_mixer_output(self)
 
     def mix(self, local: Tensor) -> Tensor:
-        """Team values ``[*B]`` of local ones ``[*B, N]``, or ``[*B, E]`` of ``[*B, N, E]``; no mixer: themselves.
+        """Team values ``[*B]`` of ``[*B, N]``, or ``[*B, E]`` of ``[*B, N, E]``; no mixer: the local ones.
 
         Args:
             local: Q_i or V_i.

@@ -113,7 +113,7 @@ class TrustContract(LossCase):
         steps = torch.full((*data.batch_size, 1), 3)
         data["steps_to_next_obs"] = steps
         if loss.value_type.name != "TD0":
-            with pytest.raises(ValueError, match="one-step rewards|rewards must be of one step"):
+            with pytest.raises(ValueError, match=r"one-step rewards|rewards must be of one step"):
                 loss(data)
             return
         found = losses_of(loss(data))["loss_qvalue"]

@@ -43,11 +43,10 @@ PRESETS = {
     for path in sorted((ROOT / "recipes/configs/algorithm").glob("*.yaml"))
 }
 NUMBERS = [
-    (content["name"], key)
-    for content in PRESETS.values()
-    if "defaults" not in content  # a variation of another one
-    for key, value in content.items()
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and key != "slice_len"
+    (name, field.name)
+    for name, known in ALGORITHMS.items()
+    for field in fields(known.config)
+    if isinstance(field.default, (int, float)) and not isinstance(field.default, bool)
 ]
 
 
@@ -57,7 +56,8 @@ NUMBERS = [
         (*case, number)
         for case in NUMBERS
         for number in (math.nan, math.inf, -1.0)
-        if (case[1], number) != ("share_sharpness", -1.0)  # shares may go to the nearest agents
+        # The penalty may go to the nearest agents.
+        if (case[1], number) != ("penalty_inverse_temperature", -1.0)
     ],
 )
 def test_numbers_out_of_range_are_refused_by_name(name, key, number):
