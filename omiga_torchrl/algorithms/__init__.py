@@ -20,14 +20,26 @@ from omiga_torchrl.algorithms.comadice import ComaDICEConfig, make_comadice
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig
 from omiga_torchrl.algorithms.cql import CFCQLConfig, CQLConfig, make_cfcql, make_cql
-from omiga_torchrl.algorithms.icq import ICQBehaviorConfig, ICQConfig, ICQNetworks, icq_networks, make_icq, make_icq_behavior
+from omiga_torchrl.algorithms.icq import (
+    ICQBehaviorConfig,
+    ICQConfig,
+    ICQNetworks,
+    icq_networks,
+    make_icq,
+    make_icq_behavior,
+)
 from omiga_torchrl.algorithms.iql import IQLConfig, make_iql
 from omiga_torchrl.algorithms.matd3_bc import MATD3BCConfig, make_matd3_bc
 from omiga_torchrl.algorithms.omac import OMACConfig, make_omac
 from omiga_torchrl.algorithms.omar import OMARConfig, make_omar
 from omiga_torchrl.algorithms.omiga import OMIGAConfig, OMIGANetworks, make_omiga, omiga_networks
 from omiga_torchrl.algorithms.rebrac import ReBRACConfig, make_rebrac
-from omiga_torchrl.algorithms.registry import ALGORITHMS, RegisteredAlgorithm, make_algorithm, register_algorithm
+from omiga_torchrl.algorithms.registry import (
+    ALGORITHMS,
+    RegisteredAlgorithm,
+    make_algorithm,
+    register_algorithm,
+)
 from omiga_torchrl.algorithms.td3_bc import TD3BCConfig, make_td3_bc
 
 for _module in pkgutil.iter_modules(__path__):

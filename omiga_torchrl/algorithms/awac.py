@@ -32,6 +32,7 @@ def make_awac(spec: TeamSpec, config: AWACConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_awac(TeamSpec(3, 5, 2, 7)).parameter_groups)

@@ -44,6 +44,7 @@ def make_awr(spec: TeamSpec, config: AWRConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_awr(TeamSpec(3, 5, 2, 7)).parameter_groups)

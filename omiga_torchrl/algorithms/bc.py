@@ -22,6 +22,7 @@ def make_bc(spec: TeamSpec, config: BCConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_bc(TeamSpec(3, 5, 2, 7)).parameter_groups)

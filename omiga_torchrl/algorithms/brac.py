@@ -54,6 +54,7 @@ def make_brac_p(spec: TeamSpec, config: BRACConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_brac_p(TeamSpec(3, 5, 2, 7)).parameter_groups)

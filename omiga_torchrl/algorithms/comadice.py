@@ -37,6 +37,7 @@ def make_comadice(spec: TeamSpec, config: ComaDICEConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_comadice(TeamSpec(3, 5, 2, 7)).parameter_groups)

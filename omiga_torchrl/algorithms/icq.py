@@ -148,6 +148,7 @@ def make_icq_behavior(spec: TeamSpec, config: ICQBehaviorConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task; with one agent there is no mixer.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_icq_behavior(TeamSpec(3, 5, 2, 7)).parameter_groups)

@@ -32,6 +32,7 @@ def make_iql(spec: TeamSpec, config: IQLConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_iql(TeamSpec(3, 5, 2, 7)).parameter_groups)

@@ -39,6 +39,7 @@ def make_matd3_bc(spec: TeamSpec, config: MATD3BCConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> make_matd3_bc(TeamSpec(3, 5, 2, 7)).loss.qvalue_network.in_keys

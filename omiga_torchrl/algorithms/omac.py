@@ -51,6 +51,7 @@ def make_omac(spec: TeamSpec, config: OMACConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_omac(TeamSpec(3, 5, 2, 7)).parameter_groups)

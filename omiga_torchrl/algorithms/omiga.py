@@ -86,6 +86,7 @@ def make_omiga(spec: TeamSpec, config: OMIGAConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_omiga(TeamSpec(3, 5, 2, 7), alpha=0.3).parameter_groups)

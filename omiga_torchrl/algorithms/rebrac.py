@@ -43,6 +43,7 @@ def make_rebrac(spec: TeamSpec, config: ReBRACConfig) -> Algorithm:
 
     Args:
         spec: sizes of the task.
+        config: its arguments, as keywords.
 
     Examples:
         >>> sorted(make_rebrac(TeamSpec(3, 5, 2, 7)).parameter_groups)

@@ -94,7 +94,9 @@ class TeamLoss(LossModule):
         self.burn_in, self.value_scale = burn_in, value_scale
         self.networks: list[str] = []
         self.is_recurrent = False
-        self.first_critic: list[TensorDictModuleBase] = []  # a list, so that its parameters are not listed twice
+        self.first_critic: list[
+            TensorDictModuleBase
+        ] = []  # a list, so that its parameters are not listed twice
         self.normalizes_mixer = False  # ICQ's released mixer: weights of sum 1 over the agents that take part
         self.checked_kinds: set[Any] = set()
         self.prev_action_keys: list[NestedKey] = []
@@ -179,7 +181,8 @@ class TeamLoss(LossModule):
         """True if the mixer is ``sum_i w_i(s) x_i + b(s)`` and writes its weights and bias."""
         # Also by their number: ``set_keys`` names outputs only after the loss is built.
         return self.has_mixer and (
-            self.tensor_keys.mixer_weight in self.mixer_network.out_keys or len(self.mixer_network.out_keys) > 1
+            self.tensor_keys.mixer_weight in self.mixer_network.out_keys
+            or len(self.mixer_network.out_keys) > 1
         )
 
     # Keys -------------------------------------------------------------------------------

@@ -106,4 +106,6 @@ class ReBRACLoss(TeamLoss):
         q_pi = batch.weighted(F.ensemble_minimum(batch.q_at(action, detach_params=True)))
         error = (action - batch.action).square().sum(-1)
         batch.record("cloning_error", error)
-        return batch.reduce(self.actor_bc_coeff * error - F.td3_bc_lambda(q_pi, 1.0, batch.mask_for(q_pi)) * q_pi)
+        return batch.reduce(
+            self.actor_bc_coeff * error - F.td3_bc_lambda(q_pi, 1.0, batch.mask_for(q_pi)) * q_pi
+        )

@@ -4,6 +4,7 @@ Subclass one in a test file, give what it asks for, and pytest runs its tests::
 
     from omiga_torchrl.testing import LossContract
 
+
     class TestMyLoss(LossContract):
         make = staticmethod(lambda spec, **kwargs: MyLoss(make_actor(spec, hidden=(8,)), **kwargs))
         trained = {"loss_actor": {"actor_network"}}

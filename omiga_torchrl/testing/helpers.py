@@ -125,6 +125,21 @@ def assert_actions_unread(loss: Any, data: TensorDictBase, first: int) -> None:
 
 
 @contextmanager
+def without_shape_checks() -> Iterator[None]:
+    """Inside, jaxtyping's checks of kernels are off: what they wrap does not compile in one graph."""
+    try:
+        from jaxtyping import config
+    except ModuleNotFoundError:
+        yield
+        return
+    config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", False)
+
+
+@contextmanager
 def fixed_noise() -> Iterator[None]:
     """Every draw inside gives the same number, so that batches of other shapes can be compared."""
 

@@ -8,7 +8,8 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from omiga_torchrl.testing.helpers import SPECS, losses_of
+from omiga_torchrl.objectives import ForeachSoftUpdate
+from omiga_torchrl.testing.helpers import SPECS, has_targets, losses_of, without_shape_checks
 from omiga_torchrl.testing.loss_case import LossCase
 
 
@@ -19,14 +20,17 @@ class TransformContract(LossCase):
     def test_compiles_whole_at_two_batch_sizes(self, spec):
         torch._dynamo.reset()
         loss = type(self).make(self.fit(spec))
-        compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
-        for size in (6, 4):
-            data = self.data(spec, size)
-            torch.manual_seed(1)
-            expected = losses_of(loss(data))
-            torch.manual_seed(1)
-            for key, value in losses_of(compiled(data)).items():
-                torch.testing.assert_close(value, expected[key], msg=str(key))
+        if has_targets(loss):
+            ForeachSoftUpdate(loss, tau=0.5)
+        compiled = torch.compile(loss, fullgraph=True, backend="eager")
+        with without_shape_checks():
+            for size in (6, 4):
+                data = self.data(spec, size)
+                torch.manual_seed(1)
+                expected = losses_of(loss(data))
+                torch.manual_seed(1)
+                for key, value in losses_of(compiled(data)).items():
+                    torch.testing.assert_close(value, expected[key], msg=str(key))
 
     @SPECS
     def test_vmaps_over_batches(self, spec):
@@ -39,7 +43,9 @@ class TransformContract(LossCase):
     def test_vmaps_over_parameters(self, spec):
         loss, data = self.build(spec), self.data(spec, 4)
         params = TensorDict.from_module(loss).data
-        stacked = torch.stack([params.clone(), params.apply(lambda x: 1.1 * x if x.is_floating_point() else x)])
+        stacked = torch.stack(
+            [params.clone(), params.apply(lambda x: 1.1 * x if x.is_floating_point() else x)]
+        )
 
         def evaluate(parameters: TensorDict) -> dict[str, Tensor]:
             with parameters.to_module(loss):

@@ -16,7 +16,9 @@ def of(kind, at, low=-1.0, high=1.0):
     if kind == "uniform":
         return SampledActions.uniform(MANY, action, low=low, high=high)
     if kind == "policy":
-        return SampledActions.from_policy(TanhGaussian(action, torch.ones_like(action), low=low, high=high), MANY)
+        return SampledActions.from_policy(
+            TanhGaussian(action, torch.ones_like(action), low=low, high=high), MANY
+        )
     return SampledActions.gaussian(action, 0.4 * (high - low), MANY, low=low, high=high)
 
 
@@ -61,7 +63,9 @@ def test_other_distributions_give_their_own_density():
 
 
 def test_joined_keeps_the_order():
-    parts = [SampledActions(torch.full((n, 1, 1, 1), float(n)), torch.full((n, 1, 1), float(n))) for n in (1, 2)]
+    parts = [
+        SampledActions(torch.full((n, 1, 1, 1), float(n)), torch.full((n, 1, 1), float(n))) for n in (1, 2)
+    ]
     whole = SampledActions.concatenate(parts)
     assert whole.action.flatten().tolist() == whole.log_prob.flatten().tolist() == [1.0, 2.0, 2.0]
 
