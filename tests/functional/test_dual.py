@@ -63,7 +63,7 @@ def test_a_bounded_multiplier_stays_and_comes_back():
         dual_loss(projected_log_alpha(log_alpha, constraint - 1, 2.0), constraint, 1.0).backward()
         optimizer.step()
         path.append(log_alpha.exp().item())
-    assert 2 <= path[40] < 6 and path[59] < path[40] + 0.1  # momentum ends, and beyond it does not count
+    assert 2 <= path[40] < 6 and path[59] < path[40] + 0.3  # momentum ends, and beyond it does not count
     assert path[-1] < 1
 
 
