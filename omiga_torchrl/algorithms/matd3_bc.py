@@ -9,7 +9,8 @@ from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.modules import deterministic_actor
-from omiga_torchrl.modules.builders import MixerName, state_qvalue_network
+from omiga_torchrl.modules.builders import MixerName
+from omiga_torchrl.modules.state_critic import state_qvalue_network
 from omiga_torchrl.objectives.matd3_bc import MATD3BCLoss
 from omiga_torchrl.specs import TeamSpec
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -91,10 +91,13 @@ def cross_entropy_search(
             "cross_entropy_search: iterations must be >= 1 and num_samples >= num_elites >= 2, got "
             f"{iterations}, {num_samples} and {num_elites}. Increase num_samples."
         )
-    shape, dtype, device = (num_samples, *mean.shape), mean.dtype, mean.device
+    shape = (num_samples, *mean.shape)
+    options: dict[str, Any] = {"dtype": mean.dtype, "device": mean.device}
+    if generator is not None:  # Dynamo refuses the argument itself
+        options["generator"] = generator
     elites: CEMResult | None = None
     for _ in range(iterations):
-        noise = torch.randn(shape, generator=generator, dtype=dtype, device=device)
+        noise = torch.randn(shape, **options)
         sampled = _evaluated((mean + std * noise).clamp(low, high), evaluate)
         # The elites of before hold the best action so far.
         pool = sampled if elites is None else CEMResult(*map(torch.cat, zip(sampled, elites, strict=True)))

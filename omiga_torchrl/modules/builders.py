@@ -7,13 +7,11 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 from tensordict.nn import TensorDictModule, TensorDictModuleBase
-from torch import Tensor, nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import unknown_name
-from omiga_torchrl.modules.ensembles import Ensemble
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, VDNMixer
-from omiga_torchrl.modules.networks import AgentMLP
 from omiga_torchrl.modules.perturbation import PerturbedActions
 from omiga_torchrl.modules.recurrent import agent_network
 from omiga_torchrl.specs import TeamSpec
@@ -21,6 +19,7 @@ from omiga_torchrl.specs import TeamSpec
 MixerName = Literal["auto", "linear", "vdn", "qmix", "none"]
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     """Local critics Q_i: observation and action to ``[*B, N, 1]``; discrete: observation to ``[*B, N, K]``.
 
@@ -38,6 +37,7 @@ def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     return agent_network(spec, outputs, keys.LOCAL_QVALUE, extra=extra, name="qvalue", **network)
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def value_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     """Local values V_i: observation to ``[*B, N, 1]``.
 
@@ -53,6 +53,7 @@ def value_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     return agent_network(spec, 1, keys.LOCAL_VALUE, name="value", **network)
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def qvalue_ensemble(spec: TeamSpec, critics: int, **network: Any) -> TensorDictModuleBase:
     """An ensemble of local critics: ``[*B, N, 1, E]`` of observation and action; discrete: ``[*B, N, K, E]``.
 
@@ -69,51 +70,8 @@ def qvalue_ensemble(spec: TeamSpec, critics: int, **network: Any) -> TensorDictM
     return qvalue_network(spec, ensemble_size=critics, **network)
 
 
-class StateInput(nn.Module):
-    """A network of agents that reads the team's state in place of observations.
-
-    Args:
-        network: ``(state of every agent [*B, N, S], *others [*B, N, ...])`` to any output.
-        n_agents: number of agents N.
-
-    Shapes: ``state [*B, S]`` and the other inputs of ``network``.
-    """
-
-    def __init__(self, network: nn.Module, n_agents: int) -> None:
-        super().__init__()
-        self.network, self.n_agents = network, n_agents
-
-    def forward(self, state: Tensor, *others: Tensor) -> Tensor:
-        """The network's output, with the same state for all agents."""
-        batch = others[0].shape[:-2] if others else state.shape[:-1]
-        return self.network(state.unsqueeze(-2).expand(*batch, self.n_agents, -1), *others)
-
-
-def state_qvalue_network(
-    spec: TeamSpec, critics: int, hidden: Sequence[int], share_parameters: bool = True
-) -> TensorDictModule:
-    """Critics of the state and each agent's own action, ``[*B, N, 1, E]``; continuous actions.
-
-    Args:
-        spec: sizes of the task.
-        critics: number of members E.
-        hidden: hidden layers.
-        share_parameters: one set of weights for all agents, or one each.
-
-    Examples:
-        >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
-        >>> state_qvalue_network(spec, 2, (16,))(spec.fake_batch(8))["agents", "local_qvalue"].shape
-        torch.Size([8, 3, 1, 2])
-    """
-    features = spec.state_size + spec.action_size
-    make = partial(
-        AgentMLP, features, 1, spec.n_agents, hidden_sizes=tuple(hidden), share_params=share_parameters
-    )
-    critic = StateInput(Ensemble(make, critics), spec.n_agents)
-    return TensorDictModule(critic, in_keys=[keys.STATE, keys.ACTION], out_keys=[keys.LOCAL_QVALUE])
-
-
-def make_mixer(spec: TeamSpec, name: MixerName, hidden: Sequence[int]) -> TensorDictModule | None:
+@renamed_arguments(hidden="hidden_sizes")
+def make_mixer(spec: TeamSpec, name: MixerName, hidden_sizes: Sequence[int]) -> TensorDictModule | None:
     """The mixer of a team by its name, or None.
 
     A linear one is a module ``state -> (mixer_weight, mixer_bias)``; QMIX, which has no weights, a module
@@ -123,7 +81,7 @@ def make_mixer(spec: TeamSpec, name: MixerName, hidden: Sequence[int]) -> Tensor
         spec: sizes of the task.
         name: ``"linear"`` (OMIGA's), ``"vdn"`` (weights one), ``"qmix"`` (monotonic), ``"none"``
             (independent critics), or ``"auto"``: linear for a team, none for one agent.
-        hidden: hidden layers that read the state; VDN has none.
+        hidden_sizes: hidden layers that read the state; VDN has none.
 
     Raises:
         ValueError: unknown name, or a mixer of one agent.
@@ -145,10 +103,11 @@ def make_mixer(spec: TeamSpec, name: MixerName, hidden: Sequence[int]) -> Tensor
     if name == "vdn":
         return VDNMixer(spec.n_agents).as_weight_module()
     if name == "qmix":
-        return QMIXMixer(spec.n_agents, spec.state_size, hyper_hidden=hidden).as_value_module()
-    return LinearMixer(spec.n_agents, spec.state_size, hidden_sizes=hidden).as_weight_module()
+        return QMIXMixer(spec.n_agents, spec.state_size, hyper_hidden=hidden_sizes).as_value_module()
+    return LinearMixer(spec.n_agents, spec.state_size, hidden_sizes=hidden_sizes).as_weight_module()
 
 
+@renamed_arguments(**NETWORK_NAMES)
 def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> TensorDictModuleBase:
     """Observation and action to an action at most ``limit`` half ranges away, ``[*B, N, A]``.
 

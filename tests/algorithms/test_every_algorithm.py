@@ -43,14 +43,14 @@ def padded(data, steps):
 
 @EVERY
 def test_recurrent_networks_learn_from_sequences(name, spec):
-    parts = build(name, spec, recurrent=8)
+    parts = build(name, spec, rnn_hidden_size=8)
     torch.stack(list(losses(parts, sequences(spec, 8)).values())).sum().backward()
     assert all(p.grad is not None for group in parts.parameter_groups.values() for p in group)
 
 
 @EVERY
 def test_padding_changes_nothing(name, spec):
-    parts, data = build(name, spec, recurrent=8, reduction="none"), sequences(spec, 8)
+    parts, data = build(name, spec, rnn_hidden_size=8, reduction="none"), sequences(spec, 8)
     longer = padded(data, 3)
     with without_chance():
         expected, found = losses(parts, data), losses(parts, longer)
@@ -61,7 +61,7 @@ def test_padding_changes_nothing(name, spec):
 
 @EVERY
 def test_padding_of_nan_leaves_finite_gradients(name, spec):
-    parts = build(name, spec, recurrent=8)
+    parts = build(name, spec, rnn_hidden_size=8)
     torch.stack(list(losses(parts, padded(sequences(spec, 8), 3)).values())).sum().backward()
     assert all(p.grad.isfinite().all() for p in parts.loss.parameters() if p.grad is not None)
 
@@ -70,7 +70,7 @@ def test_padding_of_nan_leaves_finite_gradients(name, spec):
 def test_memories_see_the_first_step_of_what_follows(name, spec):
     """A change at the first step moves losses at later ones, with memories and not without."""
     for recurrent in (None, 8):
-        parts, data = build(name, spec, recurrent=recurrent, reduction="none"), sequences(spec, 8)
+        parts, data = build(name, spec, rnn_hidden_size=recurrent, reduction="none"), sequences(spec, 8)
         before = losses(parts, data)
         data["agents", "observation"][:, 0] += 1
         after = losses(parts, data)
@@ -80,7 +80,7 @@ def test_memories_see_the_first_step_of_what_follows(name, spec):
 
 @EVERY
 def test_burn_in_has_no_terms_and_fills_memories(name, spec):
-    parts, data = build(name, spec, recurrent=8, burn_in=2, reduction="none"), sequences(spec, 8)
+    parts, data = build(name, spec, rnn_hidden_size=8, burn_in=2, reduction="none"), sequences(spec, 8)
     before = losses(parts, data)
     assert all((value[:, :2] == 0).all() and (value != 0).any() for value in before.values())
     data["agents", "observation"][:, 0] += 1
@@ -90,7 +90,7 @@ def test_burn_in_has_no_terms_and_fills_memories(name, spec):
 
 @EVERY
 def test_burn_in_longer_than_the_sequences_is_refused(name, spec):
-    parts = build(name, spec, recurrent=8, burn_in=4)
+    parts = build(name, spec, rnn_hidden_size=8, burn_in=4)
     with pytest.raises(ValueError, match="Increase slice_len"):
         parts.loss(sequences(spec, 8))
 
@@ -98,14 +98,14 @@ def test_burn_in_longer_than_the_sequences_is_refused(name, spec):
 @EVERY
 def test_single_transitions_are_refused_by_memories(name, spec):
     with pytest.raises(ValueError, match=r"StepSliceSampler\(slice_len=T"):
-        build(name, spec, recurrent=8).loss(spec.fake_batch(8))
+        build(name, spec, rnn_hidden_size=8).loss(spec.fake_batch(8))
 
 
 @EVERY
 def test_sequences_that_go_on_after_their_end_are_refused(name, spec):
     data = sequences(spec, 8)
     data["next", "done"][3, 1] = True
-    parts = build(name, spec, recurrent=8)
+    parts = build(name, spec, rnn_hidden_size=8)
     if ("next", "done") in parts.loss.in_keys:
         with pytest.raises(ValueError, match="a sequence goes on after a step that is done"):
             parts.loss(data)
@@ -117,7 +117,7 @@ def test_sequences_that_go_on_after_their_end_are_refused(name, spec):
 def test_absent_agents_have_no_terms_and_no_say(name, spec, recurrent, by):
     if by == "action_mask" and not spec.masked:
         return
-    parts = build(name, spec, recurrent=recurrent, reduction="none")
+    parts = build(name, spec, rnn_hidden_size=recurrent, reduction="none")
     data = sequences(spec, 8)
     present = torch.ones(8, 4, 3, dtype=torch.bool)
     present[::2, 1:, 2] = False  # agent 2 leaves after the first step of half of the sequences

@@ -10,7 +10,7 @@ from tests.objectives.cql_cases import builder
 
 def networks(spec, mixer, critics=2, limit=0.05):
     actor = None if spec.discrete else perturbation_network(spec, limit, hidden_sizes=(8,))
-    sampling = {} if spec.discrete else {"latent_limit": 0.5}
+    sampling = {} if spec.discrete else {"max_latent": 0.5}
     behavior, build = behavior_model(spec, hidden_sizes=(8,), **sampling), builder(spec, mixer, critics)
     return actor, build.qvalue(), build.mixer(), behavior
 

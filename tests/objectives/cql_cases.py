@@ -32,7 +32,7 @@ def make_cql_loss(spec, *, mixer="linear", critics=2, inverse_temperature=0.0, *
         *networks,
         behavior_network=behavior,
         penalty_inverse_temperature=inverse_temperature,
-        **{"num_action_samples": 3, **kwargs},
+        **{"num_action_samples": 3, "has_action_mask": spec.masked, **kwargs},
     )
 
 

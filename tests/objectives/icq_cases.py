@@ -31,7 +31,7 @@ def steady_behavior(spec, **kwargs):
     return (
         categorical_actor(spec, hidden_sizes=(8,))
         if spec.discrete
-        else SteadyVAE(spec, hidden=(8,), **kwargs)
+        else SteadyVAE(spec, hidden_sizes=(8,), **kwargs)
     )
 
 

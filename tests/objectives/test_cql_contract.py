@@ -14,7 +14,9 @@ class _Contract(LossContract):
     options: dict[str, object] = {}
     team_terms = {"loss_qvalue", "loss_cql"}
     samples = True
-    unused_parameters = {"loss_cql": ("bias_head", "body.2.bias")}  # what is added to all values cancels
+    unused_parameters = {
+        "loss_cql": ("bias_head", "body.2.bias", "state_value.2.bias")
+    }  # what is added to all values cancels
 
     @classmethod
     def make(cls, spec, **kwargs):

@@ -125,7 +125,7 @@ def test_single_agent_softmax_code(spec, beta):
 def test_single_agent_behavior_code(beta):
     torch.manual_seed(0)
     spec = one_agent(CONTINUOUS)
-    model = SteadyVAE(spec, hidden=(8,), latent_limit=0.5)
+    model = SteadyVAE(spec, hidden_sizes=(8,), max_latent=0.5)
     loss, plain, (q_bar,) = built(spec, behavior=model, policy_temperature=beta, critic_temperature=beta)
     data = double(sequences(spec, 8))
     actor, q = plain
@@ -237,4 +237,4 @@ def test_the_released_constants():
     assert (single.policy_temperature, single.critic_temperature, single.lmbda) == (600, 600, 0)
     assert (team.policy_temperature.item(), team.critic_temperature, team.lmbda) == (0.1, 1000, 0.75)
     model = icq_networks(one_agent(CONTINUOUS), partition_estimate="behavior", variant="official").behavior
-    assert isinstance(model, ConditionalVAE) and model.latent_limit == 0.5
+    assert isinstance(model, ConditionalVAE) and model.max_latent == 0.5

@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl.modules import deterministic_actor
+from omiga_torchrl.modules.state_critic import state_qvalue_network
+from omiga_torchrl.objectives import MATD3BCLoss
 from omiga_torchrl.testing import CONTINUOUS, LossContract
 
 
@@ -15,9 +18,8 @@ class TestMATD3BC(LossContract):
 
     @staticmethod
     def make(spec, **kwargs):
-        loss = make_algorithm("matd3_bc", spec, hidden_sizes=[8]).loss
-        loss.reduction = kwargs.pop("reduction", None) or "mean"
-        return loss
+        critics = state_qvalue_network(spec, 2, (8,))
+        return MATD3BCLoss(deterministic_actor(spec, hidden_sizes=(8,)), critics, **kwargs)
 
     def fit(self, spec):
         return CONTINUOUS

@@ -32,7 +32,7 @@ class TestOfficial(TestIndependent):
 class TestMixed(TestIndependent):
     options = {"mixer": "linear", "cem_update": "softmax"}
     team_terms = {"loss_qvalue", "loss_cql"}
-    unused_parameters = {"loss_cql": ("body.2.bias", "bias_head")}
+    unused_parameters = {"loss_cql": ("body.2.bias", "bias_head", "state_value.2.bias")}
     trained = {
         "loss_qvalue": {"qvalue_network", "mixer_network"},
         "loss_cql": {"qvalue_network", "mixer_network"},

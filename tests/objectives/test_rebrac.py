@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.objectives import ForeachSoftUpdate
+from omiga_torchrl.modules import deterministic_actor
+from omiga_torchrl.modules.builders import make_mixer, qvalue_ensemble
+from omiga_torchrl.objectives import ForeachSoftUpdate, ReBRACLoss
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.testing import CONTINUOUS, LossContract, fixed_noise, sequences
 
@@ -18,10 +20,8 @@ class TestReBRAC(LossContract):
 
     @staticmethod
     def make(spec, **kwargs):
-        arguments = {name: kwargs.pop(name) for name in ("burn_in",) if name in kwargs}
-        loss = make_algorithm("rebrac", spec, hidden_sizes=[8], mixer_hidden_sizes=[8], **arguments).loss
-        loss.reduction = kwargs.pop("reduction", None) or "mean"
-        return loss
+        actor, mixer = deterministic_actor(spec, hidden_sizes=(8,)), make_mixer(spec, "linear", (8,))
+        return ReBRACLoss(actor, qvalue_ensemble(spec, 2, hidden_sizes=(8,)), mixer, **kwargs)
 
     def fit(self, spec):
         return CONTINUOUS
