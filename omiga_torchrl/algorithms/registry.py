@@ -143,18 +143,19 @@ def _documented(
     return make
 
 
-def argument_names(name: str) -> list[str]:
-    """Names of an algorithm's arguments.
+def default_arguments(name: str) -> dict[str, Any]:
+    """An algorithm's arguments with their defaults, as plain values for configuration files.
 
     Args:
         name: a key of :data:`ALGORITHMS`.
 
     Examples:
         >>> from omiga_torchrl.algorithms import make_bc
-        >>> argument_names("bc")
-        ['hidden_sizes', 'share_params', 'rnn_hidden_size', 'burn_in', 'reduction']
+        >>> default_arguments("bc")["hidden_sizes"]
+        [256, 256]
     """
-    return [field.name for field in fields(find_algorithm(name).config)]
+    defaults = {field.name: field.default for field in fields(find_algorithm(name).config)}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
 
 
 def find_algorithm(name: str) -> RegisteredAlgorithm[Any]:
