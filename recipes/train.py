@@ -131,6 +131,7 @@ def make_trainer(
         replay_buffer=dataset,
         parameter_groups=parts.parameter_groups,
         target_updater=parts.target_updater,
+        update_intervals=parts.update_intervals,
         total_steps=options.pop("steps"),
         logger=get_logger(config.logger, logger_name=str(run.path), experiment_name="log"),
         save_dir=run.path / "checkpoints",
