@@ -56,6 +56,37 @@ EPISODE_RETURN: Final = "episode_reward"
 WIN: Final = "win"
 
 
+_AGENT_KEYS = (
+    *(OBSERVATION, ACTION, ACTION_MASK, AGENT_MASK),
+    *(LOCAL_QVALUE, LOCAL_VALUE, MIXER_WEIGHT),
+)
+
+
+def in_group(group: str) -> dict[str, NestedKey]:
+    """The keys of one value an agent in a group of another name, as arguments of a loss's ``set_keys``.
+
+    Entries of the team, e.g. ``"state"``, are in no group and keep their keys.
+
+    Args:
+        group: name of the group, as the data have it.
+
+    Examples:
+        >>> in_group("robots")["action"]
+        ('robots', 'action')
+        >>> from omiga_torchrl.modules import agent_network, make_actor
+        >>> from omiga_torchrl.objectives import MultiAgentBCLoss
+        >>> from omiga_torchrl.specs import TeamSpec
+        >>> robots = in_group("robots")
+        >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
+        >>> actor = make_actor(spec, observation=robots["observation"], action=robots["action"])
+        >>> loss = MultiAgentBCLoss(actor)
+        >>> loss.set_keys(**robots)
+        >>> loss.in_keys
+        [('robots', 'observation'), ('robots', 'action')]
+    """
+    return {name: (group, name) for _, name in _AGENT_KEYS}
+
+
 def next_key(key: NestedKey) -> NestedKey:
     """The same entry one step later, under ``"next"``.
 

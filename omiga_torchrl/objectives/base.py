@@ -99,7 +99,7 @@ class TeamLoss(LossModule):
         self.checked_kinds: set[Any] = set()
         self.prev_action_keys: list[NestedKey] = []
         self._at_next: list[str] = []
-        self.computed_keys: set[NestedKey] = set()
+        self._computed: set[NestedKey] = set()
         self._coefficients: list[str] = []
         self._out_keys: list[NestedKey] | None = None
         self.add_coefficient("gamma", gamma, "in [0, 1]")
@@ -136,9 +136,7 @@ class TeamLoss(LossModule):
             self._at_next.append(name)
         found = prev_action_keys(network)
         self.prev_action_keys += [key for key in found if key not in self.prev_action_keys]
-        self.computed_keys |= {*computed, *found}
-        if name == "mixer_network" and not self.has_linear_mixer:
-            self.computed_keys.add(network.in_keys[0])
+        self._computed |= {*computed, *found}
         self._set_in_keys()
 
     def add_coefficient(self, name: str, value: float, expected: str) -> None:
@@ -183,6 +181,8 @@ class TeamLoss(LossModule):
         """Also called by ``set_keys``."""
         read = [key for name in self.networks for key in getattr(self, name).in_keys]
         at_next = [key for name in self._at_next for key in getattr(self, name).in_keys]
+        local = self.mixer_network.in_keys[:1] if self.has_mixer and not self.has_linear_mixer else []
+        self.computed_keys = {*self._computed, *local}
         self.in_keys = self.tensor_keys.required(read, at_next, self.reads, self.computed_keys)
         self._out_keys = None
 

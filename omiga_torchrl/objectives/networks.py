@@ -133,7 +133,8 @@ def require_actor_for_continuous(
         actor: the policy, which writes the action; None for discrete actions.
         qvalue: the Q network.
     """
-    if actor is None and keys.ACTION in qvalue.in_keys:
+    # By the last name: `set_keys` tells the group only after the loss is built.
+    if actor is None and keys.ACTION[-1] in {keys.key_path(key)[-1] for key in qvalue.in_keys}:
         raise ValueError(
             f"{component}: actor_network must be a policy where qvalue_network reads an action, got None. "
             "Pass a policy, or for discrete actions a Q network of the observation."

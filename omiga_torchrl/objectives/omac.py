@@ -10,6 +10,7 @@ from torch import Tensor
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_number, require_shape
+from omiga_torchrl.keys import key_path
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.diagnostics import WEIGHT_METRICS
 from omiga_torchrl.objectives.evaluation import full_precision
@@ -111,7 +112,7 @@ class OMACLoss(TeamLoss):
             ("state_value_network", state_value_network, names.mixer_bias),
         ):
             out_keys = [] if network is None else list(network.out_keys)
-            if out_keys != [key]:
+            if [key_path(found)[-1] for found in out_keys] != [key_path(key)[-1]]:  # in a group of any name
                 raise ValueError(
                     f"OMACLoss: {name} must write [{key!r}] only, got {out_keys}. OMAC couples "
                     "the weights of V_tot and Q_tot and learns the bias by itself: use no other mixer."
@@ -121,7 +122,7 @@ class OMACLoss(TeamLoss):
         self.add_network("actor_network", actor_network)
         self.add_network("value_network", value_network, target=True, at_next=True)
         self.add_network("state_value_network", state_value_network, target=True, at_next=True)
-        computed = (names.mixer_weight, names.mixer_bias)
+        computed = [*mixer_network.out_keys, *state_value_network.out_keys]
         self.add_network("coupled_network", coupled_network, target=True, computed=computed)
 
     def value_loss(self, data: TensorDictBase | TeamView) -> Tensor:
