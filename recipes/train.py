@@ -167,8 +167,7 @@ def train(config: TrainConfig) -> float:
     arguments = {k: v for k, v in config.algorithm.items() if k not in _NOT_ARGUMENTS}
     torch.manual_seed(config.seed)  # decides the initial weights
     parts = make_algorithm(name, dataset.spec, **arguments)
-    # Nothing is written before everything fits together, the data's entries and shapes, too.
-    with isolated_random(0), torch.no_grad():
+    with isolated_random(0), torch.no_grad():  # nothing is written before everything fits together
         parts.loss(dataset.sample())
     run = open_run(config, dataset)
     trainer = make_trainer(config, parts, dataset, run)
