@@ -193,7 +193,7 @@ def train(config: TrainConfig) -> float:
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(config: Any) -> float:
-    """Train, and give the final return to Hydra, so that sweepers can optimise it."""
+    """Train, and give the final return to Hydra's sweepers."""
     return train(cast(TrainConfig, OmegaConf.to_object(config)))
 
 
