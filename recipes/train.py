@@ -59,12 +59,10 @@ class TrainConfig:
 
     Attributes:
         imports: modules to import first: those that register algorithms, environments or layouts of your own.
-        algorithm: group ``algorithm``: the arguments of ``make_algorithm``, besides ``slice_len``, the
-            length of the slices of episodes to learn from (null learns from single transitions), and
-            ``label``, what the run is called in records and reports (default: the name).
+        algorithm: group ``algorithm``: arguments of ``make_algorithm``; ``slice_len``, length of the slices of
+            episodes to learn from (null: transitions); ``label``, the run's name in records and reports.
         task: task to evaluate in, e.g. ``vmas/navigation``; null trains without evaluating.
-        task_kwargs: arguments of the task, e.g. ``+task_kwargs.layout=omiga``; they override those
-            on the dataset's card.
+        task_kwargs: arguments of the task, e.g. ``+task_kwargs.layout=omiga``, before those of the dataset's card.
         dataset: tier of a bundled dataset of the task, e.g. ``mixed``; a published dataset, e.g.
             ``omiga:hopper-3x1/medium``; or a dataset's file or folder in any layout.
         read: ``layout`` and the fields of ``omiga_torchrl.data.ReadOptions``; null is the default.
@@ -143,6 +141,7 @@ def make_trainer(
 def open_run(config: TrainConfig, dataset: OfflineDataset) -> RunWriter:
     """The run's folder, with what the run is; nothing of the records is written before."""
     values = asdict(config)
+    values["algorithm"].pop("preset", None)  # the arguments say it
     names = ("reward_scale", "normalise_observations", "read", "algorithm", "trainer", "evaluation")
     info = describe_run(
         dataset,
