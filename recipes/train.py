@@ -59,10 +59,10 @@ class TrainConfig:
 
     Attributes:
         imports: modules to import first: those that register algorithms, environments or layouts of your own.
-        algorithm: group ``algorithm``: arguments of ``make_algorithm``; ``slice_len``, length of the slices of
-            episodes to learn from (null: transitions); ``label``, the run's name in records and reports.
+        algorithm: group ``algorithm``: arguments of ``make_algorithm``; ``slice_len``, length of slices of
+            episodes (null: transitions); ``label``, the run's name in records and reports.
         task: task to evaluate in, e.g. ``vmas/navigation``; null trains without evaluating.
-        task_kwargs: arguments of the task, e.g. ``+task_kwargs.layout=omiga``, before those of the dataset's card.
+        task_kwargs: arguments of the task, e.g. ``+task_kwargs.layout=omiga``; they go before the card's.
         dataset: tier of a bundled dataset of the task, e.g. ``mixed``; a published dataset, e.g.
             ``omiga:hopper-3x1/medium``; or a dataset's file or folder in any layout.
         read: ``layout`` and the fields of ``omiga_torchrl.data.ReadOptions``; null is the default.
