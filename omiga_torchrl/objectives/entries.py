@@ -13,6 +13,7 @@ from omiga_torchrl.errors import require_shape
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.batch import TeamBatch
 from omiga_torchrl.objectives.diagnostics import masked_mean
+from omiga_torchrl.objectives.sequences import Steps, require_sequences
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
@@ -114,6 +115,16 @@ class BatchView:
         """Steps ``[*B]`` that rewards sum up; None for one."""
         steps = self.batch.data.get(self.loss.tensor_keys.steps_to_next_obs, None)
         return None if steps is None else steps.reshape(self.batch.size)
+
+    @property
+    def steps(self) -> Steps:
+        """Steps of a batch of sequences ``[*B, T]``: which have a successor, which a target.
+
+        Raises:
+            ValueError: the batch is no sequences.
+        """
+        require_sequences(type(self.loss).__name__, self.loss.tensor_keys.reward, self.reward, trailing=0)
+        return Steps.of(self.reward, self.terminated, self.done, self.mask)
 
     # Reduction ----------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
@@ -13,7 +12,7 @@ from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.networks import required_bounds
-from omiga_torchrl.objectives.sequences import Steps, next_step_of, require_sequences
+from omiga_torchrl.objectives.sequences import next_step_of
 from omiga_torchrl.objectives.view import TeamView
 
 
@@ -56,11 +55,7 @@ class ReBRACLoss(TeamLoss):
     """
 
     terms = ("qvalue", "actor")
-    metrics = ("target_distance", "cloning_error")
-    _schedulable_buffers = frozenset({"actor_bc_coeff", "critic_bc_coeff"})
-
-    actor_bc_coeff: Tensor
-    critic_bc_coeff: Tensor
+    metrics = ("target_distance",)
 
     def __init__(
         self,
@@ -75,37 +70,31 @@ class ReBRACLoss(TeamLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        require_number("ReBRACLoss", ">= 0", actor_bc_coeff=actor_bc_coeff, critic_bc_coeff=critic_bc_coeff)
         require_number("ReBRACLoss", ">= 0", policy_noise=policy_noise, noise_clip=noise_clip)
-        self.policy_noise, self.noise_clip = policy_noise, noise_clip
-        self.add_coefficient("actor_bc_coeff", actor_bc_coeff, ">= 0")
-        self.add_coefficient("critic_bc_coeff", critic_bc_coeff, ">= 0")
+        self.actor_bc_coeff, self.critic_bc_coeff = actor_bc_coeff, critic_bc_coeff
+        self.noise = policy_noise, noise_clip
         self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
         self.add_network("mixer_network", mixer_network, target=True, at_next=True)
         self.add_network("actor_network", actor_network, target=True, at_next=True)
-        self.low, self.high = required_bounds(self)
+        self.bounds = required_bounds(self)
 
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q_tot - y)^2``; trains Q network and mixer."""
         batch = self.view(data)
-        require_sequences("ReBRACLoss", self.tensor_keys.reward, batch.reward, trailing=0)
-        steps = Steps.of(batch.reward, batch.terminated, batch.done, batch.mask)
-        pi = batch.next.target.policy_action
-        noise = torch.randn_like(pi)
-        bounds = {"low": self.low, "high": self.high}
-        action = F.smoothed_action(pi, noise, self.policy_noise, self.noise_clip, **bounds)
-        next_q = batch.next.target.mix(F.ensemble_minimum(batch.next.target.q_at(action)))
+        steps, next_target = batch.steps, batch.next.target
+        action = next_target.smoothed_action(*self.noise, self.bounds)
         distance = (action - next_step_of(batch.action, dim=-3)).square().sum(-1)
+        next_q = next_target.mix(F.ensemble_minimum(next_target.q_at(action)))
         batch.record("target_distance", distance, steps.bootstraps)
-        share = self.critic_bc_coeff / (batch.agents[-1] if self.has_mixer else 1)
-        target = batch.td_target(next_q, next_bonus=-share * distance)
-        return batch.td_loss(batch.q_tot, target, steps.known)
+        penalty = self.critic_bc_coeff / (batch.agents[-1] if self.has_mixer else 1) * distance
+        return batch.td_loss(batch.q_tot, batch.td_target(next_q, -penalty), steps.known)
 
     def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``actor_bc_coeff |pi_i - a_i|^2 - w_i Q_i / mean |w_i Q_i|``; trains the policy."""
         batch = self.view(data)
-        action = batch.policy_action
-        q_pi = batch.weighted(F.ensemble_minimum(batch.q_at(action, detach_params=True)))
-        error = (action - batch.action).square().sum(-1)
+        q_pi = batch.weighted(F.ensemble_minimum(batch.q_at(batch.policy_action, detach_params=True)))
+        error = (batch.policy_action - batch.action).square().sum(-1)
         batch.record("cloning_error", error)
         return batch.reduce(
             self.actor_bc_coeff * error - F.td3_bc_lambda(q_pi, 1.0, batch.mask_for(q_pi)) * q_pi

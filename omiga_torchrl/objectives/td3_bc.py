@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
@@ -86,15 +85,12 @@ class TD3BCLoss(TeamLoss):
         self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
         self.add_network("mixer_network", mixer_network, target=True, at_next=True)
         self.add_network("actor_network", actor_network, target=True, at_next=True)
-        self.low, self.high = required_bounds(self)
+        self.bounds = required_bounds(self)
 
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q_tot - r - gamma (1 - terminated) Qbar_tot(s', a'))^2``; trains Q network and mixer."""
         batch = self.view(data)
-        action = batch.next.target.policy_action
-        next_action = F.smoothed_action(
-            action, torch.randn_like(action), self.policy_noise, self.noise_clip, low=self.low, high=self.high
-        )
+        next_action = batch.next.target.smoothed_action(self.policy_noise, self.noise_clip, self.bounds)
         next_q = F.ensemble_minimum(batch.next.target.q_at(next_action))
         target = batch.td_target(batch.next.target.mix(next_q))
         return batch.td_loss(batch.q_tot, target)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
@@ -14,6 +15,7 @@ from omiga_torchrl.errors import require_shape
 from omiga_torchrl.objectives.batch import TeamBatch
 from omiga_torchrl.objectives.checks import check_index
 from omiga_torchrl.objectives.evaluation import NetworkView, full_precision
+from omiga_torchrl.objectives.networks import Bounds
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
@@ -146,6 +148,17 @@ class ValueView(NetworkView):
             component, key, data, action.shape, "the policy's", "Do the data have other action features?"
         )
         return action
+
+    def smoothed_action(self, noise_std: float, noise_clip: float, bounds: Bounds) -> Tensor:
+        """Deterministic policy's action with clipped Gaussian noise, inside the bounds ``[*B, N, A]`` (TD3).
+
+        Args:
+            noise_std: standard deviation, in units of half the range.
+            noise_clip: largest noise, in the same units.
+            bounds: lower and upper bound of actions.
+        """
+        action, (low, high) = self.policy_action, bounds
+        return F.smoothed_action(action, torch.randn_like(action), noise_std, noise_clip, low=low, high=high)
 
     def log_prob_of(self, distribution: Distribution) -> Tensor:
         """Log density of the data's actions under any distribution ``[*B, N]``.
