@@ -136,8 +136,8 @@ class CQLLoss(TeamLoss):
             raise unknown_name("CQLLoss", "variant", variant, get_args(Variant))
         self.is_official = variant == "official"
         self.penalty: Penalty = penalty or ("summed" if self.is_official else "counterfactual")
-        given = importance_sampling is not None
-        self.importance_sampling = importance_sampling if given else not self.is_official
+        default = not self.is_official
+        self.importance_sampling = default if importance_sampling is None else importance_sampling
         self.actor_objective = actor_objective or ("weighted_bc" if self.is_official else "max_q")
         self.num_action_samples = num_action_samples
         self.penalty_inverse_temperature = penalty_inverse_temperature

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.common import make_mixer, qvalue_ensemble, value_network
 from omiga_torchrl.modules import categorical_actor, make_actor
+from omiga_torchrl.modules.builders import make_mixer, qvalue_ensemble, value_network
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.iql import IQLLoss
 from tests.objectives import transcription as by_hand
