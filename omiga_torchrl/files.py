@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import pickle
 import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import torch
+
+from omiga_torchrl.errors import DataError
 
 PACKAGES = (
     "omiga-torchrl", "torch", "torchrl", "tensordict", "numpy",
@@ -48,6 +53,39 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def load_plain(component: str, path: str | Path, **kwargs: Any) -> dict[str, Any]:
+    """The dictionary in a file of :func:`torch.save`; no code in the file is run.
+
+    Args:
+        component: who reads it, for the error message.
+        path: the file.
+        **kwargs: for :func:`torch.load`; ``weights_only=True`` and ``map_location="cpu"`` by default.
+
+    Raises:
+        DataError: the file is damaged, or of another program, or holds no dictionary.
+
+    Examples:
+        >>> path = Path(tempfile.mkdtemp()) / "a.pt"
+        >>> torch.save({"step": 3}, path)
+        >>> load_plain("load_checkpoint", path)
+        {'step': 3}
+    """
+    try:
+        content = torch.load(path, **{"weights_only": True, "map_location": "cpu", **kwargs})
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().splitlines()[:1] or ["it is empty"]
+        raise DataError(
+            f"{component}: {path} must be a whole file of torch.save with plain values, got one that "
+            f"cannot be read ({type(error).__name__}: {reason[0]}). Pass a file that this library wrote."
+        ) from error
+    if not isinstance(content, dict):
+        raise DataError(
+            f"{component}: {path} must hold a dictionary, got {type(content).__name__}. Pass a file that "
+            f"this library wrote."
+        )
+    return content
 
 
 def file_sha256(path: str | Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 ARGUMENTS: Final[dict[str, str]] = {
@@ -69,17 +69,30 @@ VALUES: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
 }
 """Values whose meaning or spelling changed with the name, by algorithm and former name."""
 
+TRAINER: Final[dict[str, tuple[str, dict[Any, Any]]]] = {
+    "cosine_decay": ("lr_schedule", {True: "cosine", False: None}),
+}
+"""Fields of the recipe's ``trainer``: former name to present one, and former values to present ones."""
+
 ENTRIES: Final[dict[str, str]] = {
     "actor_alpha": "policy_temperature",
     "behaviour": "behavior",
     "critic_alpha": "critic_temperature",
     "critic_sample_size": "critic_effective_sample_size",
+    "loss_normaliser": "loss_lagrange",
     "normaliser": "lagrange_multiplier",
     "overflow_share": "clip_fraction",
+    "search_weight": "cem_weight",
     "shared_value": "state_value",
     "value_normaliser": "value_lagrange_multiplier",
 }
 """Parts of the names of parameters, parameter groups and output entries, between dots and underscores."""
+
+COEFFICIENTS: Final[dict[str, tuple[str, str]]] = {"beta": ("omac", "beta")}
+"""Entries of a loss's state whose value changed with the name: the key of the argument in :data:`VALUES`."""
+
+ADDED: Final = ("gamma", "lmbda")
+"""Coefficients that former losses without critics did not have; they keep the present loss's value."""
 
 
 def rename_arguments(algorithm: str, arguments: dict[str, Any], *, warn: bool = True) -> dict[str, Any]:
@@ -116,10 +129,66 @@ def rename_entry(name: str) -> str:
     Examples:
         >>> rename_entry("behaviour_network_params.module.0.weight")
         'behavior_network_params.module.0.weight'
-        >>> rename_entry("loss_shared_value"), rename_entry("normaliser"), rename_entry("value_normaliser")
-        ('loss_state_value', 'lagrange_multiplier', 'value_lagrange_multiplier')
+        >>> rename_entry("loss_shared_value"), rename_entry("loss_normaliser")
+        ('loss_state_value', 'loss_lagrange')
+        >>> rename_entry("normaliser"), rename_entry("value_normaliser")
+        ('lagrange_multiplier', 'value_lagrange_multiplier')
     """
     for old in sorted(ENTRIES, key=len, reverse=True):
         if old in name:
             return name.replace(old, ENTRIES[old])
     return name
+
+
+def rename_entries(entries: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """The entries of a file under the names of what they are loaded into.
+
+    Only names that the other side does not know are translated, and only to names that it knows, so that a
+    loss of your own may call its parts as it likes.
+
+    Args:
+        entries: name to value, e.g. a loss's state_dict.
+        known: names on the other side.
+
+    Examples:
+        >>> rename_entries({"behaviour.weight": 1.0, "mine": 2.0}, ["behavior.weight", "bias"])
+        {'behavior.weight': 1.0, 'mine': 2.0}
+        >>> rename_entries({"beta": 2.0}, ["temperature"]), rename_entries({"beta": 2.0}, ["beta"])
+        ({'temperature': 0.5}, {'beta': 2.0})
+    """
+    out = {}
+    for name, value in entries.items():
+        argument = COEFFICIENTS.get(name)
+        new = rename_entry(name) if argument is None else OF_ALGORITHM[argument[0]][argument[1]]
+        if name in known or new not in known:
+            new = name
+        elif argument is not None:
+            value = VALUES[argument](value)
+        out[new] = value
+    return out
+
+
+def rename_hyperparameters(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's recorded hyper-parameters under their present names.
+
+    Args:
+        sections: as the recipe ``train.py`` records them; only ``algorithm`` and ``trainer`` had others.
+
+    Examples:
+        >>> rename_hyperparameters(
+        ...     {"algorithm": {"name": "omac", "beta": 2.0}, "trainer": {"cosine_decay": True}}
+        ... )
+        {'algorithm': {'name': 'omac', 'temperature': 0.5}, 'trainer': {'lr_schedule': 'cosine'}}
+    """
+    out = dict(sections)
+    algorithm, trainer = out.get("algorithm"), out.get("trainer")
+    if isinstance(algorithm, Mapping) and "name" in algorithm:
+        out["algorithm"] = rename_arguments(algorithm["name"], dict(algorithm), warn=False)
+    if isinstance(trainer, Mapping):
+        fields = dict(trainer)
+        for name, (new, values) in TRAINER.items():
+            former = fields.pop(name, None)  # None: not given
+            if former is not None:
+                fields[new] = values[former]
+        out["trainer"] = fields
+    return out

@@ -37,6 +37,7 @@ def steps_of(name: str, spec: TeamSpec, batch_size: int) -> Callable[[int], None
         replay_buffer=buffer,
         parameter_groups=parts.parameter_groups,
         target_updater=parts.target_updater,
+        update_intervals=parts.update_intervals,
         total_steps=1,
         progress_bar=False,
     )

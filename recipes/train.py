@@ -19,7 +19,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 from torchrl.record.loggers import get_logger
 
-from omiga_torchrl.algorithms import Algorithm, make_algorithm
+from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
@@ -29,6 +29,7 @@ from omiga_torchrl.report import RunWriter, describe_run
 from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
 
 _LOG = logging.getLogger("train")
+_NOT_ARGUMENTS = ("name", "label", "preset", "slice_len")  # of the group ``algorithm``
 
 
 @dataclass
@@ -98,6 +99,8 @@ class TrainConfig:
 
 
 ConfigStore.instance().store("train_schema", TrainConfig)
+for _name in ALGORITHMS:  # presets deviate from an algorithm's defaults
+    ConfigStore.instance().store(f"{_name}_defaults", default_arguments(_name), group="algorithm")
 
 
 def open_dataset(config: TrainConfig) -> OfflineDataset:
@@ -128,6 +131,7 @@ def make_trainer(
         replay_buffer=dataset,
         parameter_groups=parts.parameter_groups,
         target_updater=parts.target_updater,
+        update_intervals=parts.update_intervals,
         total_steps=options.pop("steps"),
         logger=get_logger(config.logger, logger_name=str(run.path), experiment_name="log"),
         save_dir=run.path / "checkpoints",
@@ -160,11 +164,10 @@ def train(config: TrainConfig) -> float:
     if config.task is not None:
         env = facts.make_env(num_envs=protocol.episodes, seed=protocol.seed, check=fits)
     name = config.algorithm["name"]
-    arguments = {k: v for k, v in config.algorithm.items() if k not in ("name", "label", "slice_len")}
+    arguments = {k: v for k, v in config.algorithm.items() if k not in _NOT_ARGUMENTS}
     torch.manual_seed(config.seed)  # decides the initial weights
     parts = make_algorithm(name, dataset.spec, **arguments)
-    # Nothing is written before everything fits together, the data's entries and shapes, too.
-    with isolated_random(0), torch.no_grad():
+    with isolated_random(0), torch.no_grad():  # nothing is written before everything fits together
         parts.loss(dataset.sample())
     run = open_run(config, dataset)
     trainer = make_trainer(config, parts, dataset, run)
@@ -190,7 +193,7 @@ def train(config: TrainConfig) -> float:
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(config: Any) -> float:
-    """Train, and give the final return to Hydra, so that sweepers can optimise it."""
+    """Train, and give the final return to Hydra's sweepers."""
     return train(cast(TrainConfig, OmegaConf.to_object(config)))
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omiga_torchrl import plugins
+from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
 from omiga_torchrl.data import LAYOUTS, unregister_layout
 from omiga_torchrl.envs import available_tasks, make_env, unregister_env
+from omiga_torchrl.specs import TeamSpec
 
 MODULE = """
 from omiga_torchrl.data import Layout, Reading, register_layout
@@ -27,6 +31,23 @@ class FakeLayout(Layout):
 
     def read(self, path, options):
         return Reading([])
+"""
+
+ALGORITHM = """
+from omiga_torchrl.algorithms import (
+    Algorithm, AlgorithmConfig, NetworkBuilder, make_algorithm, register_algorithm
+)
+from omiga_torchrl.objectives import MultiAgentBCLoss
+from omiga_torchrl.specs import TeamSpec
+
+
+@register_algorithm("fakealgorithm", AlgorithmConfig, actions=("continuous",))
+def make_fake(spec, config):
+    actor = NetworkBuilder(spec, config).actor()
+    return Algorithm(actor, MultiAgentBCLoss(actor), {"actor": list(actor.parameters())})
+
+
+make_algorithm("bc", TeamSpec(2, 3, 1, 4))  # looks something up while it is imported
 """
 
 
@@ -58,6 +79,29 @@ def test_an_installed_package_adds_its_own(site: Path) -> None:
         unregister_env("fakeplugin")
         unregister_layout("fakelayout")
         sys.modules.pop("fake_plugin", None)
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda: make_algorithm("fakealgorithm", TeamSpec(2, 3, 1, 4), hidden_sizes=[4]).loss,
+        lambda: ALGORITHMS["fakealgorithm"],
+        lambda: "fakealgorithm" in ALGORITHMS,
+        lambda: "fakealgorithm" in sorted(ALGORITHMS),
+        lambda: len(ALGORITHMS) == len(ALGORITHMS.registered),
+    ],
+    ids=["make", "get", "in", "list", "len"],
+)
+def test_an_installed_package_adds_an_algorithm(site: Path, look_up: Callable[[], Any]) -> None:
+    (site / "fake_algorithm.py").write_text(ALGORITHM)
+    install(site, "fake-algorithm", "fake_algorithm", "omiga_torchrl.algorithms")
+    try:
+        assert "fakealgorithm" not in ALGORITHMS.registered  # nothing was imported before it is asked for
+        assert look_up()
+        assert "fakealgorithm" in ALGORITHMS.registered
+    finally:
+        ALGORITHMS.registered.pop("fakealgorithm", None)
+        sys.modules.pop("fake_algorithm", None)
 
 
 def test_a_group_is_loaded_once(site: Path) -> None:

@@ -37,6 +37,7 @@ from omiga_torchrl.algorithms.rebrac import ReBRACConfig, make_rebrac
 from omiga_torchrl.algorithms.registry import (
     ALGORITHMS,
     RegisteredAlgorithm,
+    default_arguments,
     make_algorithm,
     register_algorithm,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "ReBRACConfig",
     "RegisteredAlgorithm",
     "TD3BCConfig",
+    "default_arguments",
     "icq_networks",
     "make_algorithm",
     "make_awac",

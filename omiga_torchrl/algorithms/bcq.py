@@ -10,7 +10,7 @@ from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBas
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
-from omiga_torchrl.errors import require_number
+from omiga_torchrl.errors import require_count, require_number
 from omiga_torchrl.modules import ConditionalVAE, behavior_model
 from omiga_torchrl.modules.builders import perturbation_network
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
@@ -54,6 +54,11 @@ class BCQConfig(CriticConfig):
     support_threshold: float = 0.3
     act_within_support: bool = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_number("BCQConfig", ">= 0", perturbation=self.perturbation)
+        require_count("BCQConfig", 1, num_candidates=self.num_candidates)
+
 
 @register_algorithm("bcq", BCQConfig)
 def make_bcq(spec: TeamSpec, config: BCQConfig) -> Algorithm:
@@ -67,7 +72,6 @@ def make_bcq(spec: TeamSpec, config: BCQConfig) -> Algorithm:
         >>> sorted(make_bcq(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'behavior', 'qvalue']
     """
-    require_number("make_bcq", ">= 0", perturbation=config.perturbation)
     build = NetworkBuilder(spec, config)
     behavior, qvalue, mixer = _behavior_model(spec, config), build.qvalue(), build.mixer()
     actor: TensorDictModuleBase | None = None

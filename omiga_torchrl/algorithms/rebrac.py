@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.errors import require_count
 from omiga_torchrl.modules import deterministic_actor
 from omiga_torchrl.modules.builders import qvalue_network
 from omiga_torchrl.objectives.rebrac import ReBRACLoss
@@ -35,6 +36,10 @@ class ReBRACConfig(CriticConfig):
     policy_noise: float = 0.2
     noise_clip: float = 0.5
     policy_delay: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count("ReBRACConfig", 1, policy_delay=self.policy_delay)
 
 
 @register_algorithm("rebrac", ReBRACConfig, actions=("continuous",), sequences=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal
 
@@ -11,6 +11,7 @@ from omiga_torchrl.algorithms.common import Algorithm
 from omiga_torchrl.algorithms.config import AlgorithmConfig, Config, make_config, signature_of
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.modules.builders import MixerName
+from omiga_torchrl.plugins import load_plugins
 from omiga_torchrl.specs import TeamSpec
 
 Actions = Literal["continuous", "discrete"]
@@ -65,7 +66,36 @@ class RegisteredAlgorithm(Generic[Config]):
         return self.assemble(spec, config)
 
 
-ALGORITHMS: dict[str, RegisteredAlgorithm[Any]] = {}
+class AlgorithmRegistry(MutableMapping[str, RegisteredAlgorithm[Any]]):
+    """Name to algorithm, those of installed plugins included.
+
+    Attributes:
+        registered: the algorithms registered so far, without looking for plugins.
+    """
+
+    def __init__(self) -> None:
+        self.registered: dict[str, RegisteredAlgorithm[Any]] = {}
+
+    def __getitem__(self, name: str) -> RegisteredAlgorithm[Any]:
+        load_plugins("omiga_torchrl.algorithms")
+        return self.registered[name]
+
+    def __iter__(self) -> Iterator[str]:
+        load_plugins("omiga_torchrl.algorithms")
+        return iter(self.registered)
+
+    def __len__(self) -> int:
+        load_plugins("omiga_torchrl.algorithms")
+        return len(self.registered)
+
+    def __setitem__(self, name: str, algorithm: RegisteredAlgorithm[Any]) -> None:
+        self.registered[name] = algorithm
+
+    def __delitem__(self, name: str) -> None:
+        del self.registered[name]
+
+
+ALGORITHMS = AlgorithmRegistry()
 
 
 def register_algorithm(
@@ -108,7 +138,7 @@ def register_algorithm(
     """
 
     def enter(assemble: Callable[[TeamSpec, Config], Algorithm]) -> Callable[..., Algorithm]:
-        known = ALGORITHMS.get(name)
+        known = ALGORITHMS.registered.get(name)  # plugins wait until all of the library's own are there
         if known is not None and known.assemble.__qualname__ != assemble.__qualname__:
             raise ValueError(
                 f"register_algorithm: {name!r} is {known.assemble.__qualname__} already; got "
@@ -143,18 +173,19 @@ def _documented(
     return make
 
 
-def argument_names(name: str) -> list[str]:
-    """Names of an algorithm's arguments.
+def default_arguments(name: str) -> dict[str, Any]:
+    """An algorithm's arguments with their defaults, as plain values for configuration files.
 
     Args:
         name: a key of :data:`ALGORITHMS`.
 
     Examples:
         >>> from omiga_torchrl.algorithms import make_bc
-        >>> argument_names("bc")
-        ['hidden_sizes', 'share_params', 'rnn_hidden_size', 'burn_in', 'reduction']
+        >>> default_arguments("bc")["hidden_sizes"]
+        [256, 256]
     """
-    return [field.name for field in fields(find_algorithm(name).config)]
+    defaults = {field.name: field.default for field in fields(find_algorithm(name).config)}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
 
 
 def find_algorithm(name: str) -> RegisteredAlgorithm[Any]:

@@ -10,10 +10,12 @@ from tensordict.nn import TensorDictModuleBase
 
 from omiga_torchrl.algorithms.registry import make_algorithm
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.files import atomic_write
+from omiga_torchrl.files import atomic_write, load_plain
+from omiga_torchrl.renames import rename_arguments, rename_entries
 from omiga_torchrl.specs import TeamSpec
 
 FORMAT = 1
+_ENTRIES = ("algorithm", "arguments", "spec", "policy")
 
 
 def save_policy(
@@ -66,25 +68,47 @@ def save_policy(
 
 
 def load_policy(path: str | Path) -> tuple[TensorDictModuleBase, dict[str, Any]]:
-    """Read a policy written by :func:`save_policy`; no code in the file is run.
+    """Read a policy written by :func:`save_policy` of this or a former version; no code in the file is run.
 
     Args:
         path: the file.
 
     Returns:
-        The policy, and the other entries of the file.
+        The policy, and the other entries of the file, the algorithm's arguments under their present names.
 
     Raises:
-        DataError: the file is no policy of this library.
+        DataError: the file is no policy of this library, or of an algorithm or with arguments that it does
+            not know.
     """
-    content = torch.load(path, weights_only=True, map_location="cpu")
-    if not isinstance(content, dict) or content.get("format") != FORMAT or "algorithm" not in content:
+    content = load_plain("load_policy", path)
+    missing = [name for name in _ENTRIES if name not in content]
+    if content.get("format") != FORMAT or missing:
+        lacking = f", without {', '.join(missing)}" if missing else ""
         raise DataError(
-            f"load_policy: {path} is no policy file of format {FORMAT}; expected one written by "
-            "save_policy, e.g. policy.pt of a run."
+            f"load_policy: {path} must be a policy file of format {FORMAT}, got format "
+            f"{content.get('format')!r}{lacking}. Pass one written by save_policy, e.g. policy.pt of a run."
         )
-    weights = content.pop("policy")
-    spec = TeamSpec(**content["spec"])
-    policy = make_algorithm(content["algorithm"], spec, **content["arguments"]).policy
-    policy.load_state_dict(weights)
+    name = content["algorithm"]
+    content["arguments"] = rename_arguments(name, content["arguments"], warn=False)
+    try:
+        policy = make_algorithm(name, TeamSpec(**content["spec"]), **content["arguments"]).policy
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"load_policy: {path} must be of a known algorithm and its arguments, got {name!r}: {error} "
+            f"Import the module of an algorithm of your own first."
+        ) from error
+    policy.load_state_dict(_weights(path, content.pop("policy"), policy.state_dict()))
     return policy, content
+
+
+def _weights(path: str | Path, saved: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The saved weights under the names of the policy's own."""
+    weights = rename_entries(saved, own)
+    wrong = sorted(weights.keys() ^ own.keys())
+    wrong += [key for key in weights.keys() & own.keys() if weights[key].shape != own[key].shape]
+    if wrong:
+        raise DataError(
+            f"load_policy: {path} must hold the weights of the policy that its arguments make, got "
+            f"others, e.g. {wrong[0]!r}. Train it again, or load it with the version that wrote it."
+        )
+    return weights

@@ -136,8 +136,8 @@ class CQLLoss(TeamLoss):
             raise unknown_name("CQLLoss", "variant", variant, get_args(Variant))
         self.is_official = variant == "official"
         self.penalty: Penalty = penalty or ("summed" if self.is_official else "counterfactual")
-        default = not self.is_official
-        self.importance_sampling = default if importance_sampling is None else importance_sampling
+        chosen = not self.is_official if importance_sampling is None else importance_sampling
+        self.importance_sampling: bool = chosen
         self.actor_objective = actor_objective or ("weighted_bc" if self.is_official else "max_q")
         self.num_action_samples = num_action_samples
         self.penalty_inverse_temperature = penalty_inverse_temperature
@@ -236,8 +236,8 @@ def _check_arguments(loss: CQLLoss) -> None:
         )
     if loss.penalty == "summed" and loss.has_mixer and not loss.has_linear_mixer:
         raise ValueError(
-            "CQLLoss: mixer_network must be linear for penalty='summed' or variant='official', which add "
-            "up w_i Q_i + b, got a monotonic mixer. Use penalty='counterfactual' or 'joint'."
+            "CQLLoss: mixer_network must be linear for penalty='summed', got a monotonic mixer. Use "
+            "penalty='counterfactual' or 'joint'."
         )
     temperature, has_model = loss.penalty_inverse_temperature, "behavior_network" in loss.networks
     if has_model != bool(temperature):
@@ -246,7 +246,5 @@ def _check_arguments(loss: CQLLoss) -> None:
             f"temperature={temperature}, got {'one' if has_model else 'None'}. Pass one unless that is 0."
         )
     if temperature and not (loss.has_mixer and loss.penalty == "counterfactual"):
-        raise ValueError(
-            "CQLLoss: penalty_inverse_temperature must be 0 without a mixer and penalty='counterfactual', "
-            f"got {temperature}. Set it to 0."
-        )
+        needs = "0 without a mixer and penalty='counterfactual'"
+        raise ValueError(f"CQLLoss: penalty_inverse_temperature must be {needs}, got {temperature}.")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.files import atomic_write
+from omiga_torchrl.report.hyperparameters import changed_hyperparameters
 from omiga_torchrl.report.records import (
     EVALUATIONS_FILE,
     LABELS,
@@ -72,8 +73,7 @@ class RunWriter:
             self._file.unlink(missing_ok=True)
             return
         before = json.loads((self.path / RUN_FILE).read_text())["hyperparameters"]
-        now = json.loads(json.dumps(dict(self.info.hyperparameters), default=str))
-        changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+        changed = changed_hyperparameters(before, self.info.hyperparameters)
         if changed:
             raise ValueError(
                 f"RunWriter: {self.path} was run with other values of {', '.join(changed)}; expected the "

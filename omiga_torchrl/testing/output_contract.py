@@ -100,6 +100,7 @@ class OutputContract(LossCase):
         out = loss(self.data(CONTINUOUS, 8).to("cuda"))
         assert all(value.device.type == "cuda" for value in out.values())
 
+    @pytest.mark.filterwarnings("ignore:reset_parameters_recursive was called:UserWarning")  # VDN has none
     def test_deepcopy_and_reset_parameters(self):
         loss = self.build(CONTINUOUS)
         copied = deepcopy(loss)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from tensordict import TensorDict
 from torch import Tensor
@@ -16,6 +17,7 @@ from omiga_torchrl.testing.loss_case import LossCase
 class TransformContract(LossCase):
     """Tests of a loss inside of torch's transforms; Dynamo traces it whole, and state stays as it is."""
 
+    @pytest.mark.slow
     @SPECS
     def test_compiles_whole_at_two_batch_sizes(self, spec):
         torch._dynamo.reset()

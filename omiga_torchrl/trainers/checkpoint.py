@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from omiga_torchrl.files import atomic_write
+from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import atomic_write, load_plain
 
 FORMAT = 1
 
@@ -51,7 +52,7 @@ def load_checkpoint(path: str | Path, **kwargs: Any) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file; the message lists the checkpoints beside it.
-        ValueError: the file is no checkpoint of this library, or one of a newer format.
+        DataError: the file is no checkpoint of this library, or one of a newer format.
     """
     path = Path(path)
     if not path.is_file():
@@ -59,14 +60,14 @@ def load_checkpoint(path: str | Path, **kwargs: Any) -> dict[str, Any]:
         raise FileNotFoundError(
             f"load_checkpoint: no file {path}; found {', '.join(beside) or 'no *.pt'} in {path.parent}."
         )
-    content = torch.load(path, **{"weights_only": True, "map_location": "cpu", **kwargs})
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise ValueError(
-            f"load_checkpoint: {path} has format {found!r}; expected {FORMAT}. It was written by another "
-            f"program or version."
+    content = load_plain("load_checkpoint", path, **kwargs)
+    if content.get("format") != FORMAT or "trainer" not in content:
+        raise DataError(
+            f"load_checkpoint: {path} must be a checkpoint of format {FORMAT}, got format "
+            f"{content.get('format')!r} with the entries {', '.join(map(str, content)) or 'none'}. Pass a "
+            f"file of OfflineTrainer.save, e.g. step_1000.pt; load_policy reads policies."
         )
-    return dict(content)
+    return content
 
 
 def latest_checkpoint(folder: str | Path) -> Path | None:

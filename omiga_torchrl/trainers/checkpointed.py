@@ -13,6 +13,7 @@ from omiga_torchrl.trainers.checkpoint import (
     save_checkpoint,
     set_sampler_state,
 )
+from omiga_torchrl.trainers.former import present_trainer_state
 from omiga_torchrl.trainers.hooks import NaNGuardHook
 from omiga_torchrl.trainers.logged import LoggedTrainer
 
@@ -47,10 +48,10 @@ class CheckpointedTrainer(LoggedTrainer):
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restores :meth:`state_dict` into a trainer built the same way.
+        """Restores :meth:`state_dict`, also of a former version, into a trainer built the same way.
 
         Raises:
-            ValueError: the trainer has hooks or parameter groups that the state does not know.
+            ValueError: the trainer has hooks, parameter groups or a loss that the state does not know.
         """
         missing = [name for name in self._modules if name != "optimizer" and name not in state_dict]
         if missing:
@@ -58,14 +59,16 @@ class CheckpointedTrainer(LoggedTrainer):
                 f"OfflineTrainer: the checkpoint has no state of the hooks {missing}; expected the hooks it "
                 f"was saved with. Register the same hooks before loading."
             )
-        saved = [(g.get("name"), len(g["params"])) for g in state_dict["optimizer"]["param_groups"]]
-        own = [(g["name"], len(g["params"])) for g in cast(Any, self.optimizer).param_groups]
+        groups = cast(Any, self.optimizer).param_groups
+        state_dict = present_trainer_state(state_dict, self.loss_module, [group["name"] for group in groups])
+        saved = [(g["name"], len(g["params"])) for g in state_dict["optimizer"]["param_groups"]]
+        own = [(g["name"], len(g["params"])) for g in groups]
         if saved != own:
             raise ValueError(
                 f"OfflineTrainer: the checkpoint has the parameter groups {saved}; expected {own}. "
                 f"Build the trainer with the networks and groups of the saved run."
             )
-        super().load_state_dict(dict(state_dict))
+        super().load_state_dict(state_dict)
         self._last_log = dict(state_dict["state"]["_last_log"])
         set_sampler_state(self.replay_buffer, state_dict["replay_buffer_sampler"])
         self._window.load_state_dict(state_dict["metrics"])

@@ -46,13 +46,14 @@ class MetricWindow:
     def flush(self) -> dict[str, float]:
         """The means since the last flush; starts a new window."""
         means: dict[str, float] = {}
+        counts: dict[str, int] = {}
         for names, (sums, count) in self._families.items():
-            flat = iter((torch.cat([one.reshape(-1) for one in sums]) / count).tolist())
-            for name, one in zip(names, sums, strict=True):
-                if one.ndim == 0:
-                    means[name] = next(flat)
-                else:
-                    means.update({f"{name}/{i}": next(flat) for i in range(one.numel())})
+            flat = (torch.cat([one.reshape(-1) for one in sums]) / count).tolist()
+            for name, mean in zip(_scalar_names(names, sums), flat, strict=True):
+                # A metric that also came in other company, e.g. before a checkpoint of a former version.
+                before = counts.get(name, 0)
+                counts[name] = before + count
+                means[name] = (before * means[name] + count * mean) / counts[name] if before else mean
         self._families.clear()
         return means
 
@@ -63,3 +64,11 @@ class MetricWindow:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores :meth:`state_dict`."""
         self._families = {tuple(names): (list(sums), n) for names, sums, n in state["families"]}
+
+
+def _scalar_names(names: tuple[str, ...], sums: list[Tensor]) -> list[str]:
+    return [
+        scalar
+        for name, one in zip(names, sums, strict=True)
+        for scalar in ([name] if one.ndim == 0 else [f"{name}/{i}" for i in range(one.numel())])
+    ]

@@ -55,6 +55,8 @@ class OfflineTrainer(CheckpointedTrainer):
             e.g. ``functools.partial(torch.optim.AdamW, weight_decay=0.01)``; ``None``: fused Adam.
         clip_grad_norm: largest gradient norm of each group; ``None`` does not clip.
         target_updater: target-network updater, stepped after each gradient step.
+        update_intervals: gradient steps between two updates of a parameter group by its name, and of the
+            targets as ``"targets"``, e.g. ``{"actor": 2, "targets": 2}``; others are updated at each step.
         logger: logger from :func:`torchrl.record.loggers.get_logger`.
         log_interval: steps between two log lines.
         progress_bar: show loss, last evaluation return and steps/s (needs tqdm).
@@ -68,7 +70,7 @@ class OfflineTrainer(CheckpointedTrainer):
 
     Raises:
         ValueError: groups that overlap or do not fit the loss, a learning rate that is not positive and
-            finite, or a count below one.
+            finite, a count below one, or an interval of a group that is none.
         TypeError: ``optimizer`` builds no optimizer, or ``target_updater`` is no TargetNetUpdater.
 
     Examples:
@@ -104,6 +106,7 @@ class OfflineTrainer(CheckpointedTrainer):
         optimizer: OptimizerFactory | None = None,
         clip_grad_norm: float | None = 1.0,
         target_updater: TargetNetUpdater | None = None,
+        update_intervals: Mapping[str, int] | None = None,
         logger: Logger | None = None,
         log_interval: int = 100,
         progress_bar: bool = True,
@@ -132,7 +135,9 @@ class OfflineTrainer(CheckpointedTrainer):
             optim_steps_per_batch=1,
             loss_module=loss_module,
             optimizer=make_optimizer(parameter_groups, lr, optimizer),
-            optimization_stepper=GroupedStepper(parameter_groups, clip_grad_norm, target_updater),
+            optimization_stepper=GroupedStepper(
+                parameter_groups, clip_grad_norm, target_updater, update_intervals
+            ),
             replay_buffer=replay_buffer,
             target_net_updater=target_updater,
             batch_size=batch_size,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
 from tensordict import TensorDictBase
 from torch import Tensor
 
+from omiga_torchrl.errors import require_count, unknown_name
 from omiga_torchrl.trainers.parameter_groups import ParameterGroups
 
 LOSS_PREFIX = "loss"
 GRAD_NORM_PREFIX = "grad_norm"
+TARGETS = "targets"
 
 
 class BatchLoss(Protocol):
@@ -52,6 +55,8 @@ def train_step(
     parameter_groups: ParameterGroups,
     clip_grad_norm: float | None = 1.0,
     target_updater: Updater | None = None,
+    step: int = 1,
+    update_intervals: Mapping[str, int] | None = None,
 ) -> TensorDictBase:
     """One gradient step on a batch; what :class:`omiga_torchrl.trainers.OfflineTrainer` does at each.
 
@@ -67,12 +72,18 @@ def train_step(
         parameter_groups: name to parameters, disjoint; each is clipped by its own norm.
         clip_grad_norm: largest gradient norm of each group; ``None`` does not clip.
         target_updater: target-network updater, stepped last.
+        step: number of this step, from 1; decides with ``update_intervals`` what is due.
+        update_intervals: steps between two updates of a parameter group by its name, and of the targets as
+            ``"targets"``, >= 1; ``None`` and what is not named is updated at each step. The optimizer gets
+            no gradient of a group that is not due, so that its state stays as it is, too.
 
     Returns:
-        The output of the loss, detached, and ``grad_norm_<group>`` before clipping.
+        The output of the loss, detached, and ``grad_norm_<group>`` before clipping, also of groups that
+        are not due.
 
     Raises:
-        ValueError: the loss has no ``loss*`` entry, or one that is no scalar.
+        ValueError: the loss has no ``loss*`` entry, or one that is no scalar; ``update_intervals`` names
+            no group of these, or targets without ``target_updater``, or an interval below one.
 
     Examples:
         >>> from tensordict import TensorDict
@@ -85,18 +96,53 @@ def train_step(
         >>> out["loss_norm"], out["grad_norm_weight"], weight.data
         (tensor(25.), tensor(5.), tensor([2.4000, 3.2000]))
     """
+    intervals = check_update_intervals(update_intervals, parameter_groups, target_updater)
+    waiting = [name for name, interval in intervals.items() if step % interval]
     losses = loss(batch)
     total_loss(losses).backward()
     # Detached: a kept entry with its graph would leak 50 KB a step.
     out = losses.detach()
     norms = clip_gradients(parameter_groups, clip_grad_norm)
+    for name in waiting:
+        for parameter in parameter_groups.get(name, ()):
+            parameter.grad = None
     optimizer.step()
     optimizer.zero_grad()
     if isinstance(loss, AdaptiveLoss):
         loss.advance(out)
-    if target_updater is not None:
+    if target_updater is not None and TARGETS not in waiting:
         target_updater.step()
     return out.update(norms)
+
+
+def check_update_intervals(
+    update_intervals: Mapping[str, int] | None,
+    parameter_groups: ParameterGroups,
+    target_updater: Updater | None,
+) -> dict[str, int]:
+    """The intervals of what is not updated at each step, after checking that all of it exists.
+
+    Args:
+        update_intervals: parameter group or ``"targets"`` to steps between two updates; ``None`` has none.
+        parameter_groups: name to parameters.
+        target_updater: target-network updater, if there is one.
+
+    Raises:
+        ValueError: an unknown name, with the nearest one, or an interval below one.
+
+    Examples:
+        >>> check_update_intervals({"actr": 2}, {"actor": []}, None)
+        Traceback (most recent call last):
+            ...
+        ValueError: train_step: unknown name in update_intervals 'actr'; did you mean 'actor'? Choose ...
+    """
+    intervals = dict(update_intervals or {})
+    known = [*parameter_groups] if target_updater is None else [*parameter_groups, TARGETS]
+    for name, interval in intervals.items():
+        if name not in known:
+            raise unknown_name("train_step", "name in update_intervals", name, known)
+        require_count("train_step", 1, **{f"update_intervals[{name!r}]": interval})
+    return intervals
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -9,21 +10,23 @@ from tensordict import TensorDictBase
 from torchrl.trainers import OptimizationStepper, Trainer
 
 from omiga_torchrl.trainers.parameter_groups import ParameterGroups
-from omiga_torchrl.trainers.step import Updater, train_step
+from omiga_torchrl.trainers.step import Updater, check_update_intervals, train_step
 
 
 class GroupedStepper(OptimizationStepper):
     """Does :func:`omiga_torchrl.trainers.train_step` with the trainer's loss and optimizer.
 
-    A subclass with its own ``step`` makes another order of updates, e.g. a delayed actor.
+    A subclass with its own ``step`` makes another order of updates.
 
     Args:
         parameter_groups: name to parameters.
         clip_grad_norm: largest gradient norm of each group; ``None`` does not clip.
         target_updater: target-network updater, stepped after each gradient step.
+        update_intervals: steps between two updates of a parameter group or the ``"targets"``, see
+            :func:`omiga_torchrl.trainers.train_step`.
 
     Raises:
-        ValueError: ``clip_grad_norm`` is not positive.
+        ValueError: ``clip_grad_norm`` is not positive, or ``update_intervals`` names no group of these.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class GroupedStepper(OptimizationStepper):
         parameter_groups: ParameterGroups,
         clip_grad_norm: float | None = 1.0,
         target_updater: Updater | None = None,
+        update_intervals: Mapping[str, int] | None = None,
     ) -> None:
         if clip_grad_norm is not None and not clip_grad_norm > 0:
             raise ValueError(
@@ -40,12 +44,13 @@ class GroupedStepper(OptimizationStepper):
         self.parameter_groups = {name: list(group) for name, group in parameter_groups.items()}
         self.clip_grad_norm = clip_grad_norm
         self.target_updater = target_updater
+        self.update_intervals = check_update_intervals(update_intervals, parameter_groups, target_updater)
 
     def step(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
         """One gradient step on ``sub_batch``.
 
         Args:
-            trainer: gives the loss and the optimizer.
+            trainer: gives the loss, the optimizer and the number of the step.
             sub_batch: data `[batch_size]`.
 
         Returns:
@@ -61,4 +66,7 @@ class GroupedStepper(OptimizationStepper):
             parameter_groups=self.parameter_groups,
             clip_grad_norm=self.clip_grad_norm,
             target_updater=self.target_updater,
+            # Part of the trainer's checkpoints, so that a resumed run goes on in the same rhythm.
+            step=trainer._optim_count,
+            update_intervals=self.update_intervals,
         )

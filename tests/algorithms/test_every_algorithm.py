@@ -143,7 +143,7 @@ def test_absent_agents_have_no_terms_and_no_say(name, spec, recurrent, by):
 
 
 # A factor of theirs is an average over the batch, so that every step moves every other.
-SHARED_OVER_BATCH = {"awr", "comadice", "icq", "td3_bc"}
+SHARED_OVER_BATCH = {"awr", "comadice", "icq", "matd3_bc", "rebrac", "td3_bc"}
 
 
 @pytest.mark.parametrize("name", ["iql", "omac"])

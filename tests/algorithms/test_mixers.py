@@ -37,9 +37,7 @@ def test_every_parameter_gets_a_gradient_or_the_mixer_is_refused(name, kind, mix
     torch.manual_seed(0)
     known, spec = ALGORITHMS[name], KINDS[kind]
     if spec.n_agents > 1 and mixer not in ("auto", *known.mixers):
-        with pytest.raises(
-            ValueError, match=rf"^{name}: mixer must be one of {', '.join(known.mixers)}.*\w\.$"
-        ):
+        with pytest.raises(ValueError, match=rf"mixer must be .*linear.*got '{mixer}'\. \w.*\.$"):
             make_algorithm(name, spec, mixer=mixer, **small(name))
         return
     if name in ("omiga", "omac") and (kind, mixer) == ("one-agent", "none"):

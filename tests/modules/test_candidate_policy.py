@@ -56,7 +56,7 @@ def test_the_choice_is_one_of_the_candidates():
 
 
 def test_supported_actions_are_legal_and_agents_without_any_play_0():
-    policy = make_algorithm("bcq", DISCRETE, hidden_sizes=[8], threshold=0.0).policy
+    policy = make_algorithm("bcq", DISCRETE, hidden_sizes=[8], support_threshold=0.0).policy
     data = DISCRETE.fake_batch(64).exclude(("agents", "action"))
     data["agents", "action_mask"][0, 1] = False
     action = policy(data)["agents", "action"]
@@ -67,7 +67,7 @@ def test_supported_actions_are_legal_and_agents_without_any_play_0():
 
 
 def test_a_threshold_of_one_imitates():
-    policy = make_algorithm("bcq", DISCRETE, hidden_sizes=[8], threshold=1.0).policy
+    policy = make_algorithm("bcq", DISCRETE, hidden_sizes=[8], support_threshold=1.0).policy
     data = DISCRETE.fake_batch(64).exclude(("agents", "action"))
     out = policy(data)["agents"]
     assert out["action"].equal(out["logits"].argmax(-1))
@@ -75,7 +75,7 @@ def test_a_threshold_of_one_imitates():
 
 def test_memories_make_one_step_whatever_the_number_of_candidates():
     torch.manual_seed(0)
-    policy = make_algorithm("bcq", CONTINUOUS, hidden_sizes=[8], rnn_hidden_size=6, candidates=4).policy
+    policy = make_algorithm("bcq", CONTINUOUS, hidden_sizes=[8], rnn_hidden_size=6, num_candidates=4).policy
     data = CONTINUOUS.fake_batch(8).exclude(("agents", "action"), "next")
     data["agents", "last_action"] = torch.zeros(8, 3, 2)
     data["policy_memory"], data["qvalue_memory"] = torch.randn(8, 3, 6), torch.randn(8, 3, 6)
@@ -91,7 +91,7 @@ def test_memories_make_one_step_whatever_the_number_of_candidates():
 def test_recurrent_policies_act_in_environments(restrict):
     env = make_env("tabular/bridge", num_envs=2)
     policy = make_algorithm(
-        "bcq", TeamSpec.from_env(env), hidden_sizes=[8], rnn_hidden_size=6, restrict_acting=restrict
+        "bcq", TeamSpec.from_env(env), hidden_sizes=[8], rnn_hidden_size=6, act_within_support=restrict
     ).policy
     found = with_memory(env, policy).rollout(3, policy)
     assert found["agents", "action"].shape[-1] == 2
@@ -102,7 +102,7 @@ def test_recurrent_policies_act_in_environments(restrict):
 @pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE])
 def test_saved_policies_act_alike(tmp_path, spec):
     policy = make_algorithm("bcq", spec, hidden_sizes=[8]).policy
-    save_policy(tmp_path / "p.pt", policy, algorithm="bcq", spec=spec, arguments={"hidden": [8]})
+    save_policy(tmp_path / "p.pt", policy, algorithm="bcq", spec=spec, arguments={"hidden_sizes": [8]})
     loaded, _ = load_policy(tmp_path / "p.pt")
     data, actions = spec.fake_batch(8).exclude(("agents", "action")), []
     for acting in (policy, loaded):

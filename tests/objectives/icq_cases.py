@@ -23,7 +23,7 @@ class SteadyVAE(ConditionalVAE):
     """Draws the same noise for every row, so that batches can be compared entry by entry."""
 
     def _noise(self, shape, like):
-        single = torch.linspace(-1, 1, shape[0] * shape[-1], dtype=like.dtype)
+        single = torch.linspace(-1, 1, shape[0] * shape[-1], dtype=like.dtype, device=like.device)
         return single.reshape(shape[0], *[1] * (len(shape) - 2), shape[-1]).expand(*shape)
 
 

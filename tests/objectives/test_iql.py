@@ -121,4 +121,4 @@ def test_bad_arguments(kwargs, match):
 
 def test_diagnostics_tell_what_is_clipped():
     out = make_algorithm("iql", CONTINUOUS, hidden_sizes=[8], max_weight=1e-6).loss(CONTINUOUS.fake_batch(8))
-    assert out["clipped_share"] == 1 and out["effective_sample_size"] == pytest.approx(1)
+    assert out["clip_fraction"] == 1 and out["effective_sample_size"] == pytest.approx(1)

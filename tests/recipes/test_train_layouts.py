@@ -161,5 +161,5 @@ def test_every_algorithm_has_a_preset():
 
 
 def test_recurrent_teams_train_from_the_command_line(tmp_path):
-    options = ("+algorithm.rnn_hidden_size=8", "algorithm.slice_len=4", "algorithm.burn_in=1")
+    options = ("algorithm.rnn_hidden_size=8", "algorithm.slice_len=4", "algorithm.burn_in=1")
     train(tmp_path, "pymarl-h5", "algorithm=omiga", *options)
