@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
-import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModuleBase, dispatch
-from torch import Tensor, nn
-from torchrl.objectives.common import LossModule
+from torch import Tensor
 from torchrl.objectives.utils import ValueEstimators
 
-from omiga_torchrl.errors import require_choice, require_count, require_number
+from omiga_torchrl.errors import require_choice, require_count
 from omiga_torchrl.modules import first_member_view, is_recurrent
 from omiga_torchrl.objectives.batch import read_batch
+from omiga_torchrl.objectives.coefficients import CoefficientLoss
 from omiga_torchrl.objectives.diagnostics import collect_metrics, common_metrics
 from omiga_torchrl.objectives.loss_keys import TeamKeys
 from omiga_torchrl.objectives.networks import has_discrete_actions, prev_action_keys
@@ -22,7 +21,7 @@ from omiga_torchrl.objectives.targets import TargetEstimator, check_estimator
 from omiga_torchrl.objectives.view import TeamView
 
 
-class TeamLoss(LossModule):
+class TeamLoss(CoefficientLoss):
     """Base class of the losses of a team of agents.
 
     A final class states three things: its ``terms``; in ``__init__`` its networks, each by one call of
@@ -40,6 +39,9 @@ class TeamLoss(LossModule):
         value_scale: None (default), or ``"svn"``: squared TD and expectile errors are divided by the squared
             mean absolute deviation of the team's Q over the batch (SVN, arXiv:2603.08399), so that neither
             loss nor gradient depends on the unit of reward.
+        separate_losses: as TorchRL's: parameters that several networks share, e.g. a torso, have gradients
+            from the terms of the one added first only, which is the critic in losses that have one.
+            Default False: from all.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -84,6 +86,7 @@ class TeamLoss(LossModule):
         burn_in: int = 0,
         reduction: str | None = None,
         value_scale: str | None = None,
+        separate_losses: bool = False,
     ) -> None:
         super().__init__()
         component = type(self).__name__
@@ -92,6 +95,8 @@ class TeamLoss(LossModule):
         require_choice(component, value_scale=(value_scale, (None, "svn")))
         self.reduction = "mean" if reduction is None else reduction
         self.burn_in, self.value_scale = burn_in, value_scale
+        self.separate_losses = separate_losses
+        self.shared_entries: dict[str, set[NestedKey]] = {}
         self.networks: list[str] = []
         self.is_recurrent = False
         self.first_critic: list[TensorDictModuleBase] = []  # no submodule: its parameters would count
@@ -100,7 +105,6 @@ class TeamLoss(LossModule):
         self.prev_action_keys: list[NestedKey] = []
         self._at_next: list[str] = []
         self._computed: set[NestedKey] = set()
-        self._coefficients: list[str] = []
         self._out_keys: list[NestedKey] | None = None
         self.add_coefficient("gamma", gamma, "in [0, 1]")
         self.add_coefficient("lmbda", 0.95, "in [0, 1]")
@@ -127,7 +131,10 @@ class TeamLoss(LossModule):
         """
         if network is None:
             return
+        known = set(self.parameters())
         self.convert_to_functional(network, name, create_target_params=target)
+        params = getattr(self, f"{name}_params").items(True, True)
+        self.shared_entries[name] = {key for key, value in params if value in known}
         self.networks.append(name)
         self.is_recurrent |= is_recurrent(network)
         if name == "qvalue_network":
@@ -138,25 +145,6 @@ class TeamLoss(LossModule):
         self.prev_action_keys += [key for key in found if key not in self.prev_action_keys]
         self._computed |= {*computed, *found}
         self._set_in_keys()
-
-    def add_coefficient(self, name: str, value: float, expected: str) -> None:
-        """Register a scalar buffer that keeps its full precision whatever dtype the loss is cast to.
-
-        Args:
-            name: attribute; numbers assigned to it are written in place if ``_schedulable_buffers`` has it.
-            value: the number.
-            expected: its range, see :func:`omiga_torchrl.errors.require_number`.
-        """
-        require_number(type(self).__name__, expected, **{name: value})
-        self.register_buffer(name, torch.tensor(float(value), dtype=torch.float64))
-        self._coefficients.append(name)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor]) -> nn.Module:
-        precise = {name: cast(Tensor, self._buffers[name]) for name in self._coefficients}
-        super()._apply(fn)
-        for name, old in precise.items():
-            self._buffers[name] = old.to(cast(Tensor, self._buffers[name]).device)
-        return self
 
     @property
     def is_discrete(self) -> bool:

@@ -107,11 +107,10 @@ class NetworkView(BatchView):
                 f"are {', '.join(loss.terms)}; evaluate one of them."
             )
         network: TensorDictModuleBase = loss.first_critic[0] if first_critic else getattr(loss, name)
-        params = getattr(loss, f"target_{name}_params" if self._is_target else f"{name}_params")
         inputs = self._inputs(network, action)
         with (
             torch.set_grad_enabled(torch.is_grad_enabled() and (self.has_grad or detach_params)),
-            (params.detach() if detach_params else params).to_module(network, preserve_module_state=False),
+            self._params(name, detach_params).to_module(network, preserve_module_state=False),
         ):
             out = use(network, inputs)
         if self._starts_early(network) and isinstance(out, TensorDictBase):
@@ -121,6 +120,17 @@ class NetworkView(BatchView):
             }
             return cast(Result, TensorDict(shorter, []))
         return out
+
+    def _params(self, name: str, detached: bool) -> TensorDictBase:
+        params: TensorDictBase = getattr(self.loss, f"{'target_' * self._is_target}{name}_params")
+        shared = self.loss.shared_entries[name]
+        if detached:
+            return params.detach()
+        if not (self.loss.separate_losses and shared):
+            return params
+        return params.named_apply(
+            lambda key, value: value.detach() if key in shared else value, nested_keys=True
+        )
 
     def _starts_early(self, network: TensorDictModuleBase) -> bool:
         """A memory that started at the second step of a sequence would not have seen the first."""

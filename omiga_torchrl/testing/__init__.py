@@ -8,8 +8,28 @@ Subclass one in a test file, give what it asks for, and pytest runs its tests::
     class TestMyLoss(LossContract):
         make = staticmethod(lambda spec, **kwargs: MyLoss(make_actor(spec, hidden_sizes=(8,)), **kwargs))
         trained = {"loss_actor": {"actor_network"}}
+
+Losses are held to :class:`LossContract`, environments that :func:`omiga_torchrl.envs.register_env` makes
+known to :class:`EnvContract`, and file layouts of :func:`omiga_torchrl.data.register_layout` to
+:class:`LayoutContract`::
+
+    from omiga_torchrl.testing import EnvContract, LayoutContract
+
+
+    class TestMyTask(EnvContract):
+        task, max_steps = "mine/task", 10
+
+
+    class TestMyLayout(LayoutContract):
+        name, fields = "mine", ("reward", "action", "observation")
+
+        def write_files(self, folder, *, without=None):
+            arrays = {"reward": reward, "action": action, "observation": observation}
+            np.savez(folder / "data.npz", **{key: a for key, a in arrays.items() if key != without})
+            return folder / "data.npz"
 """
 
+from omiga_torchrl.testing.environment_contract import EnvContract
 from omiga_torchrl.testing.helpers import (
     CONTINUOUS,
     DISCRETE,
@@ -26,6 +46,7 @@ from omiga_torchrl.testing.helpers import (
     with_fixed_noise,
 )
 from omiga_torchrl.testing.input_contract import InputContract
+from omiga_torchrl.testing.layout_contract import LayoutContract
 from omiga_torchrl.testing.output_contract import OutputContract
 from omiga_torchrl.testing.transform_contract import TransformContract
 from omiga_torchrl.testing.trust_contract import TrustContract
@@ -42,6 +63,8 @@ __all__ = [
     "CONTINUOUS",
     "DISCRETE",
     "SPECS",
+    "EnvContract",
+    "LayoutContract",
     "LossContract",
     "assert_actions_unread",
     "expand_rows",

@@ -44,6 +44,16 @@ class InputContract(LossCase):
         loss.select_out_keys(next(iter(self.trained)))
         assert loss(**keyword_arguments(loss, self.data(CONTINUOUS, 8))).shape == ()
 
+    def test_selected_out_keys_are_all_that_forward_gives(self):
+        loss, data = self.build(CONTINUOUS), self.data(CONTINUOUS, 8)
+        everything, term = loss(data), next(iter(self.trained))
+        loss.select_out_keys(term)
+        out = loss(data)
+        assert set(out.keys()) == {term} and loss.out_keys == [term]
+        torch.testing.assert_close(out[term], everything[term])
+        loss.reset_out_keys()
+        assert set(loss(data).keys()) == set(everything.keys())
+
     @SPECS
     @pytest.mark.parametrize("trailing", [True, False])
     def test_nan_in_masked_rows_changes_nothing(self, spec, trailing):

@@ -122,6 +122,15 @@ class OutputContract(LossCase):
                     loss.make_value_estimator(estimator)
         assert found[ValueEstimators.TD0] != found[ValueEstimators.TDLambda]
 
+    def test_value_estimator_follows_the_choice(self):
+        loss, flags, numbers = self.build(CONTINUOUS), torch.zeros(2, 3, dtype=torch.bool), torch.ones(2, 3)
+        assert loss.make_value_estimator(ValueEstimators.TD0, gamma=0.5) is loss
+        one_step = loss.value_estimator(numbers, numbers, flags, flags)
+        torch.testing.assert_close(one_step, torch.full((2, 3), 1.5))
+        loss.make_value_estimator(ValueEstimators.TDLambda, gamma=0.5, lmbda=1.0)
+        to_the_end = loss.value_estimator(numbers, numbers, flags, flags)
+        torch.testing.assert_close(to_the_end, torch.tensor([1.875, 1.75, 1.5]).expand(2, 3))
+
     def test_warns_without_target_updater_and_only_then(self):
         loss, data = type(self).make(self.fit(CONTINUOUS)), self.data(CONTINUOUS, 8)
         if has_targets(loss):

@@ -15,6 +15,7 @@ from torchrl.envs.libs import smacv2 as wrapper
 from omiga_torchrl.envs import available_tasks, make_env
 from omiga_torchrl.evaluation import evaluate
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.testing import EnvContract
 
 ACTION = ("agents", "action")
 
@@ -77,6 +78,11 @@ def installed(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "smacv2.env", package.env)
     monkeypatch.setattr(wrapper, "_has_smacv2", True)
     monkeypatch.setenv("SC2PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("installed")
+class TestContract(EnvContract):
+    task, num_envs, max_steps = "smac/3m", 1, None
 
 
 def play(env, *actions):

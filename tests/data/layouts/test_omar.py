@@ -12,7 +12,7 @@ from omiga_torchrl.data.layouts import ReadOptions, omar
 from omiga_torchrl.data.layouts.omar import OmarLayout
 from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.errors import DataError
-from tests.data.layouts.helpers_files import fingerprint, make_omar, write_every_layout, write_npys
+from tests.data.layouts.helpers_files import make_omar, write_every_layout, write_npys
 from tests.data.layouts.helpers_hdf5 import assert_survives_damage, read_all, transitions
 
 LAYOUT = OmarLayout()
@@ -194,13 +194,6 @@ def test_damaged_files_are_refused_or_sound(tmp_path):
     path = write_npys(tmp_path / "a", make_omar([3, 9, 5], done=(1,), states="same"))
     for name in ("obs_0", "dones_1", "next_states_0"):
         assert_survives_damage(LAYOUT, path, file=path / f"{name}.npy", times=80)
-
-
-def test_the_source_is_not_changed(tmp_path):
-    path = write_npys(tmp_path / "a", make_omar([3, 2]))
-    before = fingerprint(path)
-    read_all(LAYOUT, path)
-    assert fingerprint(path) == before
 
 
 def test_converted_to_a_dataset(tmp_path):

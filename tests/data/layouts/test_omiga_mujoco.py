@@ -220,14 +220,6 @@ def test_damaged_files_are_refused_or_sound(tmp_path):
     assert_survives_damage(LAYOUT, write_h5(tmp_path / "b.hdf5", make_arrays([3, 20]), compression="gzip"))
 
 
-def test_the_source_is_not_changed(tmp_path):
-    path = write_h5(tmp_path / "a.hdf5", make_arrays([3, 2]))
-    path.chmod(0o444)
-    before = path.read_bytes(), path.stat().st_mtime_ns
-    read_all(LAYOUT, path)
-    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
-
-
 def test_converted_to_a_dataset(tmp_path):
     arrays = make_arrays([3, 1, 4])
     reading = LAYOUT.read(write_h5(tmp_path / "a.hdf5", arrays), ReadOptions())

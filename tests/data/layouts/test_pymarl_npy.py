@@ -122,13 +122,6 @@ def test_damaged_files_are_refused_or_sound(tmp_path):
         assert_survives_damage(LAYOUT, path, file=path / f"{name}.npy", times=60)
 
 
-def test_the_source_is_not_changed(tmp_path):
-    path = write_npys(tmp_path / "a", make_padded([3, 2], [True, False]))
-    before = fingerprint(path)
-    read_all(LAYOUT, path)
-    assert fingerprint(path) == before
-
-
 def test_converted_to_a_dataset(tmp_path):
     arrays = make_padded([3, 1, 2], [True, False, False])
     reading = LAYOUT.read(write_npys(tmp_path / "a", arrays), ReadOptions())
