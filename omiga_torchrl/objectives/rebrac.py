@@ -95,7 +95,5 @@ class ReBRACLoss(TeamLoss):
         batch = self.view(data)
         q_pi = batch.weighted(F.ensemble_minimum(batch.q_at(batch.policy_action, detach_params=True)))
         error = (batch.policy_action - batch.action).square().sum(-1)
-        batch.record("cloning_error", error)
-        return batch.reduce(
-            self.actor_bc_coeff * error - F.td3_bc_lambda(q_pi, 1.0, batch.mask_for(q_pi)) * q_pi
-        )
+        scale = F.td3_bc_lambda(q_pi, 1.0, batch.mask_for(q_pi))
+        return batch.reduce(self.actor_bc_coeff * error - scale * q_pi)
