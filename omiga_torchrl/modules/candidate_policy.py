@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import renamed_arguments
 from omiga_torchrl.errors import require_count
+from omiga_torchrl.flags import as_flag
 from omiga_torchrl.functional import supported_actions
 from omiga_torchrl.modules.behavior_models import ConditionalVAE
 from omiga_torchrl.modules.greedy import greedy_policy
@@ -118,7 +119,8 @@ class SupportedActions(nn.Module):
 
     def forward(self, logits: Tensor, action_mask: Tensor | None = None) -> Tensor:
         """Supported actions."""
-        return supported_actions(logits, self.threshold, action_mask)
+        legal = None if action_mask is None else as_flag(action_mask)
+        return supported_actions(logits, self.threshold, legal)
 
 
 @renamed_arguments(behaviour_network="behavior_network")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from omiga_torchrl import keys
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.flags import as_flag
 from omiga_torchrl.functional import best_value, ensemble_minimum
 
 Reduction = Literal["minimum", "mean"]
@@ -44,7 +45,7 @@ class GreedyActions(nn.Module):
     def forward(self, value: Tensor, action_mask: Tensor | None = None) -> Tensor:
         """Actions ``[*B, N]``."""
         single = ensemble_minimum(value) if self.reduction == "minimum" else value.mean(-1)
-        legal = torch.ones_like(single, dtype=torch.bool) if action_mask is None else action_mask
+        legal = torch.ones_like(single, dtype=torch.bool) if action_mask is None else as_flag(action_mask)
         return best_value(single, legal).action
 
 

@@ -17,6 +17,7 @@ from torch.distributions import Categorical, Distribution
 
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
+from omiga_torchrl.flags import as_flag
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.modules.distributions import TanhGaussian
 from omiga_torchrl.modules.recurrent import agent_network
@@ -84,7 +85,8 @@ class MaskedLogits(nn.Module):
         logits = at_least_single(self.network(observation))
         if action_mask is None:
             return logits
-        legal = action_mask | ~action_mask.any(-1, keepdim=True)
+        legal = as_flag(action_mask)
+        legal = legal | ~legal.any(-1, keepdim=True)
         return logits.masked_fill(~legal, torch.finfo(logits.dtype).min)
 
 

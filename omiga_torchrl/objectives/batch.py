@@ -11,6 +11,7 @@ from tensordict.utils import unravel_key
 from torch import Tensor
 
 from omiga_torchrl.errors import require_key
+from omiga_torchrl.flags import as_flag
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.checks import check_batch, needs_check
 from omiga_torchrl.objectives.sequences import prev_actions, require_one_episode, require_sequences
@@ -79,11 +80,6 @@ def zero_where_not(mask: Tensor, value: Tensor) -> Tensor:
     """``value`` with zeros where ``mask``, which has its first dimensions, is False."""
     expanded = mask.reshape(*mask.shape, *[1] * (value.ndim - mask.ndim))
     return torch.where(expanded, value, torch.zeros((), dtype=value.dtype, device=value.device))
-
-
-def as_flag(value: Tensor) -> Tensor:
-    """A boolean tensor from one that may hold 0 and 1 in another dtype: ``~x`` of integers is no negation."""
-    return value if value.dtype == torch.bool else value != 0
 
 
 def action_index(action: Tensor, agents: torch.Size) -> Tensor:

@@ -100,12 +100,12 @@ def check_index(
 
 
 def _check_dtypes(loss: TeamLoss, data: TensorDictBase) -> None:
-    """Whatever the networks read or the targets add up has the dtype of the parameters."""
+    """Whatever the networks read has the dtype of the parameters."""
     component, expected = type(loss).__name__, parameter_dtype(loss)
     names = loss.tensor_keys
     read = {key for name in loss.networks for key in getattr(loss, name).in_keys}
     read -= {names.action, names.action_mask, names.agent_mask, *loss.prev_action_keys}
-    for key in [*read, *map(next_key, read), next_key(names.reward)]:
+    for key in [*read, *map(next_key, read)]:
         value = data.get(key, None)
         if value is None or value.dtype == torch.bool or value.dtype == expected:
             continue

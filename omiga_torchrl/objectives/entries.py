@@ -97,8 +97,9 @@ class BatchView:
 
     @property
     def reward(self) -> Tensor:
-        """Reward of the team ``[*B]``."""
-        return self.team_entry(next_key(self.loss.tensor_keys.reward))
+        """Reward of the team ``[*B]``, in the dtype of the observations."""
+        reward = self.team_entry(next_key(self.loss.tensor_keys.reward))
+        return reward.to(self.batch.data.get(self.loss.tensor_keys.observation).dtype)
 
     @property
     def terminated(self) -> Tensor:

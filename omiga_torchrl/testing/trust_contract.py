@@ -97,6 +97,16 @@ class TrustContract(LossCase):
         with pytest.raises(ValueError, match=r"agent_mask.*must have the shape"):
             loss(data)
 
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+    def test_rewards_of_another_dtype_are_rewards(self, dtype):
+        if not self.bootstraps:
+            return
+        data = self.data(CONTINUOUS, 8)
+        data["next", "reward"] = data["next", "reward"].round()
+        changed = data.clone()
+        changed["next", "reward"] = data["next", "reward"].to(dtype)
+        self._equal(data, changed, False)
+
     def test_rewards_per_agent_are_refused(self):
         if not self.bootstraps:
             return

@@ -90,3 +90,11 @@ def test_samples_know_their_log_probability():
     saturated = TanhGaussian(torch.full((3, 2), 9.0), torch.full((3, 2), 0.02))
     action, log_prob = saturated.rsample_with_log_prob((100,))
     assert (action == 1).any() and (log_prob > 30).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32])
+def test_masks_of_another_dtype_are_masks(dtype):
+    policy, data = categorical_actor(DISCRETE, hidden_sizes=(8,)), observations(DISCRETE, 8)
+    expected = policy.get_dist(data.clone()).logits
+    data["agents", "action_mask"] = data["agents", "action_mask"].to(dtype)
+    torch.testing.assert_close(policy.get_dist(data).logits, expected)
