@@ -48,7 +48,7 @@ def test_every_yaml_loads(config):
     assert OmegaConf.missing_keys(content) <= {"policy", "runs", "layout", "out"}
     if top == "train":  # the algorithm takes what is written for it
         arguments = dict(OmegaConf.to_object(content.algorithm))
-        known = {k: v for k, v in arguments.items() if k not in ("name", "label", "slice_len")}
+        known = {k: v for k, v in arguments.items() if k not in ("name", "label", "preset", "slice_len")}
         assert make_algorithm(arguments["name"], TeamSpec(2, 3, 2, 6), **known).loss.out_keys
 
 

@@ -118,7 +118,7 @@ def train(tmp_path, layout, *overrides):
             [
                 *("task=null", f"dataset={path}", f"out={tmp_path / 'runs'}", *overrides),
                 *("trainer.steps=5", "trainer.batch_size=8", "trainer.progress_bar=false", "logger=null"),
-                *("algorithm.hidden=[8]", f"data_root={tmp_path / 'cache'}", *READ.get(layout, [])),
+                *("algorithm.hidden_sizes=[8]", f"data_root={tmp_path / 'cache'}", *READ.get(layout, [])),
             ],
         )
     assert math.isnan(recipe["train"](OmegaConf.to_object(config)))
