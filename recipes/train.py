@@ -21,10 +21,9 @@ from torchrl.record.loggers import get_logger
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
-from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits
+from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.plugins import import_modules
-from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.report import RunWriter, describe_run
 from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
 
@@ -166,8 +165,7 @@ def train(config: TrainConfig) -> float:
     arguments = {k: v for k, v in config.algorithm.items() if k not in _NOT_ARGUMENTS}
     torch.manual_seed(config.seed)  # decides the initial weights
     parts = make_algorithm(name, dataset.spec, **arguments)
-    with isolated_random(0), torch.no_grad():  # nothing is written before everything fits together
-        parts.loss(dataset.sample())
+    check_loss(parts.loss, dataset)  # nothing is written before everything fits together
     run = open_run(config, dataset)
     trainer = make_trainer(config, parts, dataset, run)
     if env is not None:

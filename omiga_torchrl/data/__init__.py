@@ -27,6 +27,7 @@ from omiga_torchrl.data.layouts import (
     register_layout,
     unregister_layout,
 )
+from omiga_torchrl.data.loss_check import check_loss
 from omiga_torchrl.data.normalisation import Normalisation
 from omiga_torchrl.data.published.download import download
 from omiga_torchrl.data.published.registry import (
@@ -119,6 +120,7 @@ __all__ = [
     "cache_root",
     "check_dataset",
     "check_dataset_fits",
+    "check_loss",
     "dataset_statistics",
     "download",
     "episode_blocks",

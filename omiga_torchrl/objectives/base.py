@@ -60,6 +60,9 @@ class TeamLoss(CoefficientLoss):
     reads: tuple[str, ...] = ("action", "reward", "terminated", "done")
     """Fields of ``tensor_keys`` that the loss reads itself."""
 
+    checks_bounds: bool = True
+    """False if the data's actions may lie beyond the policy's bounds, where its density clamps them."""
+
     actor_network: TensorDictModuleBase
     actor_network_params: TensorDictParams
     target_actor_network_params: TensorDictParams

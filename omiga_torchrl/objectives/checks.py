@@ -74,7 +74,7 @@ def check_batch(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> No
             f"{component}: the loss mask must have one flag a row, {tuple(agents[:-1])}, got the shape "
             f"{tuple(mask.shape)}."
         )
-    if not loss.is_discrete:
+    if loss.checks_bounds and not loss.is_discrete:
         _check_bounds(loss, action, _present(data.get(names.agent_mask, None), mask, agents))
 
 
@@ -160,7 +160,8 @@ def _check_bounds(loss: TeamLoss, action: Tensor, present: Tensor | None) -> Non
         raise ValueError(
             f"{type(loss).__name__}: {loss.tensor_keys.action!r} must be in [{low}, {high}], the bounds of "
             f"the networks, got {float(action[beyond][0]):.6g}. Rescale the actions, or build the networks "
-            "with TeamSpec(action_low=..., action_high=...)."
+            "with TeamSpec(action_low=..., action_high=...). If they are beyond them on purpose, set the loss's "
+            "checks_bounds=False."
         )
 
 
