@@ -13,7 +13,7 @@ from omiga_torchrl.random_state import isolated_random
 def check_loss(loss: Any, dataset: OfflineDataset) -> None:
     """Evaluate a loss on one batch, so that an entry, shape or range that does not fit is named at once.
 
-    Actions of the convention ``"raw"`` may lie beyond the bounds of the policy: its density clamps them, as the
+    Actions of the convention ``"raw"`` may lie beyond the policy's bounds: its density clamps them, as the
     released codes do. Neither the random state nor the loss's coefficients change.
 
     Args:

@@ -160,7 +160,7 @@ def _check_bounds(loss: TeamLoss, action: Tensor, present: Tensor | None) -> Non
         raise ValueError(
             f"{type(loss).__name__}: {loss.tensor_keys.action!r} must be in [{low}, {high}], the bounds of "
             f"the networks, got {float(action[beyond][0]):.6g}. Rescale the actions, or build the networks "
-            "with TeamSpec(action_low=..., action_high=...). If they are beyond them on purpose, set the loss's "
+            "with TeamSpec(action_low=..., action_high=...). If they are so on purpose, set the loss's "
             "checks_bounds=False."
         )
 
