@@ -1,0 +1,292 @@
+"""`GroupedTeamSpec`: a team whose agents differ, as groups of agents with equal spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from tensordict import TensorDictBase
+from torch import Tensor
+from torch.nn import functional as F
+
+from omiga_torchrl import keys
+from omiga_torchrl.specs import TeamSpec, fake_team
+
+_SIZES = frozenset(field.name for field in fields(TeamSpec)) - {"n_agents", "state_size", "agents"}
+# Entries of agents that a team gathers, and the size of a group that their last dimension has.
+GATHERED = {
+    "observation": "observation_size",
+    "action": "action_size",
+    "last_action": "action_size",
+    "action_mask": "action_size",
+    "agent_mask": None,
+}
+
+
+@dataclass(frozen=True)
+class GroupedTeamSpec:
+    """The sizes of a team of several groups; agents of one group have equal spaces.
+
+    In data and environments the entries of a group are under its name: ``("prey", "observation")``. Losses
+    see the agents of all groups in one fixed order, that of the groups and within them that of the data:
+    :meth:`gather`. A size that all groups share, e.g. ``spec.discrete``, is the team's; asking for one in
+    which they differ is an error.
+
+    Attributes:
+        groups: name of every group to its sizes; read-only.
+        state_size: features S of the state.
+
+    Raises:
+        ValueError: there is no group, an agent is in two groups, or a group's name is that of another entry.
+
+    Examples:
+        >>> spec = GroupedTeamSpec({"cars": TeamSpec(2, 6, 3, 20), "drones": TeamSpec(3, 9, 4, 20)}, 20)
+        >>> print(spec)
+        team of 5 agents in 2 groups, state of 20 features
+          cars: 2 agents, observation of 6 features, 3 continuous action features
+          drones: 3 agents, observation of 9 features, 4 continuous action features
+        >>> spec.action_size
+        Traceback (most recent call last):
+            ...
+        ValueError: GroupedTeamSpec: action_size differs between groups (cars 3, drones 4). Read spec.groups[...]...
+    """
+
+    groups: Mapping[str, TeamSpec]
+    state_size: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", MappingProxyType(dict(self.groups)))
+        if not self.groups:
+            raise ValueError("GroupedTeamSpec: groups must have at least one group, got none.")
+        taken = {keys.STATE, "next", keys.IS_INIT, keys.EPISODE, keys.REWARD, keys.DONE} & set(self.groups)
+        if taken:
+            raise ValueError(f"GroupedTeamSpec: a group must not be named {taken.pop()!r}. Rename it.")
+        for name, group in self.groups.items():
+            if group.n_agents < 1:
+                raise ValueError(f"GroupedTeamSpec: group {name!r} must have agents, got none. Leave it out.")
+        named: dict[str, str] = {}
+        for name, group in self.groups.items():
+            for agent in group.agents:
+                if agent in named:
+                    raise ValueError(
+                        f"GroupedTeamSpec: agent {agent!r} must be in one group, got {named[agent]!r} and "
+                        f"{name!r}. Remove it from one."
+                    )
+                named[agent] = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _SIZES:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        values = {group: getattr(spec, name) for group, spec in self.groups.items()}
+        if len(set(values.values())) > 1:
+            told = ", ".join(f"{group} {value}" for group, value in values.items())
+            raise ValueError(
+                f"GroupedTeamSpec: {name} differs between groups ({told}). Read spec.groups[...].{name}."
+            )
+        return next(iter(values.values()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self.groups), self.state_size)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.groups.items()), self.state_size))
+
+    def __str__(self) -> str:
+        lines = [
+            f"team of {self.n_agents} agents in {len(self.groups)} groups, state of {self.state_size} features"
+        ]
+        for name, group in self.groups.items():
+            kind = "discrete actions" if group.discrete else "continuous action features"
+            lines.append(
+                f"  {name}: {group.n_agents} agents, observation of {group.observation_size} features, "
+                f"{group.action_size} {kind}{', masked' if group.masked else ''}"
+            )
+        return "\n".join(lines)
+
+    @property
+    def n_agents(self) -> int:
+        """Number of agents of all groups together."""
+        return sum(group.n_agents for group in self.groups.values())
+
+    @property
+    def agent_names(self) -> tuple[str, ...]:
+        """Names of all agents in the team's order; ``<group>_0``, ... where none are given."""
+        return tuple(name for names in self.group_map.values() for name in names)
+
+    @property
+    def group_map(self) -> dict[str, list[str]]:
+        """Name of every group to the names of its agents, as TorchRL's environments have it."""
+        return {
+            name: list(group.agents) or [f"{name}_{index}" for index in range(group.n_agents)]
+            for name, group in self.groups.items()
+        }
+
+    @property
+    def spans(self) -> dict[str, tuple[int, int]]:
+        """Name of every group to the first of its agents in the team's order, and the one after the last."""
+        ends = torch.tensor([group.n_agents for group in self.groups.values()]).cumsum(0).tolist()
+        return dict(zip(self.groups, zip([0, *ends[:-1]], ends, strict=True), strict=True))
+
+    @property
+    def is_mixed(self) -> bool:
+        """True if some groups have discrete actions and others continuous ones."""
+        return len({group.discrete for group in self.groups.values()}) > 1
+
+    def of_kind(self, *, discrete: bool) -> GroupedTeamSpec | None:
+        """The groups of one kind of actions; None if there is none.
+
+        Keyword Args:
+            discrete: the kind.
+        """
+        chosen = {name: group for name, group in self.groups.items() if group.discrete is discrete}
+        return GroupedTeamSpec(chosen, self.state_size) if chosen else None
+
+    def largest(self, size: str) -> int:
+        """The largest of a size over the groups, to which entries of the team are padded.
+
+        Args:
+            size: ``"observation_size"`` or ``"action_size"``.
+        """
+        return max(int(getattr(group, size)) for group in self.groups.values())
+
+    def expand_key(self, key: Any) -> list[Any]:
+        """The entries of the data that an entry of the team is gathered from.
+
+        Args:
+            key: e.g. ``("agents", "observation")``, also under ``"next"``; entries of the team are themselves.
+
+        Examples:
+            >>> spec = GroupedTeamSpec({"cars": TeamSpec(2, 6, 3, 20), "drones": TeamSpec(3, 9, 4, 20)}, 20)
+            >>> spec.expand_key(("next", "agents", "observation"))
+            [('next', 'cars', 'observation'), ('next', 'drones', 'observation')]
+        """
+        path = keys.key_path(key)
+        if len(path) < 2 or path[-2] != keys.GROUP or path[-1] not in GATHERED:
+            return [key]
+        groups = self.groups
+        if path[-1] == "action_mask":
+            groups = {name: group for name, group in groups.items() if group.masked}
+        return [(*path[:-2], name, path[-1]) for name in groups]
+
+    # Gathering ---------------------------------------------------------------------------
+
+    def gather(self, data: TensorDictBase) -> TensorDictBase:
+        """The batch with the agents of these groups as one group ``"agents"``, at this step and the next.
+
+        Entries of the team are shared with ``data``. Features that a group lacks are zeros; actions that it
+        lacks are illegal in ``action_mask``, which is there as soon as any group has one or the numbers of
+        actions differ. A group without ``agent_mask`` always takes part.
+
+        Args:
+            data: a batch ``[*B]`` with the entries of every group under its name.
+
+        Raises:
+            ValueError: a group is of another shape than this.
+
+        Examples:
+            >>> spec = GroupedTeamSpec({"cars": TeamSpec(2, 6, 3, 20), "drones": TeamSpec(3, 9, 4, 20)}, 20)
+            >>> spec.gather(spec.fake_batch(8))["agents", "observation"].shape
+            torch.Size([8, 5, 9])
+        """
+        team = data.exclude(*self.groups, *(("next", name) for name in self.groups))
+        for prefix in ((), ("next",)):
+            for name, value in self._gathered(data, prefix):
+                team.set((*prefix, keys.GROUP, name), value)
+        return team
+
+    def _gathered(self, data: TensorDictBase, prefix: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
+        observations = self._of_groups(data, prefix, "observation")
+        if not observations:
+            return
+        rows = {name: value.shape[:-1] for name, value in observations.items()}
+        for name, size in GATHERED.items():
+            found = self._of_groups(data, prefix, name)
+            if name == "action_mask" and (found or self._differ_in_actions()):
+                found = {group: found.get(group, self._all_legal(group, rows[group], observations)) for group in rows}
+            if name == "agent_mask" and found:
+                default = {g: value.new_ones(rows[g], dtype=torch.bool) for g, value in observations.items()}
+                found = {**default, **found}
+            if len(found) == len(self.groups):
+                yield name, self._joined(name, size, found, rows)
+
+    def _of_groups(self, data: TensorDictBase, prefix: tuple[str, ...], name: str) -> dict[str, Tensor]:
+        entries = {group: data.get((*prefix, group, name), None) for group in self.groups}
+        return {group: value for group, value in entries.items() if value is not None}
+
+    def _differ_in_actions(self) -> bool:
+        return any(group.discrete for group in self.groups.values()) and (
+            len({group.action_size for group in self.groups.values()}) > 1
+        )
+
+    def _all_legal(self, group: str, rows: torch.Size, observations: Mapping[str, Tensor]) -> Tensor:
+        shape = (*rows, self.groups[group].action_size)
+        return torch.ones(shape, dtype=torch.bool, device=observations[group].device)
+
+    def _joined(
+        self, name: str, size: str | None, found: Mapping[str, Tensor], rows: Mapping[str, torch.Size]
+    ) -> Tensor:
+        values = []
+        for group, spec in self.groups.items():
+            value, agents = found[group], rows[group]
+            if agents[-1] != spec.n_agents or value.shape[: len(agents)] != agents:
+                raise ValueError(
+                    f"GroupedTeamSpec: {(group, name)!r} must have {spec.n_agents} agents after the batch "
+                    f"dimensions {tuple(agents[:-1])}, got the shape {tuple(value.shape)}."
+                )
+            has_features = size is not None and value.ndim > len(agents)
+            values.append(pad_last(value, self.largest(size)) if has_features and size else value)
+        return torch.cat(values, len(agents) - 1)
+
+    # Data --------------------------------------------------------------------------------
+
+    def fake_batch(self, *batch: int) -> TensorDictBase:
+        """Random data of these sizes, see :meth:`TeamSpec.fake_batch`.
+
+        Args:
+            batch: the batch dimensions; of two or more the last is time.
+        """
+        states = torch.randn(2, *batch, self.state_size)
+        agents, following = {}, {}
+        for name, group in self.groups.items():
+            seen = torch.randn(2, *batch, group.n_agents, group.observation_size)
+            agents[name], following[name] = group._fake_agents(seen)
+        return fake_team(agents, following, states)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for cards and checkpoints; :meth:`TeamSpec.from_dict` reads them."""
+        return {
+            "groups": {name: group.to_dict() for name, group in self.groups.items()},
+            "state_size": self.state_size,
+        }
+
+
+def pad_last(value: Tensor, size: int, fill: float = 0.0) -> Tensor:
+    """``value`` with its last dimension filled up to ``size``.
+
+    Args:
+        value: any tensor.
+        size: at least its last dimension.
+        fill: what it is filled up with.
+
+    Examples:
+        >>> pad_last(torch.ones(2), 3)
+        tensor([1., 1., 0.])
+    """
+    missing = size - value.shape[-1]
+    return value if missing == 0 else F.pad(value, (0, missing), value=fill)
+
+
+def require_groups(component: str, names: Iterable[str], spec: TeamSpec | GroupedTeamSpec) -> None:
+    """Raise a ValueError unless ``names`` are the groups of ``spec``.
+
+    Args:
+        component: who asks.
+        names: the groups that it has.
+        spec: the team.
+    """
+    given, expected = list(names), list(spec.groups)
+    if sorted(given) != sorted(expected):
+        raise ValueError(f"{component}: groups must be {', '.join(expected)}, got {', '.join(given) or 'none'}.")
