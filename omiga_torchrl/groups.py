@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from omiga_torchrl import keys
+from omiga_torchrl.functional.discrete import action_index
 from omiga_torchrl.specs import TeamSpec, fake_team
 
-_SIZES = frozenset(field.name for field in fields(TeamSpec)) - {"n_agents", "state_size", "agents"}
+_SIZES = frozenset(field.name for field in fields(TeamSpec)) - {"n_agents", "state_size", "agents", "group"}
 # Entries of agents that a team gathers, and the size of a group that their last dimension has.
 GATHERED = {
     "observation": "observation_size",
@@ -58,7 +59,8 @@ class GroupedTeamSpec:
     state_size: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "groups", MappingProxyType(dict(self.groups)))
+        named_groups = {name: replace(group, group=name) for name, group in self.groups.items()}
+        object.__setattr__(self, "groups", MappingProxyType(named_groups))
         if not self.groups:
             raise ValueError("GroupedTeamSpec: groups must have at least one group, got none.")
         taken = {keys.STATE, "next", keys.IS_INIT, keys.EPISODE, keys.REWARD, keys.DONE} & set(self.groups)
@@ -178,7 +180,8 @@ class GroupedTeamSpec:
 
         Entries of the team are shared with ``data``. Features that a group lacks are zeros; actions that it
         lacks are illegal in ``action_mask``, which is there as soon as any group has one or the numbers of
-        actions differ. A group without ``agent_mask`` always takes part.
+        actions differ. A group without ``agent_mask`` always takes part. Of a team with continuous and discrete
+        actions, which do not fit into one tensor, actions are left out: gather ``of_kind`` of each.
 
         Args:
             data: a batch ``[*B]`` with the entries of every group under its name.
@@ -203,9 +206,14 @@ class GroupedTeamSpec:
             return
         rows = {name: value.shape[:-1] for name, value in observations.items()}
         for name, size in GATHERED.items():
+            if self.is_mixed and size == "action_size":
+                continue
             found = self._of_groups(data, prefix, name)
             if name == "action_mask" and (found or self._differ_in_actions()):
-                found = {group: found.get(group, self._all_legal(group, rows[group], observations)) for group in rows}
+                found = {
+                    group: found.get(group, self._all_legal(group, rows[group], observations))
+                    for group in rows
+                }
             if name == "agent_mask" and found:
                 default = {g: value.new_ones(rows[g], dtype=torch.bool) for g, value in observations.items()}
                 found = {**default, **found}
@@ -231,6 +239,8 @@ class GroupedTeamSpec:
         values = []
         for group, spec in self.groups.items():
             value, agents = found[group], rows[group]
+            if spec.discrete and name in ("action", "last_action"):
+                value = action_index(value, agents)
             if agents[-1] != spec.n_agents or value.shape[: len(agents)] != agents:
                 raise ValueError(
                     f"GroupedTeamSpec: {(group, name)!r} must have {spec.n_agents} agents after the batch "
@@ -289,4 +299,6 @@ def require_groups(component: str, names: Iterable[str], spec: TeamSpec | Groupe
     """
     given, expected = list(names), list(spec.groups)
     if sorted(given) != sorted(expected):
-        raise ValueError(f"{component}: groups must be {', '.join(expected)}, got {', '.join(given) or 'none'}.")
+        raise ValueError(
+            f"{component}: groups must be {', '.join(expected)}, got {', '.join(given) or 'none'}."
+        )

@@ -37,6 +37,7 @@ class TeamSpec:
         action_low: lower bound of every action feature, or of each ``(A values)``; continuous only.
         action_high: upper bound of every action feature, or of each; continuous only.
         agents: names of the agents, in order; ``()`` if they have none. Not compared.
+        group: name of the group in a team of several, which :meth:`from_groups` gives. Not compared.
 
     Raises:
         ValueError: as many bounds or names are given as there are no features or agents, or a lower bound is
@@ -52,6 +53,7 @@ class TeamSpec:
     action_low: ActionBound = -1.0
     action_high: ActionBound = 1.0
     agents: tuple[str, ...] = field(default=(), compare=False)
+    group: str = field(default=keys.GROUP, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("action_low", "action_high"):
@@ -107,7 +109,9 @@ class TeamSpec:
             ValueError: no group, an agent in two groups, or different sizes of the state.
 
         Examples:
-            >>> spec = TeamSpec.from_groups({"predators": TeamSpec(3, 16, 2, 62), "prey": TeamSpec(1, 14, 2, 62)})
+            >>> spec = TeamSpec.from_groups(
+            ...     {"predators": TeamSpec(3, 16, 2, 62), "prey": TeamSpec(1, 14, 2, 62)}
+            ... )
             >>> spec.n_agents, spec.groups["prey"].observation_size
             (4, 14)
         """
@@ -212,7 +216,7 @@ class TeamSpec:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for cards and checkpoints; names of agents only where there are some."""
         values = asdict(self)
-        agents = values.pop("agents")
+        agents, _ = values.pop("agents"), values.pop("group")
         return {**values, "agents": list(agents)} if agents else values
 
     @classmethod

@@ -18,6 +18,7 @@ from omiga_torchrl.functional.advantage import (
     scaled_advantage,
     updated_alpha,
 )
+from omiga_torchrl.functional.bounds import feature_mean, feature_sum, half_ranges
 from omiga_torchrl.functional.brac import brac_actor_loss
 from omiga_torchrl.functional.conservative import boltzmann_kl, conservative_penalty, counterfactual_weights
 from omiga_torchrl.functional.density import tanh_gaussian_log_density
@@ -28,7 +29,13 @@ from omiga_torchrl.functional.dice import (
     comadice_weight,
     soft_chi_square_conjugate,
 )
-from omiga_torchrl.functional.discrete import BestAction, best_value, expected_value, supported_actions
+from omiga_torchrl.functional.discrete import (
+    BestAction,
+    action_index,
+    best_value,
+    expected_value,
+    supported_actions,
+)
 from omiga_torchrl.functional.divergences import (
     categorical_kl,
     gaussian_kl,
@@ -55,6 +62,7 @@ from omiga_torchrl.functional.weights import (
 __all__ = [
     "BestAction",
     "CEMResult",
+    "action_index",
     "batch_max_scale",
     "best_value",
     "boltzmann_kl",
@@ -76,8 +84,11 @@ __all__ = [
     "ensemble_minimum",
     "expected_value",
     "expectile_loss",
+    "feature_mean",
+    "feature_sum",
     "gaussian_kl",
     "gru",
+    "half_ranges",
     "lambda_target",
     "log_partition",
     "mean_absolute_deviation",

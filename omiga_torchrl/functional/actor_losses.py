@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from omiga_torchrl.functional.bounds import feature_mean, half_ranges
 from omiga_torchrl.functional.dual import td3_bc_lambda
 from omiga_torchrl.shapes import Bool, Float
 
@@ -34,6 +35,9 @@ def td3_bc_actor_loss(
     data_action: Float[Tensor, "*batch features"],
     alpha: float | Float[Tensor, ""] = 2.5,
     mask: Bool[Tensor, "*batch"] | None = None,
+    *,
+    low: float | Float[Tensor, "*#batch features"] = -1.0,
+    high: float | Float[Tensor, "*#batch features"] = 1.0,
 ) -> Float[Tensor, "*batch"]:
     """``|pi(o) - a|^2 - lambda Q(o, pi(o))``, ``lambda = alpha / mean |Q|`` (TD3+BC, arXiv:2106.06860).
 
@@ -46,13 +50,17 @@ def td3_bc_actor_loss(
         alpha: weight of Q >= 0, without unit.
         mask: entries that count in lambda; all if None.
 
+    Keyword Args:
+        low: lower bound of actions, or of each feature.
+        high: upper bound of actions, or of each feature; a feature without a range is left out.
+
     Examples:
         >>> import torch
         >>> action, data_action = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0]])
         >>> td3_bc_actor_loss(torch.tensor([4.0]), action, data_action, alpha=2.0)  # 1 / 2 - 2 / 4 * 4
         tensor([-1.5000])
     """
-    cloning_error = (action - data_action).square().mean(-1)
+    cloning_error = feature_mean((action - data_action).square(), low, high)
     return cloning_error - td3_bc_lambda(qvalue, alpha, mask) * qvalue
 
 
@@ -63,8 +71,8 @@ def omar_actor_loss(
     cem_weight: float | Float[Tensor, ""],
     action_penalty: float = 0.0,
     *,
-    low: float = -1.0,
-    high: float = 1.0,
+    low: float | Float[Tensor, "*#batch features"] = -1.0,
+    high: float | Float[Tensor, "*#batch features"] = 1.0,
 ) -> Float[Tensor, "*batch"]:
     """``c |pi - best|^2 - (1 - c) Q(o, pi) + action_penalty pi^2``: OMAR's policy loss (arXiv:2111.11188).
 
@@ -78,8 +86,8 @@ def omar_actor_loss(
         action_penalty: weight of the squared action >= 0.
 
     Keyword Args:
-        low: lower bound of actions.
-        high: upper bound of actions.
+        low: lower bound of actions, or of each feature.
+        high: upper bound of actions, or of each feature; a feature without a range is left out.
 
     Examples:
         >>> import torch
@@ -87,9 +95,9 @@ def omar_actor_loss(
         >>> omar_actor_loss(torch.tensor([2.0]), action, best, 0.75, 0.5)  # 0.75 / 4 - 0.25 * 2 + 0.5 / 4
         tensor([-0.1875])
     """
-    middle, half_range = (high + low) / 2, (high - low) / 2
-    imitation_error = ((action - best_action.detach()) / half_range).square().mean(-1)
-    size = ((action - middle) / half_range).square().mean(-1)
+    middle, half_range = (high + low) / 2, half_ranges(low, high)
+    imitation_error = feature_mean(((action - best_action.detach()) / half_range).square(), low, high)
+    size = feature_mean(((action - middle) / half_range).square(), low, high)
     return cem_weight * imitation_error - (1 - cem_weight) * qvalue + action_penalty * size
 
 
@@ -99,8 +107,8 @@ def smoothed_action(
     policy_noise: float,
     noise_clip: float,
     *,
-    low: float = -1.0,
-    high: float = 1.0,
+    low: float | Float[Tensor, "*#batch features"] = -1.0,
+    high: float | Float[Tensor, "*#batch features"] = 1.0,
 ) -> Float[Tensor, "*batch features"]:
     """``clip(a + h clip(sigma noise, +-noise_clip), low, high)``: target policy smoothing (TD3).
 
@@ -113,8 +121,8 @@ def smoothed_action(
         noise_clip: bound of the noise, in units of h.
 
     Keyword Args:
-        low: lower bound of actions.
-        high: upper bound of actions.
+        low: lower bound of actions, or of each feature.
+        high: upper bound of actions, or of each feature; a feature without a range is left out.
 
     Examples:
         >>> import torch

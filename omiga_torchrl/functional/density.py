@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from omiga_torchrl.functional.bounds import half_ranges
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.shapes import Float
 
@@ -20,8 +21,8 @@ def tanh_gaussian_log_density(
     loc: Float[Tensor, "*#batch features"],
     scale: Float[Tensor, "*#batch features"],
     *,
-    low: float = -1.0,
-    high: float = 1.0,
+    low: float | Float[Tensor, "*#batch features"] = -1.0,
+    high: float | Float[Tensor, "*#batch features"] = 1.0,
     margin: float = 1e-7,
 ) -> Float[Tensor, "*batch"]:
     """Log density of ``a = low + (high - low) (1 + tanh y) / 2``, y ~ N(loc, scale), features summed.
@@ -35,8 +36,9 @@ def tanh_gaussian_log_density(
         action: actions, of any range; clamped to the bounds.
         loc: mean of y.
         scale: standard deviation of y, > 0.
-        low: lower bound of actions.
-        high: upper bound of actions.
+        low: lower bound of actions, or of each feature.
+        high: upper bound of actions, or of each feature. A feature without a range counts nothing: it fills up
+            the actions of agents that have fewer than others.
         margin: distance kept from the bounds, in units of half the range; at least the smallest that
             the precision can tell from 0.
 
@@ -48,7 +50,10 @@ def tanh_gaussian_log_density(
     half_range = (high - low) / 2
     action = at_least_single(action)
     margin = max(margin, torch.finfo(action.dtype).eps / 2)
-    squashed = action if half_range == 1 and low == -1 else (action - low) / half_range - 1
+    if isinstance(half_range, Tensor) or half_range != 1 or low != -1:
+        squashed = (action - low) / half_ranges(low, high) - 1
+    else:
+        squashed = action
     y = torch.atanh(squashed.clamp(-1 + margin, 1 - margin))
     return log_density_after_tanh(y, loc, scale, half_range=half_range)
 
@@ -58,7 +63,7 @@ def log_density_after_tanh(
     loc: Float[Tensor, "*#batch features"],
     scale: Float[Tensor, "*#batch features"],
     *,
-    half_range: float = 1.0,
+    half_range: float | Float[Tensor, "*#batch features"] = 1.0,
 ) -> Float[Tensor, "*batch"]:
     """Log density of the action that y has become by tanh, for whoever drew y and so knows it.
 
@@ -69,7 +74,7 @@ def log_density_after_tanh(
         y: before tanh.
         loc: mean of y.
         scale: standard deviation of y, > 0.
-        half_range: half the range of actions.
+        half_range: half the range of actions, or of each feature; a feature of 0 counts nothing.
 
     Examples:
         >>> import torch
@@ -82,5 +87,10 @@ def log_density_after_tanh(
     y, loc, scale = at_least_single(y), at_least_single(loc), at_least_single(scale)
     log_normal = -0.5 * ((y - loc) / scale).square() - scale.log()
     log_slope = 2 * (LOG_TWO - y - F.softplus(-2 * y))
+    if isinstance(half_range, Tensor):
+        is_padding = half_range == 0
+        log_range = half_range.masked_fill(is_padding, 1.0).log()
+        density = log_normal - log_slope - LOG_SQRT_TWO_PI - log_range
+        return density.masked_fill(is_padding, 0.0).sum(-1)
     constant = LOG_SQRT_TWO_PI + math.log(half_range)
     return (log_normal - log_slope).sum(-1) - constant * y.shape[-1]

@@ -35,8 +35,8 @@ def cross_entropy_search(
     num_samples: int = 20,
     update: Update = "elites",
     num_elites: int = 5,
-    low: float = -1.0,
-    high: float = 1.0,
+    low: float | Float[Tensor, "*#batch features"] = -1.0,
+    high: float | Float[Tensor, "*#batch features"] = 1.0,
     refit: bool = True,
     generator: torch.Generator | None = None,
 ) -> CEMResult:
@@ -66,8 +66,8 @@ def cross_entropy_search(
         num_samples: draws an iteration.
         update: ``"elites"`` or ``"softmax"``.
         num_elites: how many the former keeps, at least 2.
-        low: lower bound of actions.
-        high: upper bound of actions.
+        low: lower bound of actions, or of each feature.
+        high: upper bound of actions, or of each feature.
         refit: False draws every iteration from the start, as a published reimplementation of
             OMAR does by mistake; this is random search.
         generator: of the samples.

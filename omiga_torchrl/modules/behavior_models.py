@@ -17,6 +17,7 @@ from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
 from omiga_torchrl.functional.precision import at_least_single
+from omiga_torchrl.modules.bounds import Bound, register_bounds
 from omiga_torchrl.modules.distributions import Size
 from omiga_torchrl.modules.networks import AgentMLP
 from omiga_torchrl.modules.policies import categorical_actor
@@ -60,6 +61,9 @@ class ConditionalVAE(TensorDictModuleBase):
         torch.Size([8, 3])
     """
 
+    low: Bound
+    high: Bound
+
     @renamed_arguments(**NETWORK_NAMES, latent_limit="max_latent")
     def __init__(
         self,
@@ -85,11 +89,18 @@ class ConditionalVAE(TensorDictModuleBase):
         self.latent_size = latent_size or 2 * size
         self.max_latent = max_latent
         self.importance_samples = importance_samples
-        self._middle = (spec.action_high + spec.action_low) / 2
-        self._half = (spec.action_high - spec.action_low) / 2
+        register_bounds(self, spec.action_low, spec.action_high)
         self.encoder = AgentMLP(features + size, 2 * self.latent_size, spec.n_agents, **network)
         self.decoder = AgentMLP(features + self.latent_size, size, spec.n_agents, **network)
         self.log_std = nn.Parameter(torch.full((size,), math.log(0.3)))
+
+    @property
+    def _middle(self) -> Bound:
+        return (self.high + self.low) / 2
+
+    @property
+    def _half(self) -> Bound:
+        return (self.high - self.low) / 2
 
     def encode(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation ``[*B, N, L]`` of ``q(z | o, a)``."""
@@ -102,16 +113,19 @@ class ConditionalVAE(TensorDictModuleBase):
         out = self.decoder(observation, latent.to(observation.dtype))
         return self._middle + self._half * at_least_single(out).tanh()
 
-    def log_density(self, observation: Tensor, action: Tensor, samples: int = 1) -> Tensor:
+    def log_density(
+        self, observation: Tensor, action: Tensor, samples: int = 1, noise: Tensor | None = None
+    ) -> Tensor:
         """A lower bound ``[*B, N]`` of log mu_i(a | o); tighter the more samples.
 
         Args:
             observation: ``[*B, N, O]``.
             action: ``[*B, N, A]``.
             samples: K importance samples.
+            noise: standard normal ``[K, *B, N, L]``, to share draws with others; None draws it.
         """
         mean, log_std = self.encode(observation, action)
-        noise = self._noise((samples, *mean.shape), mean)
+        noise = standard_normal((samples, *mean.shape), mean) if noise is None else noise
         latent = mean + log_std.exp() * noise
         # The constants of the two densities of z cancel.
         log_prior = -0.5 * latent.square().sum(-1)
@@ -119,11 +133,11 @@ class ConditionalVAE(TensorDictModuleBase):
         observations = observation.expand(samples, *observation.shape)
         error = (action - self.decode(observations, latent)) / self._half
         spread = at_least_single(self.log_std).clamp(*_LOG_STD_RANGE)
-        log_action = -0.5 * (error / spread.exp()).square() - spread - LOG_SQRT_TWO_PI - math.log(self._half)
+        log_action = -0.5 * (error / spread.exp()).square() - spread - LOG_SQRT_TWO_PI - _log(self._half)
         weight = log_action.sum(-1) + log_prior - log_posterior
         return weight.logsumexp(0) - math.log(samples)
 
-    def squared_error_loss(self, observation: Tensor, action: Tensor) -> Tensor:
+    def squared_error_loss(self, observation: Tensor, action: Tensor, noise: Tensor | None = None) -> Tensor:
         """BCQ's released training loss ``[*B, N]``: squared error of a reconstruction plus half a divergence.
 
         ``mean_a (a - decoder(o, z))^2 + 0.5 mean_z KL(q(z | o, a), N(0, 1))``, z ~ q. With the default
@@ -133,33 +147,44 @@ class ConditionalVAE(TensorDictModuleBase):
         Args:
             observation: ``[*B, N, O]``.
             action: ``[*B, N, A]``.
+            noise: standard normal ``[*B, N, L]``, to share draws with others; None draws it.
         """
         mean, log_std = self.encode(observation, action)
-        latent = mean + log_std.exp() * self._noise(mean.shape, mean)
+        noise = standard_normal(mean.shape, mean) if noise is None else noise
+        latent = mean + log_std.exp() * noise
         error = (action - self.decode(observation, latent)) / self._half
         divergence = 0.5 * (mean.square() + (2 * log_std).exp() - 1) - log_std
         return error.square().mean(-1) + 0.5 * divergence.mean(-1)
 
-    def sample(self, observation: Tensor, samples: int) -> Tensor:
+    def sample(
+        self, observation: Tensor, samples: int, noise: tuple[Tensor, Tensor | None] | None = None
+    ) -> Tensor:
         """Actions ``[samples, *B, N, A]``, inside the bounds.
 
         Args:
             observation: ``[*B, N, O]``.
             samples: actions drawn for each agent.
+            noise: standard normal ``[samples, *B, N, L]`` and, without ``max_latent``, ``[samples, *B, N, A]``,
+                to share draws with others; None draws it.
         """
-        shape = (samples, *observation.shape[:-1])
-        latent = self._noise((*shape, self.latent_size), observation)
+        latent, of_action = noise or self.sample_noise(observation, samples)
         observations = observation.expand(samples, *observation.shape)
         if self.max_latent is not None:
             latent = latent.clamp(-self.max_latent, self.max_latent)
             return self.decode(observations, latent).to(observation.dtype)
         mean = self.decode(observations, latent)
         spread = self._half * at_least_single(self.log_std).clamp(*_LOG_STD_RANGE).exp()
-        action = mean + spread * self._noise(mean.shape, mean)
-        return action.clamp(self._middle - self._half, self._middle + self._half).to(observation.dtype)
+        assert of_action is not None
+        action = mean + spread * of_action
+        return action.clamp(self.low, self.high).to(observation.dtype)
 
-    def _noise(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        return torch.randn(tuple(shape), dtype=like.dtype, device=like.device)
+    def sample_noise(self, observation: Tensor, samples: int) -> tuple[Tensor, Tensor | None]:
+        """What :meth:`sample` draws: noise of latents, and of actions unless ``max_latent`` is given."""
+        rows = (samples, *observation.shape[:-1])
+        latent = standard_normal((*rows, self.latent_size), observation)
+        if self.max_latent is not None:
+            return latent, None
+        return latent, at_least_single(standard_normal((*rows, len(self.log_std)), observation))
 
     def get_dist(self, tensordict: TensorDictBase) -> LatentActions:
         """The distribution of actions ``[*B, N, A]`` given the observation of ``tensordict``."""
@@ -168,6 +193,20 @@ class ConditionalVAE(TensorDictModuleBase):
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Write one sampled action."""
         return tensordict.set(self.out_keys[0], self.sample(tensordict.get(self.in_keys[0]), 1)[0])
+
+
+def standard_normal(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Standard normal noise.
+
+    Args:
+        shape: its shape.
+        like: gives dtype and device.
+    """
+    return torch.randn(tuple(shape), dtype=like.dtype, device=like.device)
+
+
+def _log(x: Bound) -> Bound:
+    return x.log() if isinstance(x, Tensor) else math.log(x)
 
 
 class LatentActions(Distribution):
@@ -189,6 +228,10 @@ class LatentActions(Distribution):
         """A lower bound of the log density ``[*M, *B, N]`` of ``[*M, *B, N, A]``, by importance samples."""
         observation = self.observation.expand(*value.shape[:-1], self.observation.shape[-1])
         return self.model.log_density(observation, value, self.model.importance_samples)
+
+    def squared_error_loss(self, value: Tensor) -> Tensor:
+        """BCQ's released training loss ``[*B, N]``, see :meth:`ConditionalVAE.squared_error_loss`."""
+        return self.model.squared_error_loss(self.observation, value)
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
         """Actions ``[*sample_shape, *B, N, A]``, detached."""

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
+from omiga_torchrl.modules.bounds import Bound, register_bounds
 from omiga_torchrl.modules.recurrent import agent_network
-from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.specs import ActionBound, TeamSpec
 
 
 class BoundedActions(nn.Module):
@@ -22,14 +23,17 @@ class BoundedActions(nn.Module):
         network: ``[*B, N, O] -> [*B, N, A]``.
 
     Keyword Args:
-        low: lower bound of actions.
-        high: upper bound of actions.
+        low: lower bound of actions, or of each feature.
+        high: upper bound of actions, or of each feature.
     """
 
-    def __init__(self, network: nn.Module, *, low: float = -1.0, high: float = 1.0) -> None:
+    low: Bound
+    high: Bound
+
+    def __init__(self, network: nn.Module, *, low: ActionBound = -1.0, high: ActionBound = 1.0) -> None:
         super().__init__()
         self.network = network
-        self.low, self.high = low, high
+        register_bounds(self, low, high)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Actions ``[*B, N, A]``."""

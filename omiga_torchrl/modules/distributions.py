@@ -27,8 +27,9 @@ class TanhGaussian(Distribution):
         scale: standard deviation before tanh ``[*B, A]``, > 0.
 
     Keyword Args:
-        low: lower bound of actions. Default -1.
-        high: upper bound of actions. Default 1.
+        low: lower bound of actions, or of each feature ``[*B, A]``. Default -1.
+        high: upper bound of actions, or of each feature. Default 1. A feature without a range is padding: 0 in
+            samples, nothing in densities.
 
     Examples:
         >>> policy = TanhGaussian(torch.zeros(3, 2), torch.ones(3, 2))
@@ -41,7 +42,9 @@ class TanhGaussian(Distribution):
     arg_constraints = {"loc": constraints.real_vector, "scale": constraints.positive}
     has_rsample = True
 
-    def __init__(self, loc: Tensor, scale: Tensor, *, low: float = -1.0, high: float = 1.0) -> None:
+    def __init__(
+        self, loc: Tensor, scale: Tensor, low: float | Tensor = -1.0, high: float | Tensor = 1.0
+    ) -> None:
         self.loc, self.scale = loc, scale
         self.low, self.high = low, high
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
@@ -54,7 +57,8 @@ class TanhGaussian(Distribution):
     def expand(self, batch_shape: Size, _instance: None = None) -> TanhGaussian:
         """The same distribution with its batch dimensions expanded to ``batch_shape``."""
         shape = (*batch_shape, *self.event_shape)
-        return TanhGaussian(self.loc.expand(shape), self.scale.expand(shape), low=self.low, high=self.high)
+        low, high = (x.expand(shape) if isinstance(x, Tensor) else x for x in (self.low, self.high))
+        return TanhGaussian(self.loc.expand(shape), self.scale.expand(shape), low=low, high=high)
 
     def _squash(self, x: Tensor) -> Tensor:
         action = self.low + (self.high - self.low) * (1 + at_least_single(x).tanh()) / 2

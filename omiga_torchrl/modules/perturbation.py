@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from omiga_torchrl.modules.bounds import Bound, register_bounds
+from omiga_torchrl.specs import ActionBound
+
 
 class PerturbedActions(nn.Module):
     """``a + limit (high - low) / 2 tanh(xi(o, a))``, clamped to the bounds (BCQ, arXiv:1812.02900).
@@ -13,8 +16,8 @@ class PerturbedActions(nn.Module):
         limit: the largest change, in units of half the range; BCQ's 0.05.
 
     Keyword Args:
-        low: lower bound of actions.
-        high: upper bound of actions.
+        low: lower bound of actions, or of each feature.
+        high: upper bound of actions, or of each feature.
 
     Examples:
         >>> import torch
@@ -24,13 +27,16 @@ class PerturbedActions(nn.Module):
         torch.Size([10, 8, 3, 2])
     """
 
+    low: Bound
+    high: Bound
+
     def __init__(
-        self, network: nn.Module, limit: float = 0.05, *, low: float = -1.0, high: float = 1.0
+        self, network: nn.Module, limit: float = 0.05, *, low: ActionBound = -1.0, high: ActionBound = 1.0
     ) -> None:
         super().__init__()
         self.network = network
         self.limit = limit
-        self.low, self.high = low, high
+        register_bounds(self, low, high)
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         """Perturbed actions, shaped as ``action``.

@@ -10,16 +10,15 @@ from tensordict import NestedKey
 from tensordict.nn import (
     ProbabilisticTensorDictModule,
     ProbabilisticTensorDictSequential,
-    TensorDictModuleBase,
 )
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution
+from torch.distributions import Categorical
 
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.flags import as_flag
 from omiga_torchrl.functional.precision import at_least_single
-from omiga_torchrl.modules.distributions import TanhGaussian
+from omiga_torchrl.modules.bounds import ActionBounds, with_bounds
 from omiga_torchrl.modules.recurrent import agent_network
 from omiga_torchrl.specs import TeamSpec
 
@@ -134,14 +133,9 @@ def tanh_gaussian_actor(
     )
     loc, scale = keys.sibling_key(action, "loc"), keys.sibling_key(action, "scale")
     outputs = 2 * size if state_dependent_std else size
-    return _policy(
-        agent_network(spec, outputs, [loc, scale], wrap=head, observation=observation, **network),
-        {"loc": loc, "scale": scale},
-        action,
-        return_log_prob,
-        TanhGaussian,
-        {"low": spec.action_low, "high": spec.action_high},
-    )
+    body = agent_network(spec, outputs, [loc, scale], wrap=head, observation=observation, **network)
+    bounds = ActionBounds(spec.action_low, spec.action_high)
+    return with_bounds(body, bounds, action=action, return_log_prob=return_log_prob)
 
 
 @renamed_arguments(**NETWORK_NAMES)
@@ -174,38 +168,21 @@ def categorical_actor(
     """
     logits = keys.sibling_key(action, "logits")
     mask = {action_mask: 0} if spec.masked else {}
-    return _policy(
-        agent_network(
-            spec, spec.action_size, logits, extra=mask, wrap=MaskedLogits, observation=observation, **network
-        ),
-        {"logits": logits},
-        action,
-        return_log_prob,
-        Categorical,
-        {"validate_args": False},
+    body = agent_network(
+        spec, spec.action_size, logits, extra=mask, wrap=MaskedLogits, observation=observation, **network
     )
+    sampler = ProbabilisticTensorDictModule(
+        in_keys={"logits": logits},
+        out_keys=[action],
+        distribution_class=Categorical,
+        distribution_kwargs={"validate_args": False},
+        return_log_prob=return_log_prob,
+        log_prob_key=keys.sibling_key(action, "action_log_prob"),
+    )
+    return ProbabilisticTensorDictSequential(body, sampler)
 
 
 @renamed_arguments(**NETWORK_NAMES)
 def make_actor(spec: TeamSpec, **kwargs: Any) -> ProbabilisticTensorDictSequential:
     """:func:`categorical_actor` or :func:`tanh_gaussian_actor`, whichever fits ``spec``."""
     return (categorical_actor if spec.discrete else tanh_gaussian_actor)(spec, **kwargs)
-
-
-def _policy(
-    module: TensorDictModuleBase,
-    in_keys: dict[str, NestedKey],
-    action: NestedKey,
-    return_log_prob: bool,
-    distribution: type[Distribution],
-    kwargs: dict[str, Any],
-) -> ProbabilisticTensorDictSequential:
-    sampler = ProbabilisticTensorDictModule(
-        in_keys=in_keys,
-        out_keys=[action],
-        distribution_class=distribution,
-        distribution_kwargs=kwargs,
-        return_log_prob=return_log_prob,
-        log_prob_key=keys.sibling_key(action, "action_log_prob"),
-    )
-    return ProbabilisticTensorDictSequential(module, sampler)

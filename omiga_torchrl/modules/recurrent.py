@@ -61,8 +61,8 @@ class TeamGRU(TensorDictModuleBase):
     A linear layer, ReLU and a GRU. One set of weights serves all agents, as in PyMARL and in ICQ's
     released multi-agent code. It follows TorchRL's recurrent mode: in losses (recurrent mode) its
     inputs are whole sequences ``[*B, T, N, O]``, which start from an empty memory; in environments
-    it makes one step from the memory in ``"<name>_memory" [*B, N, H]`` and writes the next under
-    ``"next"``. In both, the memory is emptied where ``"is_init"`` is True, if there is such an entry.
+    it makes one step from the memory in ``"<name>_memory" [*B, N, H]`` (``"<group>_<name>_memory"`` in a
+    team of several groups) and writes the next under ``"next"``. In both, the memory is emptied where ``"is_init"`` is True, if there is such an entry.
     :func:`omiga_torchrl.envs.with_memory` adds what an environment needs for it.
 
     Args:
@@ -95,7 +95,8 @@ class TeamGRU(TensorDictModuleBase):
     ) -> None:
         super().__init__()
         self.spec, self.size = spec, size
-        self.memory_key = f"{name}_memory"  # at the root: primers cannot nest
+        of_group = "" if spec.group == keys.GROUP else f"{spec.group}_"
+        self.memory_key = f"{of_group}{name}_memory"  # at the root: primers cannot nest
         if isinstance(last_action, str):
             last_action = keys.sibling_key(observation, last_action)
         self.in_keys = [observation] if last_action is None else [observation, last_action]

@@ -82,30 +82,6 @@ def zero_where_not(mask: Tensor, value: Tensor) -> Tensor:
     return torch.where(expanded, value, torch.zeros((), dtype=value.dtype, device=value.device))
 
 
-def action_index(action: Tensor, agents: torch.Size) -> Tensor:
-    """Integer actions ``[*B, N]`` from ``[*B, N]``, ``[*B, N, 1]`` or one-hot ``[*B, N, K]``.
-
-    Args:
-        action: integer or boolean actions.
-        agents: the shape ``[*B, N]``.
-
-    Raises:
-        ValueError: the shape is none of these.
-
-    Examples:
-        >>> action_index(torch.tensor([[[0, 1], [1, 0]]]), torch.Size([1, 2]))
-        tensor([[1, 0]])
-    """
-    if action.shape == agents:
-        return action.long()
-    if action.shape[:-1] == agents:
-        return action.squeeze(-1).long() if action.shape[-1] == 1 else action.long().argmax(-1)
-    raise ValueError(
-        "action_index: discrete actions must have the shape [*batch, agents], [*batch, agents, 1] or "
-        f"one-hot [*batch, agents, K] with [*batch, agents] = {tuple(agents)}, got {tuple(action.shape)}."
-    )
-
-
 def _select(loss: TeamLoss, tensordict: TensorDictBase) -> TensorDictBase:
     try:
         data = tensordict.select(*loss.in_keys)

@@ -13,6 +13,7 @@ from torch.distributions import Distribution
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.modules.behavior_models import LatentActions
+from omiga_torchrl.modules.group_behavior import GroupLatentActions
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.networks import require_actor_for_continuous
 from omiga_torchrl.objectives.values import log_probs
@@ -131,8 +132,8 @@ class BCQLoss(TeamLoss):
         batch = self.view(data)
 
         def reconstruction_loss(mu: Distribution) -> Tensor:
-            if self.vae_loss == "squared_error" and isinstance(mu, LatentActions):
-                return mu.model.squared_error_loss(mu.observation, batch.action)
+            if self.vae_loss == "squared_error" and isinstance(mu, (LatentActions, GroupLatentActions)):
+                return mu.squared_error_loss(batch.action)
             return -batch.log_prob_of(mu)
 
         return batch.reduce(batch.with_distribution("behavior_network", reconstruction_loss))

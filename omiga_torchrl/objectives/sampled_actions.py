@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from omiga_torchrl import functional as F
 from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
 from omiga_torchrl.modules import TanhGaussian
+from omiga_torchrl.modules.bounds import Bound
 
 
 @dataclass
@@ -33,7 +35,7 @@ class SampledActions:
         return cls(torch.cat(actions), torch.cat(densities))
 
     @classmethod
-    def uniform(cls, samples: int, like: Tensor, *, low: float, high: float) -> SampledActions:
+    def uniform(cls, samples: int, like: Tensor, *, low: Bound, high: Bound) -> SampledActions:
         """Uniform actions.
 
         Args:
@@ -49,8 +51,11 @@ class SampledActions:
             tensor(-1.3863)
         """
         unit = torch.rand((samples, *like.shape), dtype=like.dtype, device=like.device)
-        log_prob = -like.shape[-1] * math.log(high - low)
-        return cls(low + (high - low) * unit, unit.new_full(unit.shape[:-1], log_prob))
+        action = low + (high - low) * unit
+        if isinstance(low, Tensor) or isinstance(high, Tensor):
+            log_volume = F.feature_sum((2 * F.half_ranges(low, high)).log(), low, high)
+            return cls(action, -log_volume.expand(unit.shape[:-1]))
+        return cls(action, unit.new_full(unit.shape[:-1], -like.shape[-1] * math.log(high - low)))
 
     @classmethod
     def from_policy(cls, policy: Distribution, samples: int) -> SampledActions:
@@ -66,12 +71,12 @@ class SampledActions:
         return cls(action, policy.log_prob(action))
 
     @classmethod
-    def gaussian(cls, action: Tensor, std: float, samples: int, *, low: float, high: float) -> SampledActions:
+    def gaussian(cls, action: Tensor, std: Bound, samples: int, *, low: Bound, high: Bound) -> SampledActions:
         """A deterministic policy's actions with Gaussian noise, truncated to the bounds.
 
         Args:
             action: ``[*B, N, A]``, inside the bounds.
-            std: of the noise, in units of action.
+            std: of the noise, in units of action; any number > 0 for a feature without a range.
             samples: number M.
 
         Keyword Args:
@@ -90,18 +95,18 @@ class SampledActions:
         # A share that rounds to 1 would be a sample infinitely far away.
         smallest = torch.finfo(share.dtype).eps
         noise = torch.special.ndtri(share.clamp(smallest, 1 - smallest))
-        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - math.log(std) - (above - below).log()
-        return cls((action + std * noise).clamp(low, high), log_prob.sum(-1))
+        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - _log(std) - (above - below).log()
+        return cls(_clamped(action + std * noise, low, high), F.feature_sum(log_prob, low, high))
 
     @classmethod
     def clipped_gaussian(
-        cls, action: Tensor, std: float, samples: int, *, low: float, high: float
+        cls, action: Tensor, std: Bound, samples: int, *, low: Bound, high: Bound
     ) -> SampledActions:
         """The same with actions clamped afterwards and densities from before, as OMAR's released code.
 
         Args:
             action: ``[*B, N, A]``, inside the bounds.
-            std: of the noise, in units of action.
+            std: of the noise, in units of action; any number > 0 for a feature without a range.
             samples: number M.
 
         Keyword Args:
@@ -109,5 +114,13 @@ class SampledActions:
             high: upper bound of actions.
         """
         noise = torch.randn((samples, *action.shape), dtype=action.dtype, device=action.device)
-        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - math.log(std)
-        return cls((action + std * noise).clamp(low, high), log_prob.sum(-1))
+        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - _log(std)
+        return cls(_clamped(action + std * noise, low, high), F.feature_sum(log_prob, low, high))
+
+
+def _log(x: Bound) -> Bound:
+    return x.log() if isinstance(x, Tensor) else math.log(x)
+
+
+def _clamped(action: Tensor, low: Bound, high: Bound) -> Tensor:
+    return torch.clamp(action, low, high)

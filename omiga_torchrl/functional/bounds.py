@@ -1,0 +1,68 @@
+"""Bounds of continuous actions, and features that an agent of a team with unequal actions does not have."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from omiga_torchrl.shapes import Float
+
+Bound = float | Float[Tensor, "*#batch features"]
+"""A bound of all action features, or of each; a feature without a range is padding."""
+
+
+def half_ranges(low: float | Tensor, high: float | Tensor) -> float | Tensor:
+    """``(high - low) / 2``, and 1 for a feature without a range, which is padding.
+
+    Args:
+        low: lower bound of actions.
+        high: upper bound of actions.
+
+    Examples:
+        >>> import torch
+        >>> half_ranges(torch.tensor([-3.0, 0.0]), torch.tensor([3.0, 0.0]))
+        tensor([3., 1.])
+    """
+    half = (high - low) / 2
+    return half.masked_fill(half == 0, 1.0) if isinstance(half, Tensor) else half
+
+
+def feature_sum(
+    x: Float[Tensor, "*batch features"], low: float | Tensor, high: float | Tensor
+) -> Float[Tensor, "*batch"]:
+    """Sum over the action features that an agent has.
+
+    Args:
+        x: one value a feature.
+        low: lower bound of actions.
+        high: upper bound of actions; equal to ``low`` where the agent lacks a feature.
+
+    Examples:
+        >>> import torch
+        >>> feature_sum(torch.tensor([2.0, 5.0]), torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 0.0]))
+        tensor(2.)
+    """
+    if not (isinstance(low, Tensor) or isinstance(high, Tensor)):
+        return x.sum(-1)
+    return x.masked_fill(low == high, 0.0).sum(-1)
+
+
+def feature_mean(
+    x: Float[Tensor, "*batch features"], low: float | Tensor, high: float | Tensor
+) -> Float[Tensor, "*batch"]:
+    """Mean over the action features that an agent has; 0 if it has none.
+
+    Args:
+        x: one value a feature.
+        low: lower bound of actions.
+        high: upper bound of actions; equal to ``low`` where the agent lacks a feature.
+
+    Examples:
+        >>> import torch
+        >>> feature_mean(torch.tensor([2.0, 5.0]), torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 0.0]))
+        tensor(2.)
+        >>> feature_mean(torch.tensor([2.0, 5.0]), -1.0, 1.0)
+        tensor(3.5000)
+    """
+    if not (isinstance(low, Tensor) or isinstance(high, Tensor)):
+        return x.mean(-1)
+    return feature_sum(x, low, high) / (low != high).sum(-1).clamp(min=1)

@@ -1,0 +1,126 @@
+"""Policies of teams whose agents differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from tensordict import NestedKey, TensorDict, TensorDictBase
+from tensordict.nn import (
+    ProbabilisticTensorDictModule,
+    ProbabilisticTensorDictSequential,
+    TensorDictModuleBase,
+)
+from torch import nn
+from torch.distributions import Categorical
+
+from omiga_torchrl import keys
+from omiga_torchrl.groups import GroupedTeamSpec, pad_last, require_groups
+from omiga_torchrl.modules.bounds import ActionBounds, with_bounds
+from omiga_torchrl.modules.groups import GroupNetwork, memories
+from omiga_torchrl.specs import TeamSpec
+
+
+def group_actor(
+    spec: GroupedTeamSpec, actors: Mapping[str, ProbabilisticTensorDictSequential]
+) -> ProbabilisticTensorDictSequential:
+    """The stochastic policies of groups of one kind of actions, as one policy of the whole team for losses.
+
+    Actions ``[*B, N, A]`` have the features of the largest group. Features that an agent lacks are zeros
+    in samples and count nothing in densities. :class:`GroupPolicy` acts with the same policies.
+
+    Args:
+        spec: the groups, all of one kind.
+        actors: name of every group to its policy, as :func:`omiga_torchrl.modules.make_actor` makes it.
+
+    Examples:
+        >>> from omiga_torchrl.modules import make_actor
+        >>> spec = TeamSpec.from_groups({"cars": TeamSpec(2, 6, 3, 20), "drones": TeamSpec(3, 9, 4, 20)})
+        >>> actor = group_actor(spec, {name: make_actor(group) for name, group in spec.groups.items()})
+        >>> data = spec.gather(spec.fake_batch(8))
+        >>> actor.get_dist(data).log_prob(data["agents", "action"]).shape
+        torch.Size([8, 5])
+    """
+    network = GroupNetwork(spec, {name: actor.det_part for name, actor in actors.items()})
+    if spec.discrete:
+        logits = keys.sibling_key(keys.ACTION, "logits")
+        sampler = ProbabilisticTensorDictModule(
+            in_keys={"logits": logits},
+            out_keys=[keys.ACTION],
+            distribution_class=Categorical,
+            distribution_kwargs={"validate_args": False},
+        )
+        return ProbabilisticTensorDictSequential(network, sampler)
+    return with_bounds(network, group_bounds(spec))
+
+
+def group_bounds(spec: GroupedTeamSpec) -> ActionBounds:
+    """Bounds of the actions of all agents; features that an agent lacks have no range.
+
+    Args:
+        spec: groups with continuous actions.
+    """
+    size = spec.largest("action_size")
+    rows = [_rows(group, size) for group in spec.groups.values()]
+    low, high = (torch.cat(bounds) for bounds in zip(*rows, strict=True))
+    return ActionBounds(low, high)
+
+
+def _rows(group: TeamSpec, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    bounds = (
+        torch.tensor(bound).expand(group.action_size) for bound in (group.action_low, group.action_high)
+    )
+    low, high = (pad_last(bound, size).expand(group.n_agents, -1) for bound in bounds)
+    return low, high
+
+
+class GroupPolicy(TensorDictModuleBase):
+    """The policies of all groups, in the keys of an environment: each acts for its own group.
+
+    Args:
+        spec: the groups.
+        policies: name of every group to its policy, as made for a plain team.
+
+    Raises:
+        ValueError: a group is missing or unknown.
+
+    Examples:
+        >>> from omiga_torchrl.modules import make_actor
+        >>> spec = TeamSpec.from_groups({"cars": TeamSpec(2, 6, 3, 20), "drones": TeamSpec(3, 9, 4, 20)})
+        >>> policy = GroupPolicy(spec, {name: make_actor(group) for name, group in spec.groups.items()})
+        >>> policy.in_keys, policy.out_keys
+        ([('cars', 'observation'), ('drones', 'observation')], [('cars', 'action'), ('drones', 'action')])
+        >>> policy(spec.fake_batch(8))["drones", "action"].shape
+        torch.Size([8, 3, 4])
+    """
+
+    def __init__(self, spec: GroupedTeamSpec, policies: Mapping[str, TensorDictModuleBase]) -> None:
+        super().__init__()
+        require_groups("GroupPolicy", policies, spec)
+        self.spec = spec
+        self.policies = nn.ModuleDict({name: policies[name] for name in spec.groups})
+        self.in_keys = list(
+            dict.fromkeys(_in_group(name, key) for name, policy in policies.items() for key in policy.in_keys)
+        )
+        self.out_keys = [(name, "action") for name in spec.groups]
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """Write the actions of every group, and their memories under ``"next"``."""
+        for name, policy in self.policies.items():
+            carried = [memory.memory_key for memory in memories(policy)]
+            inputs = TensorDict({}, tensordict.batch_size)
+            for key in [*policy.in_keys, *carried, keys.IS_INIT]:
+                value = tensordict.get(_in_group(name, key), None)
+                if value is not None:
+                    inputs.set(key, value)
+            out = policy(inputs)
+            tensordict.set((name, "action"), out.get(keys.ACTION))
+            for key in carried:
+                tensordict.set(("next", key), out.get(("next", key)))
+        return tensordict
+
+
+def _in_group(name: str, key: NestedKey) -> NestedKey:
+    """The key of a group's entry in a team of several."""
+    path = keys.key_path(key)
+    return (name, *path[1:]) if path[0] == keys.GROUP else key
