@@ -276,6 +276,9 @@ class GroupedTeamSpec:
         }
 
 
+AnyTeamSpec = TeamSpec | GroupedTeamSpec
+
+
 def pad_last(value: Tensor, size: int, fill: float = 0.0) -> Tensor:
     """``value`` with its last dimension filled up to ``size``.
 
