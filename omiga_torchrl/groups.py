@@ -24,6 +24,7 @@ GATHERED = {
     "last_action": "action_size",
     "action_mask": "action_size",
     "agent_mask": None,
+    "reward": None,
 }
 
 

@@ -20,6 +20,7 @@ from omiga_torchrl.objectives.coefficients import CoefficientLoss
 from omiga_torchrl.objectives.diagnostics import collect_metrics, common_metrics
 from omiga_torchrl.objectives.loss_keys import TeamKeys
 from omiga_torchrl.objectives.networks import has_discrete_actions, prev_action_keys
+from omiga_torchrl.objectives.rewards import RewardOf, check_reward_of
 from omiga_torchrl.objectives.targets import TargetEstimator, check_estimator
 from omiga_torchrl.objectives.view import TeamView
 
@@ -42,6 +43,8 @@ class TeamLoss(CoefficientLoss):
         value_scale: None (default), or ``"svn"``: squared TD and expectile errors are divided by the squared
             mean absolute deviation of the team's Q over the batch (SVN, arXiv:2603.08399), so that neither
             loss nor gradient depends on the unit of reward.
+        reward_of: whose rewards values learn: ``"team"`` (default), or without a mixer ``"agent"``, each agent's
+            own, or ``"group"``, the mean of its group.
         separate_losses: as TorchRL's: parameters that several networks share, e.g. a torso, have gradients
             from the terms of the one added first only, which is the critic in losses that have one.
             Default False: from all.
@@ -94,6 +97,7 @@ class TeamLoss(CoefficientLoss):
         burn_in: int = 0,
         reduction: str | None = None,
         value_scale: str | None = None,
+        reward_of: RewardOf = "team",
         separate_losses: bool = False,
     ) -> None:
         super().__init__()
@@ -101,6 +105,10 @@ class TeamLoss(CoefficientLoss):
         require_count(component, 0, burn_in=burn_in)
         require_choice(component, reduction=(reduction, (None, "mean", "sum", "none")))
         require_choice(component, value_scale=(value_scale, (None, "svn")))
+        require_choice(component, reward_of=(reward_of, ("team", "group", "agent")))
+        self.reward_of = reward_of
+        if reward_of != "team":
+            self.reads = tuple("agent_reward" if field == "reward" else field for field in self.reads)
         self.reduction = "mean" if reduction is None else reduction
         self.burn_in, self.value_scale = burn_in, value_scale
         self.separate_losses = separate_losses
@@ -154,6 +162,7 @@ class TeamLoss(CoefficientLoss):
         found = prev_action_keys(network)
         self.prev_action_keys += [key for key in found if key not in self.prev_action_keys]
         self._computed |= {*computed, *found}
+        check_reward_of(self)
         self._set_in_keys()
 
     @property
