@@ -11,7 +11,8 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
-from omiga_torchrl.groups import GATHERED, GroupedTeamSpec, pad_last, require_groups
+from omiga_torchrl.gathering import GATHERED, pad_last
+from omiga_torchrl.groups import GroupedTeamSpec, require_groups
 from omiga_torchrl.modules.recurrent import TeamGRU
 
 # What outputs of a group are filled up with, behind the agents, to the size of the largest one.

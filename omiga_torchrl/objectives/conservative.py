@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from omiga_torchrl import functional as F
-from omiga_torchrl.groups import pad_last
+from omiga_torchrl.gathering import pad_last
 from omiga_torchrl.objectives.sampled_actions import SampledActions
 from omiga_torchrl.objectives.values import log_probs
 from omiga_torchrl.objectives.view import TeamView
