@@ -49,8 +49,8 @@ def group_of_env(env: EnvBase, group: str, agents: tuple[str, ...] = ()) -> Team
     if discrete:
         if not hasattr(action.space, "n"):
             raise DataError(
-                f"TeamSpec: actions of group {group!r} must be one integer an agent, got {action}. Split every "
-                "agent into one for each integer, or number their combinations."
+                f"TeamSpec: actions of group {group!r} must be one integer an agent, got {action}. Split "
+                "every agent into one for each integer, or number their combinations."
             )
         size = int(action.space.n)
     else:

@@ -41,7 +41,7 @@ class GroupedTeamSpec:
         >>> spec.action_size
         Traceback (most recent call last):
             ...
-        ValueError: GroupedTeamSpec: action_size differs between groups (cars 3, drones 4). Read spec.groups[...]...
+        ValueError: GroupedTeamSpec: action_size differs between groups (cars 3, drones 4). ...
     """
 
     groups: Mapping[str, TeamSpec]
@@ -87,7 +87,8 @@ class GroupedTeamSpec:
 
     def __str__(self) -> str:
         lines = [
-            f"team of {self.n_agents} agents in {len(self.groups)} groups, state of {self.state_size} features"
+            f"team of {self.n_agents} agents in {len(self.groups)} groups, state of {self.state_size} "
+            "features"
         ]
         for name, group in self.groups.items():
             kind = "discrete actions" if group.discrete else "continuous action features"
@@ -147,7 +148,7 @@ class GroupedTeamSpec:
         """The entries of the data that an entry of the team is gathered from.
 
         Args:
-            key: e.g. ``("agents", "observation")``, also under ``"next"``; entries of the team are themselves.
+            key: e.g. ``("agents", "observation")``, also under ``"next"``; others are themselves.
 
         Keyword Args:
             masked_only: leave out the action masks of groups that have none by these sizes.

@@ -70,8 +70,8 @@ class TeamSpec:
         bounds = tuple(float(one) for one in value)
         if len(bounds) != self.action_size:
             raise ValueError(
-                f"TeamSpec: {name} must be a number, or {self.action_size} of them, one a feature of an action, "
-                f"got {len(bounds)}: {bounds}."
+                f"TeamSpec: {name} must be a number, or {self.action_size} of them, one a feature of an "
+                f"action, got {len(bounds)}: {bounds}."
             )
         return bounds[0] if len(set(bounds)) == 1 else bounds
 
@@ -116,6 +116,7 @@ class TeamSpec:
         from omiga_torchrl.groups import GroupedTeamSpec
 
         sizes = {spec.state_size for spec in groups.values()} if state_size is None else {state_size}
+        sizes = sizes or {0}  # without groups: the error says so
         if len(sizes) > 1:
             raise ValueError(
                 f"TeamSpec: state_size must be the same in all groups, got {sorted(sizes)}. Pass state_size."

@@ -96,7 +96,9 @@ class TeamView(ValueView):
         """
         if len(values) == 1:
             return values[0]
-        return join_kinds(cast(GroupedTeamSpec, self.loss.groups), *values, dim=len(self.agents) - 1)
+        continuous, discrete = values
+        groups = cast(GroupedTeamSpec, self.loss.groups)
+        return join_kinds(groups, continuous, discrete, len(self.agents) - 1)
 
     # The same batch elsewhere -------------------------------------------------------------
 
