@@ -19,7 +19,7 @@ def groups_of_env(env: EnvBase) -> dict[str, TeamSpec]:
         env: its ``group_map`` names groups and agents; without one it has the group ``"agents"``.
 
     Raises:
-        DataError: actions of several integers, or bounds that differ between the agents of a group.
+        DataError: actions of several integers.
 
     Examples:
         >>> from omiga_torchrl.envs import make_env
@@ -39,7 +39,7 @@ def group_of_env(env: EnvBase, group: str, agents: tuple[str, ...] = ()) -> Team
         agents: names of its agents, if they have any.
 
     Raises:
-        DataError: actions of several integers, or bounds that differ between agents.
+        DataError: actions of several integers.
     """
     observations, action = env.full_observation_spec_unbatched, _action_spec(env, group)
     observation, state = observations[group, "observation"], observations[keys.STATE]
@@ -75,12 +75,6 @@ def _action_spec(env: EnvBase, group: str) -> Any:
     return spec[group, "action"]
 
 
-def _bounds(bound: Tensor) -> tuple[float, ...]:
-    """The bounds of every feature, which all agents of a group share."""
-    rows = bound.reshape(-1, bound.shape[-1])
-    if (rows != rows[0]).any():
-        raise DataError(
-            f"TeamSpec: action bounds must be the same for all agents of a group, got {rows.tolist()}. Put "
-            "agents of other bounds into a group of their own."
-        )
-    return tuple(rows[0].tolist())
+def _bounds(bound: Tensor) -> ActionBound:
+    """The bounds of every feature of every agent."""
+    return tuple(tuple(row) for row in bound.tolist())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tensordict import TensorDictBase
 from torchrl.envs import EnvBase
 
@@ -15,8 +16,8 @@ from omiga_torchrl.errors import DataError, require_key
 if TYPE_CHECKING:
     from omiga_torchrl.groups import GroupedTeamSpec
 
-ActionBound = float | tuple[float, ...]
-"""A bound of all action features, or one for each."""
+ActionBound = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
+"""A bound of all action features, or one for each, or for each of every agent."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,16 @@ class TeamSpec:
         state_size: features S of the state.
         discrete: whether actions are integers.
         masked: whether the task gives an action mask.
-        action_low: lower bound of every action feature, or of each ``(A values)``; continuous only.
-        action_high: upper bound of every action feature, or of each; continuous only.
+        action_low: lower bound of every action feature, or of each ``(A values)``, or of each of every agent
+            ``(N tuples)``; continuous only. A feature whose bounds are equal is one that the agent does not
+            have: padding, which likelihoods, noise and samplers leave out.
+        action_high: upper bound of every action feature, or as above.
         agents: names of the agents, in order; ``()`` if they have none. Not compared.
         group: name of the group in a team of several, which :meth:`from_groups` gives. Not compared.
 
     Raises:
-        ValueError: as many bounds or names are given as there are no features or agents, or a lower bound is
-            not below its upper one.
+        ValueError: another number of bounds or names than of features or agents, or a lower bound is above
+            its upper one.
     """
 
     n_agents: int
@@ -56,6 +59,11 @@ class TeamSpec:
     def __post_init__(self) -> None:
         for name in ("action_low", "action_high"):
             object.__setattr__(self, name, self._bound(name))
+        if not self.discrete and (np.asarray(self.action_low) > np.asarray(self.action_high)).any():
+            raise ValueError(
+                f"TeamSpec: action_low must be at most action_high, got {self.action_low} and "
+                f"{self.action_high}."
+            )
         object.__setattr__(self, "agents", tuple(self.agents))
         if self.agents and len(self.agents) != self.n_agents:
             raise ValueError(
@@ -67,13 +75,27 @@ class TeamSpec:
         value = getattr(self, name)
         if isinstance(value, (int, float)):
             return value
-        bounds = tuple(float(one) for one in value)
-        if len(bounds) != self.action_size:
+        rows = np.asarray(value, dtype=np.float64)
+        if rows.shape not in ((self.action_size,), (self.n_agents, self.action_size)):
             raise ValueError(
                 f"TeamSpec: {name} must be a number, or {self.action_size} of them, one a feature of an "
-                f"action, got {len(bounds)}: {bounds}."
+                f"action, or these for each of {self.n_agents} agents, got the shape {rows.shape}: {value}."
             )
-        return bounds[0] if len(set(bounds)) == 1 else bounds
+        if (rows == rows.flat[0]).all():
+            return float(rows.flat[0])
+        if rows.ndim == 2 and (rows != rows[0]).any():
+            return tuple(tuple(row) for row in rows.tolist())
+        return tuple(np.atleast_2d(rows)[0].tolist())
+
+    @property
+    def action_feature_mask(self) -> tuple[tuple[bool, ...], ...]:
+        """Whether an agent has an action feature, ``N`` rows of ``A``: False for padding, without a range."""
+        low, high = (np.broadcast_to(np.asarray(x), self._rows) for x in (self.action_low, self.action_high))
+        return tuple(tuple(row) for row in (low < high).tolist())
+
+    @property
+    def _rows(self) -> tuple[int, int]:
+        return self.n_agents, self.action_size
 
     @property
     def groups(self) -> dict[str, TeamSpec]:

@@ -53,8 +53,18 @@ def test_bounds_of_every_feature():
     spec = TeamSpec(2, 3, 2, 4, action_low=(-1, -2), action_high=(1, 1))
     assert (spec.action_low, spec.action_high) == ((-1.0, -2.0), 1.0)
     assert TeamSpec.from_dict({**spec.to_dict(), "action_low": [-1.0, -2.0]}) == spec
-    with pytest.raises(ValueError, match=r"action_low must be a number, or 2 of them.*got 3"):
+    with pytest.raises(ValueError, match=r"action_low must be a number, or 2 of them.*got the shape \(3,\)"):
         TeamSpec(2, 3, 2, 4, action_low=(-1, -2, -3))
+    with pytest.raises(ValueError, match="action_low must be at most action_high"):
+        TeamSpec(2, 3, 2, 4, action_low=2.0)
+
+
+def test_features_that_an_agent_does_not_have():
+    spec = TeamSpec(2, 3, 2, 4, action_low=[[-1, -1], [-1, 0]], action_high=[[1, 1], [1, 0]])
+    assert spec.action_feature_mask == ((True, True), (True, False))
+    assert spec.action_low == ((-1.0, -1.0), (-1.0, 0.0))
+    assert TeamSpec.from_dict(spec.to_dict()) == spec
+    assert TeamSpec(2, 3, 2, 4, action_low=[[-1, -1], [-1, -1]]).action_low == -1.0
 
 
 @pytest.mark.parametrize(
@@ -94,7 +104,7 @@ def test_gathering_by_hand():
     torch.testing.assert_close(team["agents", "action"], torch.tensor([[[0.1, 0.0], [0.2, 0.0], [0.3, 0.4]]]))
     assert team["agents", "agent_mask"].tolist() == [[True, False, True]]
     assert team["state"] is data["state"]
-    assert "cars" not in team.keys() and ("agents", "action_mask") not in team.keys(True)
+    assert "cars" not in set(team.keys()) and ("agents", "action_mask") not in team.keys(True)
 
 
 def test_actions_that_a_group_lacks_are_illegal():
