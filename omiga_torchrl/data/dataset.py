@@ -27,6 +27,7 @@ from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.sources import Source, open_source
 from omiga_torchrl.data.storage import IndexSelectStorage
 from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.specs import TeamSpec
 
 # Part of the cache's name: raise it whenever the converted form changes.
@@ -142,8 +143,8 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         return (batch, info) if return_info else batch
 
     @property
-    def spec(self) -> TeamSpec:
-        """Sizes of the team."""
+    def spec(self) -> TeamSpec | GroupedTeamSpec:
+        """Sizes of the team; of every group of a team of several."""
         return self.card.spec
 
     @property
@@ -156,7 +157,7 @@ class OfflineDataset(BaseDatasetExperienceReplay):
 
         This is what the writers of :data:`omiga_torchrl.data.LAYOUTS` take.
         """
-        return episode_blocks(load_ted(self.data_path))
+        return episode_blocks(load_ted(self.data_path), groups=list(self.spec.groups))
 
     @property
     def data_path_root(self) -> Path:

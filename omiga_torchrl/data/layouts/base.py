@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from omiga_torchrl.action_conventions import ActionConvention
-from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes, block_spans
+from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.options import ReadOptions
+from omiga_torchrl.data.spans import BLOCK_BYTES, block_spans
 from omiga_torchrl.errors import DataError
 
 __all__ = [
@@ -41,13 +42,16 @@ class Reading:
         blocks: whole episodes in order, about :data:`BLOCK_BYTES` at a time. Discrete actions
             are integers, continuous ones floats.
         steps: transitions in all, for the progress bar; ``None`` if that is not known.
-        n_actions: number of discrete actions K; needed where actions are integers without a mask.
+        n_actions: number of discrete actions K, of every group by name where they differ; needed where
+            actions are integers without a mask.
+        agents: name of every group to the names of its agents, if they have some.
         actions: the convention that holds if the user asks for none.
     """
 
     blocks: Iterable[Episodes]
     steps: int | None = None
-    n_actions: int | None = None
+    n_actions: int | dict[str, int] | None = None
+    agents: Mapping[str, Sequence[str]] | None = None
     actions: ActionConvention | None = None
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes
+from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import (
     Layout,
     Reading,
@@ -22,6 +22,7 @@ from omiga_torchrl.data.layouts.base import (
 )
 from omiga_torchrl.data.layouts.npy import NpyFile, to_single
 from omiga_torchrl.data.layouts.registry import register_layout
+from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("obs", "acs", "rews", "next_obs", "dones")

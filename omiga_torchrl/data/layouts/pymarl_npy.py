@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes
+from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_spans
 from omiga_torchrl.data.layouts.guards import new_folder
 from omiga_torchrl.data.layouts.npy import NpyFile, to_single
 from omiga_torchrl.data.layouts.padded import PADDED_FIELDS, Readable, read_padded
 from omiga_torchrl.data.layouts.registry import register_layout
+from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.errors import DataError
 
 # Of a field with one row per step where observations have one more.
