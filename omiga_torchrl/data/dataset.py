@@ -23,6 +23,7 @@ from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import READ_OPTIONS
 from omiga_torchrl.data.normalisation import Normalisation, normalise
+from omiga_torchrl.data.regroup import regroup
 from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.sources import Source, open_source
 from omiga_torchrl.data.storage import IndexSelectStorage
@@ -178,13 +179,15 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     def _build(self, progress: bool) -> None:
         source = self.source
         source.verify()
-        reading = source.layout.read(source.path, source.options)
+        reading, known = regroup(
+            lambda: source.layout.read(source.path, source.options), source.options, source.known
+        )
         convert(
             reading,
             self.data_path,
             source.options,
             name=source.name,
-            known=source.known,
+            known=known,
             progress=progress,
         )
 
