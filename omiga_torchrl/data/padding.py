@@ -20,7 +20,7 @@ class AgentPadding:
 
     Attributes:
         agent: its number in its group.
-        observation: observation features that never change, while those of another agent do.
+        observation: last observation features that never change, while those of another agent do.
         action: the same of continuous actions.
         illegal: last discrete actions that its mask never allows, while that of another agent does.
     """
@@ -39,8 +39,8 @@ class AgentPadding:
 class PaddingScan:
     """Ranges of every agent's features over data that pass by.
 
-    Zeros that fill up unequal agents are found this way, wherever they are. A number that tells agents apart
-    is not: it changes for none of them.
+    Padding fills up unequal agents at the end, with one value. Features that change for no agent, such as a
+    one-hot number of the agent behind the padding, are no part of it, and count as if they were not there.
 
     Examples:
         >>> scan = PaddingScan()
@@ -94,11 +94,9 @@ class PaddingScan:
 
     def found(self) -> tuple[AgentPadding, ...]:
         """The agents that have padded features, in order."""
-        constant = {name: low == high for name, (low, high) in self._ranges.items()}
-        padded = {name: one & ~one.all(0) for name, one in constant.items()}
         agents = []
-        for agent in range(len(constant["observation"])):
-            features = {name: _places(one[agent]) for name, one in padded.items()}
+        for agent in range(self._ranges["observation"].shape[1]):
+            features = {name: _trailing(*bounds, agent) for name, bounds in self._ranges.items()}
             one = AgentPadding(agent, **features, illegal=self._never_legal(agent))
             if one != AgentPadding(agent):
                 agents.append(one)
@@ -146,8 +144,16 @@ def describe_padding(padding: Sequence[AgentPadding], group: str = "") -> str:
     return ", ".join(map(str, padding)) + (f" of group {group!r}" if group else "")
 
 
-def _places(flags: Array) -> tuple[int, ...]:
-    return tuple(np.flatnonzero(flags).tolist())
+def _trailing(low: Array, high: Array, agent: int) -> tuple[int, ...]:
+    """The last features of an agent that are one constant, of those that change for any agent."""
+    constant = low == high
+    changing = np.flatnonzero(~constant.all(0))
+    found: list[int] = []
+    for feature in changing[::-1]:
+        if not constant[agent, feature] or (found and low[agent, feature] != low[agent, found[-1]]):
+            break
+        found.append(int(feature))
+    return tuple(reversed(found))
 
 
 def _numbers(features: tuple[int, ...]) -> str:

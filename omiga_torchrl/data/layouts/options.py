@@ -31,8 +31,8 @@ class ReadOptions:
         groups: which agents form which group. ``None``: what the layout calls the team, the group
             ``"agents"``. ``"all"``: every agent of the files; those of equal sizes are a group, ``"group_0"``
             and so on. ``"unpadded"``: agents of a team that was padded to equal sizes get their own back:
-            features that never change for an agent, while they do for another one, are left out, as are
-            last actions that its mask never allows; agents that keep the same features are a group, named
+            last features that never change for an agent, while they do for another one, are left out, as
+            are last actions that its mask never allows; agents that keep the same features are a group, named
             as before. Or name of every group to the numbers of its agents, e.g.
             ``{"predators": [0, 1, 2], "prey": [3]}``; agents that are in none are part of the environment.
 
