@@ -121,9 +121,12 @@ def find_padding(data: TensorDictBase, group: str) -> tuple[AgentPadding, ...]:
     for first in range(0, len(data), _BLOCK):
         part = data[first : first + _BLOCK]
         for rows in (part, part["next"]):
+            observation = rows.get((group, "observation"), None)
+            if observation is None:
+                continue
             action, present = rows.get((group, "action"), None), rows.get((group, "agent_mask"), None)
             scan.add(
-                rows[group, "observation"].numpy(),
+                observation.numpy(),
                 action=None if action is None else action.numpy(),
                 present=None if present is None else present.numpy(),
             )
