@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.modules.builders import MixerName
+from omiga_torchrl.objectives.rewards import RewardOf
 from omiga_torchrl.renames import rename_arguments
 
 Config = TypeVar("Config", bound="AlgorithmConfig")
@@ -18,7 +20,8 @@ class AlgorithmConfig:
     """Arguments that every algorithm has.
 
     Attributes:
-        hidden_sizes: hidden layers of all networks of agents.
+        hidden_sizes: hidden layers of all networks of agents. In a team of groups this, ``share_params`` and
+            ``rnn_hidden_size`` may be mappings from the groups' names.
         share_params: one set of weights for all agents, which then read their agent id, or one set each.
         rnn_hidden_size: features of a GRU in front of each of these networks, which then need sequences
             ``[*B, T]``; None (default) has none.
@@ -27,9 +30,9 @@ class AlgorithmConfig:
             :class:`omiga_torchrl.objectives.TeamLoss`.
     """
 
-    hidden_sizes: tuple[int, ...] = (256, 256)
-    share_params: bool = True
-    rnn_hidden_size: int | None = None
+    hidden_sizes: tuple[int, ...] | Mapping[str, tuple[int, ...]] = (256, 256)
+    share_params: bool | Mapping[str, bool] = True
+    rnn_hidden_size: int | Mapping[str, int | None] | None = None
     burn_in: int = 0
     reduction: str = "mean"
 
@@ -69,7 +72,10 @@ class CriticConfig(AlgorithmConfig):
 
     Attributes:
         mixer: ``"linear"`` (OMIGA's: weights and bias of the state), ``"vdn"`` (their sum), ``"qmix"``
-            (monotonic), ``"none"`` (independent critics), or ``"auto"`` (linear; none for one agent).
+            (monotonic), ``"none"`` (independent critics), or ``"auto"`` (linear; none for one agent, or for
+            rewards of agents).
+        reward_of: whose rewards values learn: ``"team"``, or without a mixer ``"agent"`` (each agent's own) or
+            ``"group"`` (the mean of its group).
         mixer_hidden_sizes: hidden layers of the linear mixer.
         num_qvalue_nets: critics of every agent; the smallest value counts. None: 2 for continuous actions, 1
             for discrete ones.
@@ -80,6 +86,7 @@ class CriticConfig(AlgorithmConfig):
     """
 
     mixer: MixerName = "auto"
+    reward_of: RewardOf = "team"
     mixer_hidden_sizes: tuple[int, ...] = (64,)
     num_qvalue_nets: int | None = 2
     gamma: float = 0.99
@@ -141,7 +148,10 @@ def _parameters(cls: type) -> list[str]:
     return [] if init is None else list(inspect.signature(init).parameters)
 
 
-def _sizes(component: str, name: str, value: Any) -> tuple[int, ...]:
+def _sizes(component: str, name: str, value: Any) -> Any:
+    """Layer sizes as a tuple, or for each group."""
+    if isinstance(value, Mapping):
+        return {group: _sizes(component, f"{name}[{group!r}]", sizes) for group, sizes in value.items()}
     try:
         sizes = tuple(value)
     except TypeError:

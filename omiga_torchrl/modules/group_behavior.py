@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import torch
 from tensordict import TensorDictBase
@@ -70,7 +71,7 @@ class GroupLatentActions(Distribution):
         for name, group in self.model.spec.groups.items():
             agents = slice(*self.model.spec.spans[name])
             seen = self.observation[..., agents, : group.observation_size]
-            yield self.model.networks[name], agents, seen, group.action_size
+            yield cast(ConditionalVAE, self.model.networks[name]), agents, seen, group.action_size
 
     def _latent_noise(self, rows: tuple[int, ...]) -> Tensor:
         size = max(model.latent_size for model, *_ in self._parts())
@@ -106,9 +107,12 @@ class GroupLatentActions(Distribution):
         """Actions ``[*sample_shape, *B, N, A]``, detached."""
         count, actions = math.prod(sample_shape), []
         latent = self._latent_noise((count,))
-        of_action = standard_normal((count, *self.batch_shape, self.event_shape[0]), self.observation)
+        of_action = None
+        if any(model.max_latent is None for model, *_ in self._parts()):
+            of_action = standard_normal((count, *self.batch_shape, *self.event_shape), self.observation)
         for model, agents, seen, size in self._parts():
-            noise = latent[..., agents, : model.latent_size], of_action[..., agents, :size]
+            of_group = None if of_action is None else of_action[..., agents, :size]
+            noise = latent[..., agents, : model.latent_size], of_group
             actions.append(pad_last(model.sample(seen, count, noise), self.event_shape[0]))
         flat = torch.cat(actions, -2)
         return flat.reshape(*sample_shape, *flat.shape[1:])

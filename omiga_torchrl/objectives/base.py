@@ -11,12 +11,16 @@ from torch import Tensor
 from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl.errors import require_choice, require_count
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.modules import first_member_view, is_recurrent
-from omiga_torchrl.objectives.batch import read_batch
+from omiga_torchrl.modules.bounds import Bound
+from omiga_torchrl.modules.groups import groups_of
+from omiga_torchrl.objectives.batch import read_team
 from omiga_torchrl.objectives.coefficients import CoefficientLoss
 from omiga_torchrl.objectives.diagnostics import collect_metrics, common_metrics
 from omiga_torchrl.objectives.loss_keys import TeamKeys
 from omiga_torchrl.objectives.networks import has_discrete_actions, prev_action_keys
+from omiga_torchrl.objectives.rewards import RewardOf, check_reward_of
 from omiga_torchrl.objectives.targets import TargetEstimator, check_estimator
 from omiga_torchrl.objectives.view import TeamView
 
@@ -39,6 +43,8 @@ class TeamLoss(CoefficientLoss):
         value_scale: None (default), or ``"svn"``: squared TD and expectile errors are divided by the squared
             mean absolute deviation of the team's Q over the batch (SVN, arXiv:2603.08399), so that neither
             loss nor gradient depends on the unit of reward.
+        reward_of: whose rewards values learn: ``"team"`` (default), or without a mixer ``"agent"``, each agent's
+            own, or ``"group"``, the mean of its group.
         separate_losses: as TorchRL's: parameters that several networks share, e.g. a torso, have gradients
             from the terms of the one added first only, which is the critic in losses that have one.
             Default False: from all.
@@ -81,6 +87,8 @@ class TeamLoss(CoefficientLoss):
 
     gamma: Tensor
     lmbda: Tensor
+    low: Bound
+    high: Bound
 
     def __init__(
         self,
@@ -89,6 +97,7 @@ class TeamLoss(CoefficientLoss):
         burn_in: int = 0,
         reduction: str | None = None,
         value_scale: str | None = None,
+        reward_of: RewardOf = "team",
         separate_losses: bool = False,
     ) -> None:
         super().__init__()
@@ -96,11 +105,16 @@ class TeamLoss(CoefficientLoss):
         require_count(component, 0, burn_in=burn_in)
         require_choice(component, reduction=(reduction, (None, "mean", "sum", "none")))
         require_choice(component, value_scale=(value_scale, (None, "svn")))
+        require_choice(component, reward_of=(reward_of, ("team", "group", "agent")))
+        self.reward_of = reward_of
+        if reward_of != "team":
+            self.reads = tuple("agent_reward" if field == "reward" else field for field in self.reads)
         self.reduction = "mean" if reduction is None else reduction
         self.burn_in, self.value_scale = burn_in, value_scale
         self.separate_losses = separate_losses
         self.shared_entries: dict[str, set[NestedKey]] = {}
         self.networks: list[str] = []
+        self.groups: GroupedTeamSpec | None = None
         self.is_recurrent = False
         self.first_critic: list[TensorDictModuleBase] = []  # no submodule: its parameters would count
         self.normalizes_mixer = False  # ICQ's released mixer: weights of sum 1 over the agents that take part
@@ -134,6 +148,7 @@ class TeamLoss(CoefficientLoss):
         """
         if network is None:
             return
+        self.groups = self.groups or groups_of(network)
         known = set(self.parameters())
         self.convert_to_functional(network, name, create_target_params=target)
         params = getattr(self, f"{name}_params").items(True, True)
@@ -147,11 +162,16 @@ class TeamLoss(CoefficientLoss):
         found = prev_action_keys(network)
         self.prev_action_keys += [key for key in found if key not in self.prev_action_keys]
         self._computed |= {*computed, *found}
+        check_reward_of(self)
         self._set_in_keys()
 
     @property
     def is_discrete(self) -> bool:
-        """True for networks of discrete actions; decided by the networks, never by the data."""
+        """True for networks of discrete actions; decided by the networks, never by the data.
+
+        Raises:
+            ValueError: some groups of the team have discrete and others continuous actions.
+        """
         return has_discrete_actions(self)
 
     @property
@@ -174,7 +194,9 @@ class TeamLoss(CoefficientLoss):
         at_next = [key for name in self._at_next for key in getattr(self, name).in_keys]
         local = self.mixer_network.in_keys[:1] if self.has_mixer and not self.has_linear_mixer else []
         self.computed_keys = {*self._computed, *local}
-        self.in_keys = self.tensor_keys.required(read, at_next, self.reads, self.computed_keys)
+        of_team = self.tensor_keys.required(read, at_next, self.reads, self.computed_keys)
+        groups = self.groups
+        self.in_keys = of_team if groups is None else [k for key in of_team for k in groups.expand_key(key)]
         self._out_keys = None
 
     @property
@@ -214,7 +236,7 @@ class TeamLoss(CoefficientLoss):
 
     def view(self, data: TensorDictBase | TeamView) -> TeamView:
         """The batch as the terms read it; a view is returned as it is, so that terms share evaluations."""
-        return data if isinstance(data, TeamView) else TeamView(self, read_batch(self, data))
+        return data if isinstance(data, TeamView) else TeamView(self, read_team(self, data))
 
     @dispatch(auto_batch_size=False)
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:

@@ -13,6 +13,7 @@ from omiga_torchrl.errors import require_shape
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.batch import TeamBatch
 from omiga_torchrl.objectives.diagnostics import masked_mean
+from omiga_torchrl.objectives.rewards import read_reward
 from omiga_torchrl.objectives.sequences import Steps, require_sequences
 
 if TYPE_CHECKING:
@@ -39,6 +40,20 @@ class BatchView:
         self._at_next = at_next
         self.metrics: dict[NestedKey, Tensor] = {}
         self.priority: Tensor | None = None
+
+    @property
+    def is_discrete(self) -> bool:
+        """True if these agents have discrete actions.
+
+        Raises:
+            ValueError: some of them have, and others continuous ones: see :attr:`TeamView.parts`.
+        """
+        if self.batch.kind == "mixed":
+            raise ValueError(
+                f"{type(self.loss).__name__}: a team with continuous and discrete actions has no kind of its "
+                "own. Evaluate the term for each of batch.parts, with batch.gather(...)."
+            )
+        return self.batch.kind == "discrete"
 
     # Entries of the data --------------------------------------------------------------------
 
@@ -97,9 +112,8 @@ class BatchView:
 
     @property
     def reward(self) -> Tensor:
-        """Reward of the team ``[*B]``, in the dtype of the observations."""
-        reward = self.team_entry(next_key(self.loss.tensor_keys.reward))
-        return reward.to(self.batch.data.get(self.loss.tensor_keys.observation).dtype)
+        """Reward of the team ``[*B]``, or with another ``reward_of`` of every agent ``[*B, N]``."""
+        return read_reward(self)
 
     @property
     def terminated(self) -> Tensor:
@@ -124,8 +138,8 @@ class BatchView:
         Raises:
             ValueError: the batch is no sequences.
         """
-        require_sequences(type(self.loss).__name__, self.loss.tensor_keys.reward, self.reward, trailing=0)
-        return Steps.of(self.reward, self.terminated, self.done, self.mask)
+        require_sequences(type(self.loss).__name__, self.loss.tensor_keys.done, self.done, trailing=0)
+        return Steps.of(self.terminated, self.done, self.mask)
 
     # Reduction ----------------------------------------------------------------------------
 

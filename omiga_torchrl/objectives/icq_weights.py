@@ -11,6 +11,7 @@ from torch import Tensor
 from omiga_torchrl import functional as F
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.icq_variants import ICQVariant
+from omiga_torchrl.objectives.rewards import agents_first
 from omiga_torchrl.objectives.sequences import Steps, next_step, require_one_episode, require_sequences
 from omiga_torchrl.objectives.values import log_probs
 from omiga_torchrl.objectives.view import TeamView
@@ -35,20 +36,20 @@ def sequence_steps(batch: TeamView) -> Steps:
 
 def _read_steps(batch: TeamView) -> Steps:
     component, keys = type(batch.loss).__name__, batch.loss.tensor_keys
-    reward, terminated, done = batch.reward, batch.terminated, batch.done
-    require_sequences(component, next_key(keys.reward), reward, trailing=0)
+    terminated, done = batch.terminated, batch.done
+    require_sequences(component, next_key(keys.done), done, trailing=0)
     if batch.steps_to_next_obs is not None:
         raise ValueError(
             f"{component}: rewards must be of one step, got {keys.steps_to_next_obs!r} in the data. Remove "
             "the MultiStep transform; td_lambda reaches further."
         )
-    steps = Steps.of(reward, terminated, done, batch.mask, batch.agent_mask)
+    steps = Steps.of(terminated, done, batch.mask, batch.agent_mask)
     if batch.batch.checked:
         require_one_episode(component, done | terminated, batch.mask)
-        if reward.shape[-1] == 1 and not steps.known.any():  # one-step games have no successors, but end
+        if done.shape[-1] == 1 and not steps.known.any():  # one-step games have no successors, but end
             raise ValueError(
                 f"{component}: sequences must have at least 2 steps or be terminated, got "
-                f"{tuple(reward.shape)} without a step that has a successor or is terminated. Increase "
+                f"{tuple(done.shape)} without a step that has a successor or is terminated. Increase "
                 "slice_len."
             )
     return steps
@@ -92,7 +93,7 @@ def critic_weight(loss: ICQLoss, batch: TeamView, next_q: Tensor) -> Tensor:
     """
     options, bootstraps = loss.options, bootstrap_mask(batch, next_q)
     if loss.partition_estimate == "behavior":
-        log_rho = log_weight(batch, batch.target, loss.critic_temperature, options)
+        log_rho = log_weight(batch.target, loss.critic_temperature, options)
         # The model is a product over agents, and so is its partition function.
         log_rho = log_rho.sum(-1) if loss.has_mixer else log_rho.movedim(-1, 0)
         rho = next_step(F.policy_weight(log_rho, max_exponent=loss.max_exponent))
@@ -117,7 +118,7 @@ def policy_weight(loss: ICQLoss, batch: TeamView, critic: TeamView) -> tuple[Ten
     """
     options, steps, temperature = loss.options, sequence_steps(batch), loss.policy_temperature
     if loss.partition_estimate == "behavior":
-        exponent = log_weight(batch, critic, temperature, options)
+        exponent = log_weight(critic, temperature, options)
         weight, where = F.policy_weight(exponent, max_exponent=loss.max_exponent), steps.valid
         batch.record_weights(weight, temperature * exponent, exponent > loss.max_exponent, where)
         return weight, steps.entries(where, weight)
@@ -132,7 +133,7 @@ def policy_weight(loss: ICQLoss, batch: TeamView, critic: TeamView) -> tuple[Ten
 def _advantage(loss: ICQLoss, batch: TeamView, critic: TeamView) -> tuple[Tensor, Tensor]:
     """Exponents x of ``exp(x / policy_temperature)`` ``[*B, T, N]``, and the steps that have it."""
     steps, is_counterfactual = sequence_steps(batch), loss.options.advantage == "counterfactual"
-    if loss.options.advantage == "td" or (is_counterfactual and not loss.is_discrete):
+    if loss.options.advantage == "td" or (is_counterfactual and not batch.is_discrete):
         return td_error(batch, critic), steps.known
     advantage = critic.q_min.detach()
     if is_counterfactual:
@@ -152,29 +153,33 @@ def td_error(batch: TeamView, critic: TeamView) -> Tensor:
         critic: whose Q counts.
     """
     q = time_last(batch, critic.mix(critic.q_min).detach())
-    reward, terminated = batch.reward.expand_as(q), batch.terminated.expand_as(q)
+    reward, terminated = agents_first(batch.reward, batch.done).expand_as(q), batch.terminated.expand_as(q)
     error = F.one_step_target(reward, next_step(q), terminated, batch.loss.gamma) - q
     return error.unsqueeze(-1).expand(batch.agents) if batch.loss.has_mixer else error.movedim(0, -1)
 
 
 @torch.no_grad()
-def log_weight(batch: TeamView, critic: TeamView, temperature: Tensor, options: ICQVariant) -> Tensor:
+def log_weight(critic: TeamView, temperature: Tensor, options: ICQVariant) -> Tensor:
     """``w_i Q_i / temperature - log Z_i`` of the data's actions ``[*B, T, N]``, Z_i of the behavior model.
 
     Args:
-        batch: the sequences.
-        critic: whose Q and mixer count.
+        critic: the sequences, of the networks whose Q and mixer count.
         temperature: > 0, in units of return.
         options: samples of the partition function.
     """
-    scale = critic.agent_weight / temperature
-    values, log_mass = critic.once("partition_inputs", lambda: _partition_inputs(batch, critic, options))
-    return scale * critic.q_min - F.log_partition(scale.unsqueeze(-1) * values, log_mass)
+
+    def of_kind(step: TeamView) -> Tensor:
+        scale = step.agent_weight / temperature
+        values, log_mass = step.once("partition_inputs", lambda: _partition_inputs(step, options))
+        return scale * step.q_min - F.log_partition(scale.unsqueeze(-1) * values, log_mass)
+
+    return critic.gather(of_kind)
 
 
-def _partition_inputs(batch: TeamView, critic: TeamView, options: ICQVariant) -> tuple[Tensor, Tensor]:
+def _partition_inputs(critic: TeamView, options: ICQVariant) -> tuple[Tensor, Tensor]:
     """Q_i ``[*B, T, N, M]`` of actions that partition functions run over, and their log probabilities."""
-    if batch.loss.is_discrete:
+    batch = critic.online
+    if batch.is_discrete:
         log_mass = batch.once(
             "behavior_log_probs", lambda: batch.with_distribution("behavior_network", log_probs)
         )
