@@ -147,9 +147,7 @@ def _find_other_rule(dataset: OfflineDataset, env: EnvBase) -> list[str]:
     given = team_reward_of(env)
     if not recorded or not given or recorded == given:
         return []
-    return [
-        f"the team's reward is the {recorded} of the agents' in the data and the {given} in the environment"
-    ]
+    return [f"the team's reward is the {recorded} of the agents' in the data, the {given} in the environment"]
 
 
 def _warn_of_padding(data: TensorDictBase, groups: Mapping[str, TeamSpec], name: str) -> None:

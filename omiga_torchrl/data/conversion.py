@@ -49,6 +49,8 @@ def convert(
     first = next(blocks, None)
     if first is None or not first.steps:
         raise DataError(f"OfflineDataset: {name} holds no transition. Is the file complete?")
+    if options.agent_rewards and all(group.reward is None for group in first.groups.values()):
+        raise DataError(f"OfflineDataset: {name}: there are no rewards of agents. Leave agent_rewards out.")
     convention = options.actions or reading.actions
 
     def write(writer: TedWriter) -> None:

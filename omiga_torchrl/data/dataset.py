@@ -16,7 +16,7 @@ from torchrl.data.datasets.common import BaseDatasetExperienceReplay
 from torchrl.data.replay_buffers import Sampler
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.blocks import episode_blocks, first_steps
+from omiga_torchrl.data.blocks import episode_blocks, first_steps, group_names
 from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.conversion import convert
@@ -61,8 +61,8 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         reward_scale: rewards are divided by this once, when the dataset is opened:
             ``"std"`` (default) means by their standard deviation, so that coefficients
             such as OMIGA's alpha carry over between tasks; a number means by that; ``None``
-            keeps them raw. The factor used is :attr:`reward_scale`. Reports of returns
-            are always raw.
+            keeps them raw. The factor used is :attr:`reward_scale`. Agents' own rewards are
+            divided by the same factor. Reports of returns are always raw.
         normalise_observations: subtract from every feature of observations and state its
             mean over the data and divide by its standard deviation, once, on disk. The
             environment has to do the same: :attr:`normalisation` does.
@@ -194,9 +194,12 @@ class OfflineDataset(BaseDatasetExperienceReplay):
 
 def _open(path: Path, reward_scale: float) -> TensorDictBase:
     data = load_ted(path)
-    reward = data["next", keys.REWARD]
-    # The only entries that are held in memory: five bytes a row.
-    data["next"].set(keys.REWARD, reward.as_subclass(torch.Tensor) / reward_scale)
+    # The only entries that are held in memory: five bytes a row, and those of agents' own rewards.
+    following = data["next"]
+    for key in (keys.REWARD, *((name, "reward") for name in group_names(data))):
+        reward = following.get(key, None)
+        if reward is not None:
+            following.set(key, reward.as_subclass(torch.Tensor) / reward_scale)
     data.set(keys.IS_INIT, first_steps(data[keys.EPISODE]).unsqueeze(-1))
     return data.lock_()
 

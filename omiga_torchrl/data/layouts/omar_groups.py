@@ -21,7 +21,8 @@ def find_groups(sizes: Sequence[Sizes], options: ReadOptions, where: str) -> dic
         where: the folder, for messages.
 
     Raises:
-        DataError: agents of the team's sizes behind others, or numbers of agents that are not there.
+        DataError: agents of the team's sizes behind others, agents of other sizes in one group, or numbers of
+            agents that are not there.
 
     Examples:
         >>> tag = [((16,), (2,)), ((16,), (2,)), ((14,), (2,))]
@@ -33,6 +34,11 @@ def find_groups(sizes: Sequence[Sizes], options: ReadOptions, where: str) -> dic
         beyond = [i for numbers in groups.values() for i in numbers if i >= len(sizes)]
         found = [f"groups names the agents {beyond}, there are {len(sizes)}"] if beyond else []
         require(found, where, "They are numbered from 0.")
+        for name, numbers in groups.items():
+            different = {sizes[i] for i in numbers}
+            if len(different) > 1:
+                found.append(f"the agents {numbers} of group {name!r} have the sizes {sorted(different)}")
+        require(found, where, "Agents of a group have equal observations and actions.")
         return groups
     if options.groups == "all" and len(set(sizes)) > 1:
         of_size: dict[Sizes, list[int]] = {}

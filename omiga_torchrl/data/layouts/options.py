@@ -27,7 +27,8 @@ class ReadOptions:
         team_reward: how one reward per agent becomes the team's: ``"mean"``, ``"sum"``, or ``"first"``, that
             of the first agent; ``None``: they have to be equal.
         incomplete: a last episode without an end is an ``"error"`` or is ``"truncated"`` there.
-        agent_rewards: whether every agent's own reward is kept too, as ``("next", group, "reward")``.
+        agent_rewards: whether every agent's own reward is kept too, as ``("next", group, "reward")``;
+            recordings keep those that they have.
         groups: which agents form which group. ``None``: what the layout calls the team, the group
             ``"agents"``. ``"all"``: every agent of the files; those of equal sizes are a group, ``"group_0"``
             and so on. ``"unpadded"``: agents of a team that was padded to equal sizes get their own back:

@@ -104,7 +104,10 @@ def dataset_statistics(
     return DatasetStatistics(
         transitions=len(data),
         unique_joint=count_unique(scan.joint),
-        groups={name: _group_statistics(data, name, group, chunk) for name, group in scan.groups.items()},
+        groups={
+            name: _group_statistics(data, name, group, chunk, reward_scale)
+            for name, group in scan.groups.items()
+        },
         random_return=random_return,
         best_return=best_return,
         reward=Spread.of(reward),
@@ -113,7 +116,9 @@ def dataset_statistics(
     )
 
 
-def _group_statistics(data: TensorDictBase, name: str, scan: GroupScan, chunk: int) -> GroupStatistics:
+def _group_statistics(
+    data: TensorDictBase, name: str, scan: GroupScan, chunk: int, reward_scale: float
+) -> GroupStatistics:
     reward = data.get(("next", name, "reward"), None)
     episodes = 1 + int((data[keys.EPISODE].diff() != 0).sum()) if reward is not None else 0
     return GroupStatistics(
@@ -126,7 +131,7 @@ def _group_statistics(data: TensorDictBase, name: str, scan: GroupScan, chunk: i
         # Sums over episodes add up to the sum over all steps.
         agent_return=None
         if reward is None
-        else tuple((reward.squeeze(-1).double().sum(0) / episodes).tolist()),
+        else tuple((reward.squeeze(-1).double().sum(0) * reward_scale / episodes).tolist()),
     )
 
 
