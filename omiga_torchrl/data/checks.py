@@ -141,7 +141,7 @@ def _fitting_layout(task: str, spec: AnyTeamSpec) -> str:
 def _find_other_rule(dataset: OfflineDataset, env: EnvBase) -> list[str]:
     """Whether the agents' rewards become the team's in another way than in the environment."""
     # Layouts that only have a reward of the team do not say how it was made.
-    recorded = dataset.source.options.team_reward
+    recorded: str | None = dataset.source.options.team_reward
     if recorded is None and dataset.card.recording:
         recorded = dataset.card.team_reward
     given = team_reward_of(env)

@@ -49,6 +49,7 @@ def convert(
     first = next(blocks, None)
     if first is None or not first.steps:
         raise DataError(f"OfflineDataset: {name} holds no transition. Is the file complete?")
+    _require_known_groups(known or {}, first, name)
     if options.agent_rewards and all(group.reward is None for group in first.groups.values()):
         raise DataError(f"OfflineDataset: {name}: there are no rewards of agents. Leave agent_rewards out.")
     convention = options.actions or reading.actions
@@ -78,6 +79,18 @@ def convert(
 
     expected = (reading.steps or 0) * row_bytes(first)
     write_whole(folder, write, expected_bytes=expected)
+
+
+def _require_known_groups(known: Mapping[str, Any], first: Episodes, name: str) -> None:
+    """Raise unless the data have the groups of their card, in its order, which is that of the state."""
+    if "sizes" not in known:
+        return
+    expected = TeamSpec.from_dict(known["sizes"]).groups
+    if list(expected) != list(first.groups):
+        raise DataError(
+            f"OfflineDataset: {name}: the data have the groups {', '.join(first.groups)}, their card says "
+            f"{', '.join(expected)}. Is it the card of these data?"
+        )
 
 
 def _chain(first: Episodes, rest: Iterator[Episodes]) -> Iterator[Episodes]:

@@ -76,7 +76,7 @@ class PaddingScan:
         if action is not None and action.dtype.kind == "f" and action.ndim == 3:
             self._widen("action", action, None)
         if action_mask is not None:
-            legal = action_mask.any(0)
+            legal = np.asarray(action_mask.any(0))
             self._legal = legal if self._legal is None else self._legal | legal
 
     def _widen(self, name: str, values: Array, present: Array | None) -> None:
@@ -96,7 +96,7 @@ class PaddingScan:
         """The agents that have padded features, in order."""
         agents = []
         for agent in range(self._ranges["observation"].shape[1]):
-            features = {name: _trailing(*bounds, agent) for name, bounds in self._ranges.items()}
+            features = {name: _trailing(low, high, agent) for name, (low, high) in self._ranges.items()}
             one = AgentPadding(agent, **features, illegal=self._never_legal(agent))
             if one != AgentPadding(agent):
                 agents.append(one)

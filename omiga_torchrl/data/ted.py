@@ -48,28 +48,37 @@ class TedWriter:
     def append(self, block: Episodes) -> None:
         """Write all transitions of ``block``."""
         ends = np.cumsum(block.length + 1)
-        for key, rows in _row_entries(block):
-            rows = _storable(rows)
+        rows = {key: _storable(values) for key, values in _row_entries(block)}
+        steps = {key: _storable(values) for key, values in self._step_entries(block)}
+        given = {*rows, *steps, *(("next", *key) for key in rows)}
+        if self.rows and given != self._files.keys():
+            differing = sorted("/".join(key) for key in given ^ self._files.keys())
+            raise DataError(
+                f"OfflineDataset: {', '.join(map(repr, differing))} are in some parts of the data only. Is "
+                "one of the files of another task?"
+            )
+        for key, values in rows.items():
             # Slices of the block, one per episode: nothing is copied on the way to the file.
             for first, last in zip((ends - block.length - 1).tolist(), ends.tolist(), strict=True):
-                self._write(key, rows[first : last - 1])
-                self._write(("next", *key), rows[first + 1 : last])
-        done = block.terminated | block.truncated
-        steps: dict[_Path, Array] = {
-            **{(name, "action"): group.action for name, group in block.groups.items()},
-            (keys.EPISODE,): np.repeat(np.arange(self.episodes, self.episodes + len(block)), block.length),
-            ("next", keys.REWARD): block.reward[:, None],
-            ("next", keys.DONE): done[:, None],
-            ("next", keys.TERMINATED): block.terminated[:, None],
-            ("next", keys.TRUNCATED): block.truncated[:, None],
-        }
-        for name, group in block.groups.items():
-            if group.reward is not None:
-                steps["next", name, "reward"] = group.reward[..., None]
-        for path, values in steps.items():
-            self._write(path, _storable(values))
+                self._write(key, values[first : last - 1])
+                self._write(("next", *key), values[first + 1 : last])
+        for key, values in steps.items():
+            self._write(key, values)
         self.rows += block.steps
         self.episodes += len(block)
+
+    def _step_entries(self, block: Episodes) -> Iterator[tuple[_Path, Array]]:
+        """What has one row per step, by its key."""
+        yield from (((name, "action"), group.action) for name, group in block.groups.items())
+        yield (keys.EPISODE,), np.repeat(np.arange(self.episodes, self.episodes + len(block)), block.length)
+        done = block.terminated | block.truncated
+        yield ("next", keys.REWARD), block.reward[:, None]
+        yield ("next", keys.DONE), done[:, None]
+        yield ("next", keys.TERMINATED), block.terminated[:, None]
+        yield ("next", keys.TRUNCATED), block.truncated[:, None]
+        for name, group in block.groups.items():
+            if group.reward is not None:
+                yield ("next", name, "reward"), group.reward[..., None]
 
     def write(self, key: _Path, values: Array) -> None:
         """Append rows to one entry only; its rows have to add up to those of the others."""

@@ -29,7 +29,7 @@ from omiga_torchrl.errors import DataError
 from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.testing.layout_contract import assert_equal
 
-from .conftest import HUNT, make_episodes, make_hunt, make_hunt_card
+from .conftest import HUNT, make_card, make_episodes, make_hunt, make_hunt_card
 
 
 def by_hand() -> Episodes:
@@ -260,6 +260,20 @@ def test_nothing_unsound_gets_through(tmp_path):
     refused("'predators/observation' is NaN", spoil("observation", 1, 1))
     refused(r"actions of group 'predators' outside \[-1, 1\] \(up to 3\)", lambda g: g.action.fill(3))
     refused("no agent of .* ever takes part", lambda g: g.agent_mask.fill(False))
+
+
+def test_parts_of_other_entries_are_refused(tmp_path):
+    blocks = [make_hunt(), make_hunt(absent=True)]
+    with pytest.raises(
+        DataError, match=r"'next/predators/agent_mask', 'predators/agent_mask' are in some parts"
+    ):
+        convert(Reading(blocks, n_actions={"prey": 3}), tmp_path / "a", ReadOptions(), name="hunt")
+
+
+def test_a_card_of_other_groups_is_refused(write):
+    match = "the data have the groups predators, prey, their card says agents"
+    with pytest.raises(DataError, match=match):
+        write(make_hunt(), card=make_card(make_episodes()))
 
 
 def test_actions_of_absent_agents_may_be_anything(tmp_path):
