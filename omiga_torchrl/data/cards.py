@@ -65,8 +65,8 @@ class DatasetCard:
         seeds: random seeds by what they seeded.
         recording: how it was recorded, as far as the data depend on it.
         timeout_is_terminal: whether running out of time is stored as ``terminated``.
-        team_reward: how the agents' rewards became the team's: ``"mean"``, ``"sum"`` or ``"first"``, that of
-            the first agent.
+        team_reward: how the agents' rewards became the team's: ``"mean"``, ``"sum"``, ``"first"``, that of
+            the first agent, or the name of the group whose mean it is.
         action_convention: meaning of the actions; ``"raw"``, ``"clip"`` or ``"scale"`` for
             published data, see :class:`omiga_torchrl.data.ReadOptions`.
         observation_preprocessing: what was done to the simulator's observations.

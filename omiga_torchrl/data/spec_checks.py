@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tensordict import TensorDict, TensorDictBase
-from torchrl.envs import EnvBase, TransformedEnv
+from torchrl.envs import Compose, EnvBase, TransformedEnv
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.blocks import group_names
@@ -115,12 +115,11 @@ def team_reward_of(env: EnvBase) -> str:
     """How an environment makes the team's reward of the agents', ``""`` where it does not say.
 
     Args:
-        env: its transform :class:`omiga_torchrl.envs.TeamReward` says it.
+        env: says it as ``team_reward``, or by its transform :class:`omiga_torchrl.envs.TeamReward`.
     """
-    while isinstance(env, TransformedEnv):
-        for transform in env.transform if hasattr(env.transform, "__iter__") else [env.transform]:
-            rule = getattr(transform, "aggregate", "")
-            if isinstance(rule, str) and rule:
-                return rule
+    rule = getattr(env, "team_reward", "")
+    while not rule and isinstance(env, TransformedEnv):
+        transforms = env.transform if isinstance(env.transform, Compose) else [env.transform]
+        rule = next((one.aggregate for one in transforms if hasattr(one, "aggregate")), "")
         env = env.base_env
-    return ""
+    return str(rule)

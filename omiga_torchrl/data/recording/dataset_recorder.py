@@ -24,6 +24,7 @@ from omiga_torchrl.data.recording.settings import RecordingSettings
 from omiga_torchrl.data.recording.shards import ShardFolder
 from omiga_torchrl.data.recording.streams import EpisodeCutter, groups_of
 from omiga_torchrl.data.recording.writing import require_replaceable, write_recording
+from omiga_torchrl.data.spec_checks import team_reward_of
 from omiga_torchrl.files import library_versions
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
@@ -119,7 +120,7 @@ def record_dataset(
             random_return=random_return,
             best_checkpoint_return=behaviour.deterministic_return if behaviour else None,
             task_kwargs=dict(task_kwargs or {}),
-            team_reward=str((task_kwargs or {}).get("team_reward", "mean")),
+            team_reward=team_reward_of(env) or str((task_kwargs or {}).get("team_reward", "mean")),
             seeds={"recording": options.seed},
             **UNKNOWN,
         )
