@@ -74,8 +74,8 @@ class CriticConfig(AlgorithmConfig):
         mixer: ``"linear"`` (OMIGA's: weights and bias of the state), ``"vdn"`` (their sum), ``"qmix"``
             (monotonic), ``"none"`` (independent critics), or ``"auto"`` (linear; none for one agent, or for
             rewards of agents).
-        reward_of: whose rewards values learn: ``"team"``, or without a mixer ``"agent"`` (each agent's own) or
-            ``"group"`` (the mean of its group).
+        reward_of: whose rewards values learn: ``"team"``, or without a mixer ``"agent"`` (each agent's own)
+            or ``"group"`` (the mean of its group).
         mixer_hidden_sizes: hidden layers of the linear mixer.
         num_qvalue_nets: critics of every agent; the smallest value counts. None: 2 for continuous actions, 1
             for discrete ones.

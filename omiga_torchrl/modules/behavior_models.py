@@ -10,7 +10,6 @@ import torch
 from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
 
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
@@ -19,7 +18,7 @@ from omiga_torchrl.functional.bounds import clamp_to_bounds
 from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.modules.bounds import Bound, register_bounds
-from omiga_torchrl.modules.distributions import Size
+from omiga_torchrl.modules.latent_actions import LatentActions
 from omiga_torchrl.modules.networks import AgentMLP
 from omiga_torchrl.modules.policies import categorical_actor
 from omiga_torchrl.specs import TeamSpec
@@ -165,8 +164,8 @@ class ConditionalVAE(TensorDictModuleBase):
         Args:
             observation: ``[*B, N, O]``.
             samples: actions drawn for each agent.
-            noise: standard normal ``[samples, *B, N, L]`` and, without ``max_latent``, ``[samples, *B, N, A]``,
-                to share draws with others; None draws it.
+            noise: standard normal ``[samples, *B, N, L]`` and, without ``max_latent``, ``[samples, *B, N,
+                A]``, to share draws with others; None draws it.
         """
         latent, of_action = noise or self.sample_noise(observation, samples)
         observations = observation.expand(samples, *observation.shape)
@@ -208,37 +207,6 @@ def standard_normal(shape: Sequence[int], like: Tensor) -> Tensor:
 
 def _log(x: Bound) -> Bound:
     return x.log() if isinstance(x, Tensor) else math.log(x)
-
-
-class LatentActions(Distribution):
-    """The distribution of a :class:`ConditionalVAE` given observations ``[*B, N, O]``.
-
-    Args:
-        model: the model.
-        observation: the observations.
-    """
-
-    arg_constraints: dict[str, constraints.Constraint] = {}
-
-    def __init__(self, model: ConditionalVAE, observation: Tensor) -> None:
-        self.model, self.observation = model, observation
-        size = torch.Size([model.log_std.shape[0]])
-        super().__init__(observation.shape[:-1], size, validate_args=False)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """A lower bound of the log density ``[*M, *B, N]`` of ``[*M, *B, N, A]``, by importance samples."""
-        observation = self.observation.expand(*value.shape[:-1], self.observation.shape[-1])
-        return self.model.log_density(observation, value, self.model.importance_samples)
-
-    def squared_error_loss(self, value: Tensor) -> Tensor:
-        """BCQ's released training loss ``[*B, N]``, see :meth:`ConditionalVAE.squared_error_loss`."""
-        return self.model.squared_error_loss(self.observation, value)
-
-    def sample(self, sample_shape: Size = ()) -> Tensor:
-        """Actions ``[*sample_shape, *B, N, A]``, detached."""
-        with torch.no_grad():
-            flat = self.model.sample(self.observation, math.prod(sample_shape))
-        return flat.reshape(*sample_shape, *flat.shape[1:])
 
 
 @renamed_arguments(**NETWORK_NAMES, latent_limit="max_latent")

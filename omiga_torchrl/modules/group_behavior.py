@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from omiga_torchrl import keys
-from omiga_torchrl.groups import GroupedTeamSpec, pad_last, require_groups
+from omiga_torchrl.gathering import pad_last
+from omiga_torchrl.groups import GroupedTeamSpec, require_groups
 from omiga_torchrl.modules.behavior_models import ConditionalVAE, standard_normal
 from omiga_torchrl.modules.distributions import Size
 

@@ -16,7 +16,8 @@ from torch import nn
 from torch.distributions import Categorical
 
 from omiga_torchrl import keys
-from omiga_torchrl.groups import GroupedTeamSpec, pad_last, require_groups
+from omiga_torchrl.gathering import pad_last
+from omiga_torchrl.groups import GroupedTeamSpec, require_groups
 from omiga_torchrl.modules.bounds import ActionBounds, with_bounds
 from omiga_torchrl.modules.groups import GroupNetwork, memories
 from omiga_torchrl.specs import TeamSpec

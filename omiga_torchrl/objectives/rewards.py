@@ -25,8 +25,8 @@ def check_reward_of(loss: TeamLoss) -> None:
     """
     if loss.reward_of != "team" and loss.has_mixer:
         raise ValueError(
-            f"{type(loss).__name__}: reward_of must be 'team' with a mixer, which learns one value of the team, "
-            f"got {loss.reward_of!r}. Use mixer='none' for independent critics, or the team's reward."
+            f"{type(loss).__name__}: reward_of must be 'team' with a mixer, which learns one value of the "
+            f"team, got {loss.reward_of!r}. Use mixer='none' for independent critics, or the team's reward."
         )
 
 
