@@ -45,7 +45,8 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     memory-mapped TensorDict `[T]` with the keys of :mod:`omiga_torchrl.keys` plus
     ``"episode"``, and kept in a cache; later openings map the cache. ``"is_init"``, True
     at the first step of every episode, is made from it. The dataset cannot be written
-    to, and the source never is.
+    to, and the source never is. A team whose agents differ has the entries of every group
+    under its name, e.g. ``("prey", "observation")``, see :attr:`spec`.
 
     Args:
         name_or_path: a bundled dataset such as ``"vmas/navigation/mixed"``, a published one

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from omiga_torchrl.data import Episodes, OfflineDataset, ReadOptions, check_dataset, dataset_statistics
+from omiga_torchrl.data import (
+    LAYOUTS,
+    Episodes,
+    OfflineDataset,
+    ReadOptions,
+    check_dataset,
+    dataset_statistics,
+)
 from omiga_torchrl.data.padding import AgentPadding, PaddingScan
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.testing.layout_contract import assert_equal
@@ -167,3 +174,33 @@ def test_options_that_are_not_used_leave_the_cache_where_it_was():
         "incomplete='error')"
     )
     assert repr(ReadOptions(groups={"a": [0]})).endswith("incomplete='error', groups={'a': (0,)})")
+
+
+def written(folder, layout, team):
+    """The team in a layout that has no groups, and how it is read."""
+    path = folder / ("toy.vlt" if layout == "vault" else "toy")
+    LAYOUTS[layout].write(path, [team], n_actions=3)
+    return path
+
+
+@pytest.mark.parametrize("layout", ["vault", "pymarl-npy"])
+def test_padded_layouts_are_unpadded(tmp_path, layout):
+    if layout == "vault":
+        pytest.importorskip("tensorstore")
+    team = padded_team(masked=True)
+    path = written(tmp_path, layout, team)
+    padded = OfflineDataset(path, root=tmp_path)
+    with pytest.warns(UserWarning, match=r"agent 1 \(observation features 3, 4\)"):
+        check_dataset(padded)
+    dataset = OfflineDataset(path, root=tmp_path, groups="unpadded")
+    sizes = [(one.n_agents, one.observation_size, one.action_size) for one in dataset.spec.groups.values()]
+    assert sizes == [(2, 5, 3), (1, 3, 2)]
+    assert dataset.data_path != padded.data_path
+    check_dataset(dataset)
+    # every row of the padded team, without its padding
+    seen = padded.data["agents", "observation"]
+    np.testing.assert_array_equal(dataset.data["group_0", "observation"], seen[:, [0, 2]])
+    np.testing.assert_array_equal(dataset.data["group_1", "observation"], seen[:, 1:2, :3])
+    batch = dataset.spec.gather(dataset.sample(8))
+    assert batch["agents", "action_mask"].shape == (8, 3, 3)
+    assert not batch["agents", "action_mask"][:, 2, 2].any()
