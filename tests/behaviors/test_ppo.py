@@ -48,7 +48,7 @@ def test_the_saved_policy_has_the_scaling_folded_in(state_dependent_std):
         with set_exploration_type(ExplorationType.DETERMINISTIC), torch.no_grad():
             scaled = ppo.acting(seen.clone())["agents", "action"]
             folded = ppo.policy()(seen.clone())["agents", "action"]
-    assert not torch.allclose(ppo.observation_scale.std, torch.ones(18, dtype=torch.float64))
+    assert not torch.allclose(ppo.observation_scales["agents"].std, torch.ones(18, dtype=torch.float64))
     torch.testing.assert_close(scaled, folded, atol=2e-3, rtol=0)  # small deviations amplify rounding
 
 
