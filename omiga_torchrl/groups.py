@@ -154,11 +154,14 @@ class GroupedTeamSpec:
         """
         return max(int(getattr(group, size)) for group in self.groups.values())
 
-    def expand_key(self, key: Any) -> list[Any]:
+    def expand_key(self, key: Any, *, masked_only: bool = True) -> list[Any]:
         """The entries of the data that an entry of the team is gathered from.
 
         Args:
             key: e.g. ``("agents", "observation")``, also under ``"next"``; entries of the team are themselves.
+
+        Keyword Args:
+            masked_only: leave out the action masks of groups that have none by these sizes.
 
         Examples:
             >>> spec = GroupedTeamSpec({"cars": TeamSpec(2, 6, 3, 20), "drones": TeamSpec(3, 9, 4, 20)}, 20)
@@ -169,7 +172,7 @@ class GroupedTeamSpec:
         if len(path) < 2 or path[-2] != keys.GROUP or path[-1] not in GATHERED:
             return [key]
         groups = self.groups
-        if path[-1] == "action_mask":
+        if path[-1] == "action_mask" and masked_only:
             groups = {name: group for name, group in groups.items() if group.masked}
         return [(*path[:-2], name, path[-1]) for name in groups]
 
@@ -273,6 +276,9 @@ class GroupedTeamSpec:
         }
 
 
+AnyTeamSpec = TeamSpec | GroupedTeamSpec
+
+
 def pad_last(value: Tensor, size: int, fill: float = 0.0) -> Tensor:
     """``value`` with its last dimension filled up to ``size``.
 
@@ -302,3 +308,32 @@ def require_groups(component: str, names: Iterable[str], spec: TeamSpec | Groupe
         raise ValueError(
             f"{component}: groups must be {', '.join(expected)}, got {', '.join(given) or 'none'}."
         )
+
+
+def agents_of_kind(spec: GroupedTeamSpec, kind: str) -> Tensor:
+    """Places of the agents with one kind of actions in the team's order, ``[n]``.
+
+    Args:
+        spec: the team.
+        kind: ``"continuous"`` or ``"discrete"``.
+    """
+    spans = [
+        spec.spans[name] for name, group in spec.groups.items() if group.discrete == (kind == "discrete")
+    ]
+    return torch.cat([torch.arange(*span) for span in spans])
+
+
+def agent_order(spec: GroupedTeamSpec) -> Tensor | None:
+    """Where every agent is once those with continuous actions stand first, ``[N]``; None where they do.
+
+    Args:
+        spec: a team with both kinds of actions.
+
+    Examples:
+        >>> spec = GroupedTeamSpec({"a": TeamSpec(1, 4, 5, 9, discrete=True), "b": TeamSpec(2, 4, 2, 9)}, 9)
+        >>> agent_order(spec)
+        tensor([2, 0, 1])
+    """
+    by_kind = torch.cat([agents_of_kind(spec, kind) for kind in ("continuous", "discrete")])
+    order = by_kind.argsort()
+    return None if (order == torch.arange(len(order))).all() else order

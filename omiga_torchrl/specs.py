@@ -269,7 +269,9 @@ def _group_of_env(env: EnvBase, group: str, agents: tuple[str, ...]) -> TeamSpec
     """The sizes of one group of an environment."""
     observations, action = env.full_observation_spec_unbatched, _action_spec(env, group)
     observation, state = observations[group, "observation"], observations[keys.STATE]
-    discrete, low, high = not action.dtype.is_floating_point, 0.0, 0.0
+    discrete = not action.dtype.is_floating_point
+    low: ActionBound = 0.0
+    high: ActionBound = 0.0
     if discrete:
         if not hasattr(action.space, "n"):
             raise DataError(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.objectives.awr import AWRLoss
-from omiga_torchrl.specs import TeamSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class AWRConfig(CriticConfig):
 
 
 @register_algorithm("awr", AWRConfig, sequences=True)
-def make_awr(spec: TeamSpec, config: AWRConfig) -> Algorithm:
+def make_awr(spec: AnyTeamSpec, config: AWRConfig) -> Algorithm:
     """Assemble AWR for a task; its loss takes sequences ``[*B, T]``.
 
     Args:
@@ -47,6 +47,7 @@ def make_awr(spec: TeamSpec, config: AWRConfig) -> Algorithm:
         config: its arguments, as keywords.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> sorted(make_awr(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'value']
     """

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import AlgorithmConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.objectives.bc import MultiAgentBCLoss
-from omiga_torchrl.specs import TeamSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class BCConfig(AlgorithmConfig):
 
 
 @register_algorithm("bc", BCConfig)
-def make_bc(spec: TeamSpec, config: BCConfig) -> Algorithm:
+def make_bc(spec: AnyTeamSpec, config: BCConfig) -> Algorithm:
     """Assemble behavior cloning for a task.
 
     Args:
@@ -25,9 +25,11 @@ def make_bc(spec: TeamSpec, config: BCConfig) -> Algorithm:
         config: its arguments, as keywords.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> sorted(make_bc(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor']
     """
-    policy = NetworkBuilder(spec, config).actor()
+    build = NetworkBuilder(spec, config)
+    policy = build.actor()
     loss = MultiAgentBCLoss(policy, **config.loss_arguments(MultiAgentBCLoss))
-    return Algorithm(policy, loss, {"actor": list(policy.parameters())})
+    return build.algorithm(policy, loss, {"actor": [policy]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
@@ -11,6 +12,7 @@ from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import require_count, require_number
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import ConditionalVAE, behavior_model
 from omiga_torchrl.modules.builders import perturbation_network
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy, supported_action_policy
@@ -61,7 +63,7 @@ class BCQConfig(CriticConfig):
 
 
 @register_algorithm("bcq", BCQConfig)
-def make_bcq(spec: TeamSpec, config: BCQConfig) -> Algorithm:
+def make_bcq(spec: AnyTeamSpec, config: BCQConfig) -> Algorithm:
     """Assemble BCQ for a task.
 
     Args:
@@ -73,26 +75,37 @@ def make_bcq(spec: TeamSpec, config: BCQConfig) -> Algorithm:
         ['actor', 'behavior', 'qvalue']
     """
     build = NetworkBuilder(spec, config)
-    behavior, qvalue, mixer = _behavior_model(spec, config), build.qvalue(), build.mixer()
-    actor: TensorDictModuleBase | None = None
-    policy: TensorDictModuleBase
-    if spec.discrete and config.act_within_support:
-        model, threshold = cast(ProbabilisticTensorDictSequential, behavior), config.support_threshold
-        policy = supported_action_policy(qvalue, model, threshold=threshold, masked=spec.masked)
-    elif spec.discrete:
-        policy = greedy_policy(qvalue, masked=spec.masked)
-    else:
-        actor = perturbation_network(spec, config.perturbation, **config.network_arguments)
-        vae = cast(ConditionalVAE, behavior)
-        policy = CandidatePolicy(vae, qvalue, actor, candidates=config.num_candidates)
+    behavior = build.network(lambda group: _behavior_model(group, build, config))
+    qvalue, mixer, actor = build.qvalue(), build.mixer(), None
+    if not all(group.discrete for group in spec.groups.values()):
+        actor = build.network(
+            lambda group: perturbation_network(group, config.perturbation, **build.arguments(group)),
+            discrete=False,
+        )
+    policy = build.policy(partial(_policy, config), behavior, qvalue, actor)
     loss = BCQLoss(actor, qvalue, mixer, behavior_network=behavior, **config.loss_arguments(BCQLoss))
     groups = {"qvalue": [qvalue, mixer], "behavior": [behavior], "actor": [actor]}
     return build.algorithm(policy, loss, groups)
 
 
-def _behavior_model(spec: TeamSpec, config: BCQConfig) -> TensorDictModuleBase:
-    network_arguments = {**config.network_arguments, "hidden_sizes": config.behavior_hidden_sizes}
-    if spec.discrete:
-        return behavior_model(spec, **network_arguments)
-    network_arguments |= {"max_latent": config.max_latent, "latent_size": config.latent_size}
-    return behavior_model(spec, **network_arguments)
+def _behavior_model(spec: TeamSpec, build: NetworkBuilder, config: BCQConfig) -> TensorDictModuleBase:
+    arguments = build.arguments(spec, hidden_sizes=config.behavior_hidden_sizes)
+    if not spec.discrete:
+        arguments |= {"max_latent": config.max_latent, "latent_size": config.latent_size}
+    return behavior_model(spec, **arguments)
+
+
+def _policy(
+    config: BCQConfig,
+    spec: TeamSpec,
+    behavior: TensorDictModuleBase,
+    qvalue: TensorDictModuleBase,
+    actor: TensorDictModuleBase | None,
+) -> TensorDictModuleBase:
+    if not spec.discrete:
+        vae = cast(ConditionalVAE, behavior)
+        return CandidatePolicy(vae, qvalue, actor, candidates=config.num_candidates)
+    if not config.act_within_support:
+        return greedy_policy(qvalue, masked=spec.masked)
+    model, threshold = cast(ProbabilisticTensorDictSequential, behavior), config.support_threshold
+    return supported_action_policy(qvalue, model, threshold=threshold, masked=spec.masked)

@@ -11,9 +11,9 @@ from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import unknown_name
-from omiga_torchrl.modules import behavior_model, make_actor
+from omiga_torchrl.groups import AnyTeamSpec
+from omiga_torchrl.modules import behavior_model
 from omiga_torchrl.objectives.brac import BRACLoss
-from omiga_torchrl.specs import TeamSpec
 
 BehaviorModel = Literal["policy", "vae"]
 
@@ -49,7 +49,7 @@ class BRACConfig(CriticConfig):
 
 
 @register_algorithm("brac_p", BRACConfig)
-def make_brac_p(spec: TeamSpec, config: BRACConfig) -> Algorithm:
+def make_brac_p(spec: AnyTeamSpec, config: BRACConfig) -> Algorithm:
     """Assemble BRAC-p for a task.
 
     Args:
@@ -57,15 +57,16 @@ def make_brac_p(spec: TeamSpec, config: BRACConfig) -> Algorithm:
         config: its arguments, as keywords.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> sorted(make_brac_p(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'behavior', 'qvalue']
     """
     build = NetworkBuilder(spec, config)
     actor, qvalue = build.actor(), build.qvalue()
     if config.behavior_model == "vae":
-        behavior = behavior_model(spec, **config.network_arguments)
+        behavior = build.network(lambda group: behavior_model(group, **build.arguments(group)))
     else:
-        behavior = make_actor(spec, name="behaviour", **config.network_arguments)
+        behavior = build.actor(name="behaviour")
     mixer = build.mixer()
     loss = BRACLoss(actor, qvalue, behavior, mixer, **config.loss_arguments(BRACLoss))
     groups: dict[str, list[nn.Module | nn.Parameter | None]] = {

@@ -9,8 +9,8 @@ from torch import nn
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.objectives.comadice import ComaDICELoss, Variant
-from omiga_torchrl.specs import TeamSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class ComaDICEConfig(CriticConfig):
 
 
 @register_algorithm("comadice", ComaDICEConfig)
-def make_comadice(spec: TeamSpec, config: ComaDICEConfig) -> Algorithm:
+def make_comadice(spec: AnyTeamSpec, config: ComaDICEConfig) -> Algorithm:
     """Assemble ComaDICE for a task.
 
     Args:
@@ -40,6 +40,7 @@ def make_comadice(spec: TeamSpec, config: ComaDICEConfig) -> Algorithm:
         config: its arguments, as keywords.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> sorted(make_comadice(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'lagrange_multiplier', 'qvalue', 'value']
     """

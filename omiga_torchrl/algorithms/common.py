@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, TensorDictModuleBase
 from torch import nn
@@ -11,8 +12,12 @@ from torchrl.objectives import HardUpdate, LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 
 from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig
-from omiga_torchrl.modules import make_actor
+from omiga_torchrl.groups import AnyTeamSpec, GroupedTeamSpec
+from omiga_torchrl.modules import ConditionalVAE, make_actor
 from omiga_torchrl.modules.builders import make_mixer, qvalue_network, value_network
+from omiga_torchrl.modules.group_behavior import GroupVAE
+from omiga_torchrl.modules.group_policy import GroupPolicy, group_actor
+from omiga_torchrl.modules.groups import GroupNetwork, MixedNetwork
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 
@@ -41,6 +46,8 @@ class Algorithm:
 class NetworkBuilder:
     """The networks of an algorithm, as its config describes them, and the whole around its loss.
 
+    In a team of groups every group has networks of its own; losses see them as those of one team.
+
     Args:
         spec: sizes of the task.
         config: arguments of the algorithm.
@@ -51,28 +58,101 @@ class NetworkBuilder:
         ([('agents', 'local_qvalue')], ['state'])
     """
 
-    def __init__(self, spec: TeamSpec, config: AlgorithmConfig) -> None:
+    def __init__(self, spec: AnyTeamSpec, config: AlgorithmConfig) -> None:
         self.spec, self.config = spec, config
+        self._of_groups: dict[nn.Module, dict[str, TensorDictModuleBase]] = {}
 
-    def actor(self) -> ProbabilisticTensorDictSequential:
-        """A stochastic policy."""
-        return make_actor(self.spec, **self.config.network_arguments)
+    def arguments(self, spec: TeamSpec, **changes: Any) -> dict[str, Any]:
+        """Arguments of the builders of networks, for the agents of one group.
 
-    def qvalue(self, *, wrap_single: bool = True) -> TensorDictModuleBase:
+        Args:
+            spec: the group.
+            **changes: in place of the config's; as there, one for all or a mapping from the groups' names.
+
+        Raises:
+            ValueError: a mapping has no entry for the group.
+        """
+        arguments = {**self.config.network_arguments, **changes}
+        return {name: _of_group(name, value, spec.group) for name, value in arguments.items()}
+
+    def network(
+        self, make: Callable[[TeamSpec], TensorDictModuleBase], *, discrete: bool | None = None
+    ) -> TensorDictModuleBase:
+        """A network of the team: what ``make`` gives for a plain team, or of groups one for each.
+
+        Args:
+            make: makes the network of agents with equal spaces, in the keys of a plain team.
+
+        Keyword Args:
+            discrete: make it for groups of this kind of actions only; None for all.
+
+        Examples:
+            >>> from omiga_torchrl.modules import value_network
+            >>> spec = TeamSpec.from_groups({"cars": TeamSpec(2, 6, 3, 20), "drones": TeamSpec(3, 9, 4, 20)})
+            >>> values = NetworkBuilder(spec, CriticConfig()).network(value_network)
+            >>> values(spec.gather(spec.fake_batch(8)))["agents", "local_value"].shape
+            torch.Size([8, 5, 1])
+        """
+        if isinstance(self.spec, TeamSpec):
+            return make(self.spec)
+        made = {
+            name: make(group)
+            for name, group in self.spec.groups.items()
+            if discrete in (None, group.discrete)
+        }
+        network = join_groups(self.spec, made)
+        self._of_groups[network] = made
+        return network
+
+    def policy(
+        self, make: Callable[..., TensorDictModuleBase], *networks: TensorDictModuleBase | None
+    ) -> TensorDictModuleBase:
+        """What acts: ``make(spec, *networks)`` of a plain team, or of groups one policy for each.
+
+        Args:
+            make: makes the policy of agents with equal spaces from their networks.
+            *networks: made by this builder; a group without one has None.
+        """
+        if isinstance(self.spec, TeamSpec):
+            return make(self.spec, *networks)
+        made = [self._of_groups[network] if network is not None else {} for network in networks]
+        policies = {
+            name: make(group, *(of_groups.get(name) for of_groups in made))
+            for name, group in self.spec.groups.items()
+        }
+        return GroupPolicy(self.spec, policies)
+
+    def actor(self, *, discrete: bool | None = None, **changes: Any) -> ProbabilisticTensorDictSequential:
+        """A stochastic policy.
+
+        Keyword Args:
+            discrete: of groups of this kind of actions only; None for all.
+            **changes: arguments in place of the config's.
+        """
+
+        def make(spec: TeamSpec) -> TensorDictModuleBase:
+            return make_actor(spec, **self.arguments(spec, **changes))
+
+        network = self.network(make, discrete=discrete)
+        return cast(ProbabilisticTensorDictSequential, network)
+
+    def qvalue(self, *, wrap_single: bool = True, **changes: Any) -> TensorDictModuleBase:
         """An ensemble of critics ``[*B, N, 1, E]``; discrete: ``[*B, N, K, E]``.
 
         Keyword Args:
             wrap_single: True if a single critic has an ensemble dimension, too.
+            **changes: arguments in place of the config's.
         """
         number = self._critics.num_qvalue_nets
         if number is None:
-            number = 1 if self.spec.discrete else 2
+            number = 1 if all(group.discrete for group in self.spec.groups.values()) else 2
         members = number if number > 1 or wrap_single else None
-        return qvalue_network(self.spec, ensemble_size=members, **self.config.network_arguments)
+        arguments = {"ensemble_size": members, **changes}
+        return self.network(lambda spec: qvalue_network(spec, **self.arguments(spec, **arguments)))
 
     def value(self) -> TensorDictModuleBase:
         """A network of local values ``[*B, N, 1]``."""
-        return value_network(self.spec, **self.config.network_arguments)
+        return self.network(lambda spec: value_network(spec, **self.arguments(spec)))
 
     def mixer(self) -> TensorDictModule | None:
         """The config's mixer; None without one."""
@@ -92,21 +172,61 @@ class NetworkBuilder:
         """The whole, with the config's target updates.
 
         Args:
-            policy: acts in an environment.
+            policy: acts in an environment; a network of :meth:`actor` acts as it is.
             loss: the loss module.
             groups: the networks and single parameters that each term trains; None and groups without
                 any parameter are left out.
         """
+        if policy in self._of_groups:
+            policy = self.policy(lambda spec, actor: actor, policy)
         trained = {name: _parameters(parts) for name, parts in groups.items()}
         trained = {name: group for name, group in trained.items() if group}
         return Algorithm(policy, loss, trained, self._target_updater(loss))
 
-    def _target_updater(self, loss: LossModule) -> TargetNetUpdater:
+    def _target_updater(self, loss: LossModule) -> TargetNetUpdater | None:
+        if not isinstance(self.config, CriticConfig):
+            return None
         interval = self._critics.target_update_interval
         if interval is None:
             return ForeachSoftUpdate(loss, tau=self._critics.tau)
         # TorchRL's counter runs from 0 to the interval, so that its period is one longer.
         return HardUpdate(loss, value_network_update_interval=interval - 1)
+
+
+def join_groups(spec: GroupedTeamSpec, networks: Mapping[str, TensorDictModuleBase]) -> TensorDictModuleBase:
+    """One network of the team from those of its groups, which are stochastic policies, VAEs or any others.
+
+    Args:
+        spec: the team.
+        networks: name of a group to its network; groups of one kind of actions may be left out.
+    """
+    if not spec.is_mixed:
+        return _join(spec, networks)
+    kinds = {}
+    for kind in ("continuous", "discrete"):
+        part = spec.of_kind(discrete=kind == "discrete")
+        if part is not None and all(name in networks for name in part.groups):
+            kinds[kind] = _join(part, {name: networks[name] for name in part.groups})
+    return MixedNetwork(spec, kinds)
+
+
+def _join(spec: GroupedTeamSpec, networks: Mapping[str, Any]) -> TensorDictModuleBase:
+    for kind, join in ((ProbabilisticTensorDictSequential, group_actor), (ConditionalVAE, GroupVAE)):
+        if all(isinstance(network, kind) for network in networks.values()):
+            return cast(TensorDictModuleBase, join(spec, networks))
+    return GroupNetwork(spec, networks)
+
+
+def _of_group(name: str, value: Any, group: str) -> Any:
+    """A group's own value of an argument that may be given for each group."""
+    if not isinstance(value, Mapping):
+        return value
+    if group not in value:
+        raise ValueError(
+            f"NetworkBuilder: {name} must have a value for every group, or one for all, got values for "
+            f"{', '.join(value)} and none for {group!r}."
+        )
+    return value[group]
 
 
 def _parameters(parts: Sequence[nn.Module | nn.Parameter | None]) -> list[nn.Parameter]:

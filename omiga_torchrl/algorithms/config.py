@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -18,7 +19,8 @@ class AlgorithmConfig:
     """Arguments that every algorithm has.
 
     Attributes:
-        hidden_sizes: hidden layers of all networks of agents.
+        hidden_sizes: hidden layers of all networks of agents. In a team of groups this, ``share_params`` and
+            ``rnn_hidden_size`` may be mappings from the groups' names.
         share_params: one set of weights for all agents, which then read their agent id, or one set each.
         rnn_hidden_size: features of a GRU in front of each of these networks, which then need sequences
             ``[*B, T]``; None (default) has none.
@@ -27,9 +29,9 @@ class AlgorithmConfig:
             :class:`omiga_torchrl.objectives.TeamLoss`.
     """
 
-    hidden_sizes: tuple[int, ...] = (256, 256)
-    share_params: bool = True
-    rnn_hidden_size: int | None = None
+    hidden_sizes: tuple[int, ...] | Mapping[str, tuple[int, ...]] = (256, 256)
+    share_params: bool | Mapping[str, bool] = True
+    rnn_hidden_size: int | Mapping[str, int | None] | None = None
     burn_in: int = 0
     reduction: str = "mean"
 
@@ -141,7 +143,10 @@ def _parameters(cls: type) -> list[str]:
     return [] if init is None else list(inspect.signature(init).parameters)
 
 
-def _sizes(component: str, name: str, value: Any) -> tuple[int, ...]:
+def _sizes(component: str, name: str, value: Any) -> Any:
+    """Layer sizes as a tuple, or for each group."""
+    if isinstance(value, Mapping):
+        return {group: _sizes(component, f"{name}[{group!r}]", sizes) for group, sizes in value.items()}
     try:
         sizes = tuple(value)
     except TypeError:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tensordict.nn import TensorDictModuleBase
+
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import behavior_model
 from omiga_torchrl.modules.greedy import greedy_policy
 from omiga_torchrl.objectives.conservative import Penalty
@@ -62,7 +65,7 @@ class CFCQLConfig(CQLConfig):
 
 
 @register_algorithm("cql", CQLConfig)
-def make_cql(spec: TeamSpec, config: CQLConfig) -> Algorithm:
+def make_cql(spec: AnyTeamSpec, config: CQLConfig) -> Algorithm:
     """Assemble CQL for a task; for discrete actions the policy is greedy in the critics.
 
     Args:
@@ -84,7 +87,7 @@ def make_cql(spec: TeamSpec, config: CQLConfig) -> Algorithm:
     mixers=("linear", "vdn", "qmix"),
     why="Its penalty is the team's, weighted between agents. Use cql for independent critics.",
 )
-def make_cfcql(spec: TeamSpec, config: CFCQLConfig) -> Algorithm:
+def make_cfcql(spec: AnyTeamSpec, config: CFCQLConfig) -> Algorithm:
     """Assemble CFCQL for a task; with one agent, who has all of the penalty, it is CQL.
 
     Args:
@@ -98,17 +101,26 @@ def make_cfcql(spec: TeamSpec, config: CFCQLConfig) -> Algorithm:
     return _assemble(spec, config)
 
 
-def _assemble(spec: TeamSpec, config: CQLConfig) -> Algorithm:
+def _assemble(spec: AnyTeamSpec, config: CQLConfig) -> Algorithm:
     build, arguments = NetworkBuilder(spec, config), config.loss_arguments(CQLLoss)
-    actor = None if spec.discrete else build.actor()
+    is_discrete = all(group.discrete for group in spec.groups.values())
+    actor = None if is_discrete else build.actor(discrete=False)
     qvalue, mixer, behavior = build.qvalue(), build.mixer(), None
     if spec.n_agents == 1:
         arguments["penalty_inverse_temperature"] = 0.0
     elif config.penalty_inverse_temperature:
-        network_arguments = {**config.network_arguments, "hidden_sizes": config.behavior_hidden_sizes}
-        behavior = behavior_model(spec, **network_arguments)
-    arguments |= {"behavior_network": behavior, "has_action_mask": spec.masked}
+        sizes = config.behavior_hidden_sizes
+        behavior = build.network(
+            lambda group: behavior_model(group, **build.arguments(group, hidden_sizes=sizes))
+        )
+    masked = any(group.masked for group in spec.groups.values())
+    arguments |= {"behavior_network": behavior, "has_action_mask": masked}
     loss = CQLLoss(actor, qvalue, mixer, **arguments)
     groups = {"qvalue": [qvalue, mixer], "actor": [actor], "behavior": [behavior]}
-    policy = greedy_policy(qvalue, masked=spec.masked) if actor is None else actor
-    return build.algorithm(policy, loss, groups)
+    return build.algorithm(build.policy(_policy, actor, qvalue), loss, groups)
+
+
+def _policy(
+    spec: TeamSpec, actor: TensorDictModuleBase | None, qvalue: TensorDictModuleBase
+) -> TensorDictModuleBase:
+    return greedy_policy(qvalue, masked=spec.masked) if actor is None else actor

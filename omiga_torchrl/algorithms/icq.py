@@ -10,6 +10,7 @@ from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, T
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig, make_config
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import NormalizedMixer, behavior_model
 from omiga_torchrl.objectives.icq import ICQLoss
 from omiga_torchrl.objectives.icq_variants import Advantage, ICQVariant, PartitionEstimate, resolve_variant
@@ -82,7 +83,7 @@ class ICQNetworks(NamedTuple):
     behavior: TensorDictModuleBase | None
 
 
-def icq_networks(spec: TeamSpec, **arguments: Any) -> ICQNetworks:
+def icq_networks(spec: AnyTeamSpec, **arguments: Any) -> ICQNetworks:
     """The networks for a team, or for one agent (no mixer).
 
     Args:
@@ -97,25 +98,31 @@ def icq_networks(spec: TeamSpec, **arguments: Any) -> ICQNetworks:
         >>> icq_networks(TeamSpec(1, 5, 2, 5)).mixer is None
         True
     """
-    return _networks(spec, make_config("icq", ICQConfig, arguments))
+    config = make_config("icq", ICQConfig, arguments)
+    return _networks(NetworkBuilder(spec, config), config)
 
 
-def _networks(spec: TeamSpec, config: ICQConfig) -> ICQNetworks:
-    build, is_official = NetworkBuilder(spec, config), config.variant == "official"
+def _networks(build: NetworkBuilder, config: ICQConfig) -> ICQNetworks:
+    spec, is_official = build.spec, config.variant == "official"
     if is_official and config.mixer == "auto" and spec.n_agents > 1:
         mixer: TensorDictModule | None = NormalizedMixer(spec.n_agents, spec.state_size).as_weight_module()
     else:
         mixer = build.mixer()
     behavior = None
     if config.partition_estimate == "behavior":
-        sampling: dict[str, Any] = {"max_latent": 0.5} if is_official and not spec.discrete else {}
-        network = {**config.network_arguments, "hidden_sizes": config.behavior_hidden_sizes}
-        behavior = behavior_model(spec, **network, **sampling)
+
+        def make(group: TeamSpec) -> TensorDictModuleBase:
+            sampling: dict[str, Any] = {"max_latent": 0.5} if is_official and not group.discrete else {}
+            arguments = build.arguments(group, hidden_sizes=config.behavior_hidden_sizes)
+            return behavior_model(group, **arguments, **sampling)
+
+        behavior = build.network(make)
     return ICQNetworks(build.actor(), build.qvalue(wrap_single=False), mixer, behavior)
 
 
-def _assemble(spec: TeamSpec, config: ICQConfig) -> Algorithm:
-    actor, qvalue, mixer, behavior = _networks(spec, config)
+def _assemble(spec: AnyTeamSpec, config: ICQConfig) -> Algorithm:
+    build = NetworkBuilder(spec, config)
+    actor, qvalue, mixer, behavior = _networks(build, config)
     options = resolve_variant(
         config.variant,
         has_mixer=mixer is not None,
@@ -125,11 +132,11 @@ def _assemble(spec: TeamSpec, config: ICQConfig) -> Algorithm:
     arguments = {**config.loss_arguments(ICQLoss), "variant": options}
     loss = ICQLoss(actor, qvalue, mixer, behavior_network=behavior, **arguments)
     groups = {"actor": [actor], "qvalue": [qvalue, mixer], "behavior": [behavior]}
-    return NetworkBuilder(spec, config).algorithm(actor, loss, groups)
+    return build.algorithm(actor, loss, groups)
 
 
 @register_algorithm("icq", ICQConfig, sequences=True)
-def make_icq(spec: TeamSpec, config: ICQConfig) -> Algorithm:
+def make_icq(spec: AnyTeamSpec, config: ICQConfig) -> Algorithm:
     """Assemble ICQ for a task; its loss takes sequences ``[*B, T]``, see :class:`ICQLoss`.
 
     Args:
@@ -144,7 +151,7 @@ def make_icq(spec: TeamSpec, config: ICQConfig) -> Algorithm:
 
 
 @register_algorithm("icq_behavior", ICQBehaviorConfig, sequences=True)
-def make_icq_behavior(spec: TeamSpec, config: ICQBehaviorConfig) -> Algorithm:
+def make_icq_behavior(spec: AnyTeamSpec, config: ICQBehaviorConfig) -> Algorithm:
     """Assemble ICQ with the weights of a behavior model: a VAE, or for discrete actions a categorical.
 
     Args:

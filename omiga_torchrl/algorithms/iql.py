@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.objectives.iql import IQLLoss
-from omiga_torchrl.specs import TeamSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class IQLConfig(CriticConfig):
 
 
 @register_algorithm("iql", IQLConfig)
-def make_iql(spec: TeamSpec, config: IQLConfig) -> Algorithm:
+def make_iql(spec: AnyTeamSpec, config: IQLConfig) -> Algorithm:
     """Assemble implicit Q-learning for a task.
 
     Args:
@@ -35,6 +35,7 @@ def make_iql(spec: TeamSpec, config: IQLConfig) -> Algorithm:
         config: its arguments, as keywords.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> sorted(make_iql(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue', 'value']
     """

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tensordict.nn import TensorDictModuleBase
+
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import deterministic_actor
 from omiga_torchrl.modules.builders import MixerName
 from omiga_torchrl.modules.state_critic import state_qvalue_network
@@ -35,7 +38,7 @@ class MATD3BCConfig(CriticConfig):
 
 
 @register_algorithm("matd3_bc", MATD3BCConfig, actions=("continuous",))
-def make_matd3_bc(spec: TeamSpec, config: MATD3BCConfig) -> Algorithm:
+def make_matd3_bc(spec: AnyTeamSpec, config: MATD3BCConfig) -> Algorithm:
     """Assemble MATD3+BC for a task.
 
     Args:
@@ -46,11 +49,20 @@ def make_matd3_bc(spec: TeamSpec, config: MATD3BCConfig) -> Algorithm:
         >>> make_matd3_bc(TeamSpec(3, 5, 2, 7)).loss.qvalue_network.in_keys
         ['state', ('agents', 'action')]
     """
-    build, network = NetworkBuilder(spec, config), config.network_arguments
-    actor, mixer = deterministic_actor(spec, **network), build.mixer()
+    build = NetworkBuilder(spec, config)
+    actor, mixer = (
+        build.network(lambda group: deterministic_actor(group, **build.arguments(group))),
+        build.mixer(),
+    )
     qvalue = build.qvalue()
     if config.critics_read_state:
         critics = config.num_qvalue_nets or 2
-        qvalue = state_qvalue_network(spec, critics, config.hidden_sizes, config.share_params)
+        qvalue = build.network(lambda group: _state_critics(group, critics, build))
     loss = MATD3BCLoss(actor, qvalue, mixer, **config.loss_arguments(MATD3BCLoss))
     return build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer]})
+
+
+def _state_critics(spec: TeamSpec, critics: int, build: NetworkBuilder) -> TensorDictModuleBase:
+    """Critics of the state, which need no memory."""
+    arguments = build.arguments(spec)
+    return state_qvalue_network(spec, critics, arguments["hidden_sizes"], arguments["share_params"])

@@ -12,6 +12,7 @@ from omiga_torchrl import keys
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules.coupled_mixer import CoupledCredit, CreditWeights
 from omiga_torchrl.objectives.omac import OMACLoss
 from omiga_torchrl.specs import TeamSpec
@@ -46,7 +47,7 @@ class OMACConfig(CriticConfig):
 
 
 @register_algorithm("omac", OMACConfig, mixers=("linear",), why=_WHY)
-def make_omac(spec: TeamSpec, config: OMACConfig) -> Algorithm:
+def make_omac(spec: AnyTeamSpec, config: OMACConfig) -> Algorithm:
     """Assemble OMAC for a task.
 
     Args:
@@ -68,7 +69,7 @@ def make_omac(spec: TeamSpec, config: OMACConfig) -> Algorithm:
         CreditWeights(spec, hidden_sizes=hidden), in_keys=[keys.STATE], out_keys=[keys.MIXER_WEIGHT]
     )
     coupled = TensorDictModule(
-        CoupledCredit(spec, hidden_sizes=hidden, ratio=config.ratio),
+        CoupledCredit(_sizes(spec), hidden_sizes=hidden, ratio=config.ratio),
         in_keys=[keys.STATE, keys.ACTION, keys.MIXER_WEIGHT, keys.MIXER_BIAS],
         out_keys=[(keys.GROUP, "qvalue_weight"), "shared_qvalue"],
     )
@@ -76,3 +77,20 @@ def make_omac(spec: TeamSpec, config: OMACConfig) -> Algorithm:
     loss = OMACLoss(*networks, **config.loss_arguments(OMACLoss))
     critics = {"qvalue": [qvalue, credit, coupled], "value": [value], "state_value": [state_value]}
     return build.algorithm(actor, loss, {"actor": [actor], **critics})
+
+
+def _sizes(spec: AnyTeamSpec) -> TeamSpec:
+    """The sizes of the joint action, whose features are those of the largest group for every agent."""
+    if isinstance(spec, TeamSpec):
+        return spec
+    if spec.is_mixed:
+        raise ValueError(
+            "omac: all groups must have the same kind of actions, which its coupled weights read, got "
+            f"{', '.join(f'{name} {_kind(group)}' for name, group in spec.groups.items())}. Use omiga or iql."
+        )
+    size, seen = spec.largest("action_size"), spec.largest("observation_size")
+    return TeamSpec(spec.n_agents, seen, size, spec.state_size, discrete=spec.discrete)
+
+
+def _kind(group: TeamSpec) -> str:
+    return "discrete" if group.discrete else "continuous"

@@ -8,10 +8,10 @@ from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.functional.search import Update
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import deterministic_actor
 from omiga_torchrl.modules.builders import MixerName
 from omiga_torchrl.objectives.omar import OMARLoss, Variant
-from omiga_torchrl.specs import TeamSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class OMARConfig(CriticConfig):
 
 
 @register_algorithm("omar", OMARConfig, actions=("continuous",))
-def make_omar(spec: TeamSpec, config: OMARConfig) -> Algorithm:
+def make_omar(spec: AnyTeamSpec, config: OMARConfig) -> Algorithm:
     """Assemble OMAR for a task.
 
     Args:
@@ -60,12 +60,13 @@ def make_omar(spec: TeamSpec, config: OMARConfig) -> Algorithm:
         config: its arguments, as keywords.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> sorted(make_omar(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue']
     """
     build = NetworkBuilder(spec, config)
     actor, qvalue, mixer = (
-        deterministic_actor(spec, **config.network_arguments),
+        build.network(lambda group: deterministic_actor(group, **build.arguments(group))),
         build.qvalue(),
         build.mixer(),
     )

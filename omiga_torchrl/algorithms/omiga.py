@@ -11,10 +11,10 @@ from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig, make_config
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.functional.advantage import ClipMode
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import LinearMixer
 from omiga_torchrl.objectives.omiga import OMIGALoss
 from omiga_torchrl.objectives.omiga_terms import Variant
-from omiga_torchrl.specs import TeamSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class OMIGANetworks(NamedTuple):
     mixer: TensorDictModule
 
 
-def omiga_networks(spec: TeamSpec, **arguments: Any) -> OMIGANetworks:
+def omiga_networks(spec: AnyTeamSpec, **arguments: Any) -> OMIGANetworks:
     """Networks of the published shapes.
 
     Args:
@@ -57,15 +57,17 @@ def omiga_networks(spec: TeamSpec, **arguments: Any) -> OMIGANetworks:
         **arguments: fields of :class:`OMIGAConfig`, e.g. ``hidden_sizes``.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> networks = omiga_networks(TeamSpec(3, 5, 2, 7), hidden_sizes=(64, 64))
         >>> networks.mixer.in_keys, networks.mixer.out_keys
         (['state'], [('agents', 'mixer_weight'), 'mixer_bias'])
     """
-    return _networks(spec, make_config("omiga", OMIGAConfig, arguments))
+    config = make_config("omiga", OMIGAConfig, arguments)
+    return _networks(NetworkBuilder(spec, config), config)
 
 
-def _networks(spec: TeamSpec, config: OMIGAConfig) -> OMIGANetworks:
-    build = NetworkBuilder(spec, config)
+def _networks(build: NetworkBuilder, config: OMIGAConfig) -> OMIGANetworks:
+    spec = build.spec
     actor, qvalue, value = build.actor(), build.qvalue(wrap_single=False), build.value()
     if spec.n_agents == 1 and config.mixer in ("auto", "linear"):
         # The released code mixes one agent, too: the weight scales its advantage.
@@ -81,7 +83,7 @@ def _networks(spec: TeamSpec, config: OMIGAConfig) -> OMIGANetworks:
     mixers=("linear", "vdn"),
     why="OMIGA splits the team's problem into local ones by weights of a Q_tot that is linear in Q_i.",
 )
-def make_omiga(spec: TeamSpec, config: OMIGAConfig) -> Algorithm:
+def make_omiga(spec: AnyTeamSpec, config: OMIGAConfig) -> Algorithm:
     """Assemble OMIGA for a task.
 
     Args:
@@ -89,10 +91,12 @@ def make_omiga(spec: TeamSpec, config: OMIGAConfig) -> Algorithm:
         config: its arguments, as keywords.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> sorted(make_omiga(TeamSpec(3, 5, 2, 7), alpha=0.3).parameter_groups)
         ['actor', 'qvalue', 'value']
     """
-    actor, qvalue, value, mixer = _networks(spec, config)
+    build = NetworkBuilder(spec, config)
+    actor, qvalue, value, mixer = _networks(build, config)
     loss = OMIGALoss(actor, qvalue, value, mixer, **config.loss_arguments(OMIGALoss))
     groups = {"actor": [actor], "qvalue": [qvalue, mixer], "value": [value]}
-    return NetworkBuilder(spec, config).algorithm(actor, loss, groups)
+    return build.algorithm(actor, loss, groups)

@@ -8,10 +8,9 @@ from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import require_count
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import deterministic_actor
-from omiga_torchrl.modules.builders import qvalue_network
 from omiga_torchrl.objectives.rebrac import ReBRACLoss
-from omiga_torchrl.specs import TeamSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ class ReBRACConfig(CriticConfig):
 
 
 @register_algorithm("rebrac", ReBRACConfig, actions=("continuous",), sequences=True)
-def make_rebrac(spec: TeamSpec, config: ReBRACConfig) -> Algorithm:
+def make_rebrac(spec: AnyTeamSpec, config: ReBRACConfig) -> Algorithm:
     """Assemble ReBRAC for a task; its loss takes sequences ``[*B, T]``.
 
     Args:
@@ -51,14 +50,13 @@ def make_rebrac(spec: TeamSpec, config: ReBRACConfig) -> Algorithm:
         config: its arguments, as keywords.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> sorted(make_rebrac(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue']
     """
-    build, network = NetworkBuilder(spec, config), config.network_arguments
-    actor, mixer = deterministic_actor(spec, **network), build.mixer()
-    qvalue = qvalue_network(
-        spec, ensemble_size=config.num_qvalue_nets, layer_norm=config.layer_norm, **network
-    )
+    build = NetworkBuilder(spec, config)
+    actor = build.network(lambda group: deterministic_actor(group, **build.arguments(group)))
+    qvalue, mixer = build.qvalue(layer_norm=config.layer_norm), build.mixer()
     loss = ReBRACLoss(actor, qvalue, mixer, **config.loss_arguments(ReBRACLoss))
     algorithm = build.algorithm(actor, loss, {"actor": [actor], "qvalue": [qvalue, mixer]})
     return replace(algorithm, update_intervals={"actor": config.policy_delay, "targets": config.policy_delay})

@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal
 from omiga_torchrl.algorithms.common import Algorithm
 from omiga_torchrl.algorithms.config import AlgorithmConfig, Config, make_config, signature_of
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules.builders import MixerName
 from omiga_torchrl.plugins import load_plugins
 from omiga_torchrl.specs import TeamSpec
@@ -32,14 +33,14 @@ class RegisteredAlgorithm(Generic[Config]):
     """
 
     name: str
-    assemble: Callable[[TeamSpec, Config], Algorithm]
+    assemble: Callable[[AnyTeamSpec, Config], Algorithm]
     config: type[Config]
     actions: tuple[Actions, ...]
     mixers: tuple[MixerName, ...]
     sequences: bool
     why: str = ""
 
-    def make(self, spec: TeamSpec, **arguments: Any) -> Algorithm:
+    def make(self, spec: AnyTeamSpec, **arguments: Any) -> Algorithm:
         """Assemble the algorithm for a task, after checking that it is defined for it.
 
         Args:
@@ -49,13 +50,19 @@ class RegisteredAlgorithm(Generic[Config]):
         Raises:
             ValueError: it is not, or an argument is not one of its own or out of its range.
         """
-        kind: Actions = "discrete" if spec.discrete else "continuous"
-        if kind not in self.actions:
-            fitting = sorted(other for other, known in ALGORITHMS.items() if kind in known.actions)
-            raise ValueError(
-                f"make_algorithm: {self.name!r} is defined for {' and '.join(self.actions)} actions; "
-                f"got a task with {kind} ones. Choose from: {', '.join(fitting)}."
-            )
+        kinds: dict[str, Actions] = {
+            name: "discrete" if group.discrete else "continuous" for name, group in spec.groups.items()
+        }
+        for group, kind in kinds.items():
+            if kind not in self.actions:
+                fitting = sorted(
+                    other for other, known in ALGORITHMS.items() if set(kinds.values()) <= set(known.actions)
+                )
+                of_group = "" if isinstance(spec, TeamSpec) else f" of the group {group!r}"
+                raise ValueError(
+                    f"make_algorithm: {self.name!r} is defined for {' and '.join(self.actions)} actions; "
+                    f"got a task with {kind} ones{of_group}. Choose from: {', '.join(fitting)}."
+                )
         config = make_config(self.name, self.config, arguments)
         mixer = getattr(config, "mixer", "auto")
         if spec.n_agents > 1 and mixer != "auto" and mixer not in self.mixers:
@@ -106,7 +113,7 @@ def register_algorithm(
     mixers: tuple[MixerName, ...] = ("linear", "vdn", "qmix", "none"),
     sequences: bool = False,
     why: str = "",
-) -> Callable[[Callable[[TeamSpec, Config], Algorithm]], Callable[..., Algorithm]]:
+) -> Callable[[Callable[[AnyTeamSpec, Config], Algorithm]], Callable[..., Algorithm]]:
     """Enter a function that assembles an algorithm in :data:`ALGORITHMS`, as a decorator.
 
     The decorated function takes the sizes of a task and the config's fields as keyword arguments, which
@@ -137,7 +144,7 @@ def register_algorithm(
         >>> del ALGORITHMS["cloning"]
     """
 
-    def enter(assemble: Callable[[TeamSpec, Config], Algorithm]) -> Callable[..., Algorithm]:
+    def enter(assemble: Callable[[AnyTeamSpec, Config], Algorithm]) -> Callable[..., Algorithm]:
         known = ALGORITHMS.registered.get(name)  # plugins wait until all of the library's own are there
         if known is not None and known.assemble.__qualname__ != assemble.__qualname__:
             raise ValueError(
@@ -147,7 +154,7 @@ def register_algorithm(
         registered = RegisteredAlgorithm(name, assemble, config, actions, mixers, sequences, why)
         ALGORITHMS[name] = registered
 
-        def make(spec: TeamSpec, **arguments: Any) -> Algorithm:
+        def make(spec: AnyTeamSpec, **arguments: Any) -> Algorithm:
             return registered.make(spec, **arguments)
 
         return _documented(make, assemble, config)
@@ -167,7 +174,7 @@ def _documented(
     bases = [base for base in reversed(config.__mro__) if issubclass(base, AlgorithmConfig)]
     arguments = "\n\n".join(inspect.cleandoc(base.__doc__ or "") for base in bases)
     make.__doc__ = f"{inspect.cleandoc(assemble.__doc__ or '')}\n\n{arguments}"
-    spec = inspect.Parameter("spec", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=TeamSpec)
+    spec = inspect.Parameter("spec", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=AnyTeamSpec)
     signature = inspect.Signature([spec, *signature_of(config)], return_annotation=Algorithm)
     make.__signature__ = signature  # type: ignore[attr-defined]
     return make
@@ -202,7 +209,7 @@ def find_algorithm(name: str) -> RegisteredAlgorithm[Any]:
     return ALGORITHMS[name]
 
 
-def make_algorithm(name: str, spec: TeamSpec, **kwargs: Any) -> Algorithm:
+def make_algorithm(name: str, spec: AnyTeamSpec, **kwargs: Any) -> Algorithm:
     """Assemble the algorithm ``name`` for a task.
 
     Args:

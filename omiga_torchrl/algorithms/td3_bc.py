@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
 from omiga_torchrl.algorithms.config import CriticConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import deterministic_actor
 from omiga_torchrl.objectives.td3_bc import TD3BCLoss
-from omiga_torchrl.specs import TeamSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class TD3BCConfig(CriticConfig):
 
 
 @register_algorithm("td3_bc", TD3BCConfig, actions=("continuous",))
-def make_td3_bc(spec: TeamSpec, config: TD3BCConfig) -> Algorithm:
+def make_td3_bc(spec: AnyTeamSpec, config: TD3BCConfig) -> Algorithm:
     """Assemble TD3+BC for a task.
 
     Args:
@@ -37,12 +37,13 @@ def make_td3_bc(spec: TeamSpec, config: TD3BCConfig) -> Algorithm:
         config: its arguments, as keywords.
 
     Examples:
+        >>> from omiga_torchrl.specs import TeamSpec
         >>> sorted(make_td3_bc(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'qvalue']
     """
     build = NetworkBuilder(spec, config)
     actor, qvalue, mixer = (
-        deterministic_actor(spec, **config.network_arguments),
+        build.network(lambda group: deterministic_actor(group, **build.arguments(group))),
         build.qvalue(),
         build.mixer(),
     )

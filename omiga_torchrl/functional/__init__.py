@@ -18,7 +18,7 @@ from omiga_torchrl.functional.advantage import (
     scaled_advantage,
     updated_alpha,
 )
-from omiga_torchrl.functional.bounds import feature_mean, feature_sum, half_ranges
+from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges
 from omiga_torchrl.functional.brac import brac_actor_loss
 from omiga_torchrl.functional.conservative import boltzmann_kl, conservative_penalty, counterfactual_weights
 from omiga_torchrl.functional.density import tanh_gaussian_log_density
@@ -69,6 +69,7 @@ __all__ = [
     "brac_actor_loss",
     "capped_exp",
     "categorical_kl",
+    "clamp_to_bounds",
     "clipped_exponential_weight",
     "comadice_lagrange_loss",
     "comadice_official_value_loss",

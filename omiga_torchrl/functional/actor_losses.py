@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from omiga_torchrl.functional.bounds import feature_mean, half_ranges
+from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, half_ranges
 from omiga_torchrl.functional.dual import td3_bc_lambda
 from omiga_torchrl.shapes import Bool, Float
 
@@ -130,4 +130,5 @@ def smoothed_action(
         tensor([0.2000, 0.5000, 1.0000])
     """
     half_range = (high - low) / 2
-    return (action + half_range * (policy_noise * noise).clamp(-noise_clip, noise_clip)).clamp(low, high)
+    change = half_range * (policy_noise * noise).clamp(-noise_clip, noise_clip)
+    return clamp_to_bounds(action + change, low, high)

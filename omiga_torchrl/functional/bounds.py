@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from omiga_torchrl.shapes import Float
@@ -43,7 +44,7 @@ def feature_sum(
     """
     if not (isinstance(low, Tensor) or isinstance(high, Tensor)):
         return x.sum(-1)
-    return x.masked_fill(low == high, 0.0).sum(-1)
+    return x.masked_fill(torch.as_tensor(low == high, device=x.device), 0.0).sum(-1)
 
 
 def feature_mean(
@@ -65,4 +66,23 @@ def feature_mean(
     """
     if not (isinstance(low, Tensor) or isinstance(high, Tensor)):
         return x.mean(-1)
-    return feature_sum(x, low, high) / (low != high).sum(-1).clamp(min=1)
+    counted = torch.as_tensor(low != high, device=x.device)
+    return feature_sum(x, low, high) / counted.sum(-1).clamp(min=1)
+
+
+def clamp_to_bounds(x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
+    """``x`` inside bounds that are numbers or tensors.
+
+    Args:
+        x: actions ``[*batch, features]``.
+        low: lower bound of actions.
+        high: upper bound of actions.
+
+    Examples:
+        >>> clamp_to_bounds(torch.tensor([-2.0, 3.0]), -1.0, torch.tensor([1.0, 2.0]))
+        tensor([-1.,  2.])
+    """
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        lower, upper = (torch.as_tensor(bound, dtype=x.dtype, device=x.device) for bound in (low, high))
+        return x.clamp(lower, upper)
+    return x.clamp(low, high)

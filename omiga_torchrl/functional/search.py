@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from omiga_torchrl.functional.bounds import clamp_to_bounds
 from omiga_torchrl.shapes import Float
 
 Update = Literal["elites", "softmax"]
@@ -98,7 +99,7 @@ def cross_entropy_search(
     elites: CEMResult | None = None
     for _ in range(iterations):
         noise = torch.randn(shape, **options)
-        sampled = _evaluated((mean + std * noise).clamp(low, high), evaluate)
+        sampled = _evaluated(clamp_to_bounds(mean + std * noise, low, high), evaluate)
         # The elites of before hold the best action so far.
         pool = sampled if elites is None else CEMResult(*map(torch.cat, zip(sampled, elites, strict=True)))
         elites = _best(pool, num_kept)

@@ -15,6 +15,7 @@ from torch.distributions import Distribution, constraints
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import require_number
+from omiga_torchrl.functional.bounds import clamp_to_bounds
 from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.modules.bounds import Bound, register_bounds
@@ -176,7 +177,7 @@ class ConditionalVAE(TensorDictModuleBase):
         spread = self._half * at_least_single(self.log_std).clamp(*_LOG_STD_RANGE).exp()
         assert of_action is not None
         action = mean + spread * of_action
-        return action.clamp(self.low, self.high).to(observation.dtype)
+        return clamp_to_bounds(action, self.low, self.high).to(observation.dtype)
 
     def sample_noise(self, observation: Tensor, samples: int) -> tuple[Tensor, Tensor | None]:
         """What :meth:`sample` draws: noise of latents, and of actions unless ``max_latent`` is given."""

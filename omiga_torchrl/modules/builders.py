@@ -11,6 +11,7 @@ from tensordict.nn import TensorDictModule, TensorDictModuleBase
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, VDNMixer
 from omiga_torchrl.modules.perturbation import PerturbedActions
 from omiga_torchrl.modules.recurrent import agent_network
@@ -71,7 +72,7 @@ def qvalue_ensemble(spec: TeamSpec, critics: int, **network: Any) -> TensorDictM
 
 
 @renamed_arguments(hidden="hidden_sizes")
-def make_mixer(spec: TeamSpec, name: MixerName, hidden_sizes: Sequence[int]) -> TensorDictModule | None:
+def make_mixer(spec: AnyTeamSpec, name: MixerName, hidden_sizes: Sequence[int]) -> TensorDictModule | None:
     """The mixer of a team by its name, or None.
 
     A linear one is a module ``state -> (mixer_weight, mixer_bias)``; QMIX, which has no weights, a module

@@ -12,6 +12,7 @@ from torchrl.modules import MLP
 
 from omiga_torchrl.deprecation import renamed_arguments
 from omiga_torchrl.errors import require_number
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules.networks import on_rows
 from omiga_torchrl.specs import TeamSpec
 
@@ -37,7 +38,7 @@ class CreditWeights(nn.Module):
     """
 
     @renamed_arguments(hidden="hidden_sizes")
-    def __init__(self, spec: TeamSpec, *, hidden_sizes: Sequence[int] = (64,)) -> None:
+    def __init__(self, spec: AnyTeamSpec, *, hidden_sizes: Sequence[int] = (64,)) -> None:
         super().__init__()
         self.body = MLP(
             spec.state_size, spec.n_agents, num_cells=list(hidden_sizes), activation_class=nn.ReLU

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import torch
 from tensordict import TensorDictBase
@@ -70,7 +71,7 @@ class GroupLatentActions(Distribution):
         for name, group in self.model.spec.groups.items():
             agents = slice(*self.model.spec.spans[name])
             seen = self.observation[..., agents, : group.observation_size]
-            yield self.model.networks[name], agents, seen, group.action_size
+            yield cast(ConditionalVAE, self.model.networks[name]), agents, seen, group.action_size
 
     def _latent_noise(self, rows: tuple[int, ...]) -> Tensor:
         size = max(model.latent_size for model, *_ in self._parts())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase
@@ -106,7 +107,8 @@ class GroupPolicy(TensorDictModuleBase):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Write the actions of every group, and their memories under ``"next"``."""
-        for name, policy in self.policies.items():
+        for name, module in self.policies.items():
+            policy = cast(TensorDictModuleBase, module)
             carried = [memory.memory_key for memory in memories(policy)]
             inputs = TensorDict({}, tensordict.batch_size)
             for key in [*policy.in_keys, *carried, keys.IS_INIT]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase
@@ -13,14 +14,8 @@ from omiga_torchrl import keys
 from omiga_torchrl.groups import GATHERED, GroupedTeamSpec, pad_last, require_groups
 from omiga_torchrl.modules.recurrent import TeamGRU
 
-# What outputs of a group are filled up with to the sizes of the largest one: a number, and the dimension.
-_FILL: dict[str, tuple[float, int]] = {
-    "action": (0.0, -1),
-    "loc": (0.0, -1),
-    "scale": (1.0, -1),
-    "logits": (-torch.inf, -1),
-    "local_qvalue": (0.0, -2),
-}
+# What outputs of a group are filled up with, behind the agents, to the size of the largest one.
+_FILL = {"action": 0.0, "loc": 0.0, "scale": 1.0, "logits": -torch.inf, "local_qvalue": 0.0}
 
 
 class GroupNetwork(TensorDictModuleBase):
@@ -57,11 +52,11 @@ class GroupNetwork(TensorDictModuleBase):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Write the outputs of all groups, side by side."""
-        agents = tensordict.get(keys.OBSERVATION).ndim - 2
+        agents = self._agent_dim(tensordict)
         found = {name: self._of_group(name, tensordict, agents) for name in self.spec.groups}
         for key in self.out_keys:
             parts = [out.get(key) for out in found.values()]
-            tensordict.set(key, torch.cat(_filled_up(keys.key_path(key)[-1], parts), agents))
+            tensordict.set(key, torch.cat(_filled_up(keys.key_path(key)[-1], parts, agents + 1), agents))
         for name, out in found.items():
             for memory in memories(self.networks[name]):
                 after = out.get(("next", memory.memory_key), None)
@@ -69,8 +64,15 @@ class GroupNetwork(TensorDictModuleBase):
                     tensordict.set(("next", memory.memory_key), after)
         return tensordict
 
+    def _agent_dim(self, data: TensorDictBase) -> int:
+        """Where the agents are, told by an entry whose dimensions behind them are known."""
+        if keys.OBSERVATION in self.in_keys or keys.ACTION not in self.in_keys:
+            return int(data.get(keys.OBSERVATION).ndim) - 2
+        return int(data.get(keys.ACTION).ndim) - (1 if self.spec.discrete else 2)
+
     def _of_group(self, name: str, data: TensorDictBase, agents: int) -> TensorDictBase:
-        network, (first, last) = self.networks[name], self.spec.spans[name]
+        network = cast(TensorDictModuleBase, self.networks[name])
+        first, last = self.spec.spans[name]
         inputs = TensorDict({}, [])
         carried = [*(memory.memory_key for memory in memories(network)), keys.IS_INIT]
         for key in [*network.in_keys, *carried]:
@@ -93,8 +95,11 @@ class GroupNetwork(TensorDictModuleBase):
         )
 
 
-def _filled_up(name: str, parts: list[Tensor]) -> list[Tensor]:
-    fill, dim = _FILL.get(name, (0.0, -1))
+def _filled_up(name: str, parts: list[Tensor], dim: int) -> list[Tensor]:
+    """Outputs with as many features, or actions, as the largest; those of other names are of one size."""
+    if name not in _FILL:
+        return parts
+    fill = _FILL[name]
     size = max(part.shape[dim] for part in parts)
     if name == "logits":
         fill = torch.finfo(parts[0].dtype).min

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from omiga_torchrl.functional import clamp_to_bounds
 from omiga_torchrl.modules.bounds import Bound, register_bounds
 from omiga_torchrl.specs import ActionBound
 
@@ -47,4 +48,4 @@ class PerturbedActions(nn.Module):
         """
         observation = observation.expand(*action.shape[:-1], observation.shape[-1])
         change = self.limit * (self.high - self.low) / 2 * self.network(observation, action).tanh()
-        return (action + change).clamp(self.low, self.high)
+        return clamp_to_bounds(action + change, self.low, self.high)

@@ -89,13 +89,15 @@ class AWACLoss(TeamLoss):
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q_tot - r - gamma (1 - terminated) E Qbar_tot(s', a' ~ pi))^2``; trains Q network and mixer."""
         batch = self.view(data)
-        next_q = policy_value(batch.next, batch.next.target)
+        next_q = batch.next.gather(lambda step: policy_value(step, step.target))
         return batch.td_loss(batch.q_tot, batch.td_target(batch.next.target.mix(next_q)))
 
     def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- min(exp(A_i / temperature), max_weight) log pi_i(a_i | o_i)``; trains the policy."""
         batch = self.view(data)
-        advantage = batch.q_min.detach() - policy_value(batch, batch, (self.num_action_samples,))
+        samples = (self.num_action_samples,)
+        value = batch.gather(lambda part: policy_value(part, part, samples))
+        advantage = batch.q_min.detach() - value
         return batch.advantage_weighted_loss(batch.weighted(advantage), self.temperature, self.max_weight)
 
 
@@ -103,11 +105,11 @@ def policy_value(actor: TeamView, critic: TeamView, sample_shape: tuple[int, ...
     """``E_{a ~ pi_i} min_e Q_i^e(o_i, a)`` ``[*B, N]``, detached: exact for discrete actions, else sampled.
 
     Args:
-        actor: the batch whose policy acts.
+        actor: the batch whose policy acts, of agents of one kind.
         critic: the same step, perhaps of the target networks.
         sample_shape: of every agent's continuous actions: ``()``, one, or ``(M,)``, of which it is the mean.
     """
-    if actor.loss.is_discrete:
+    if actor.is_discrete:
         probs, q_values = actor.policy_log_probs.exp(), critic.q_values_min
         return F.expected_value(q_values, probs, actor.action_mask).detach()
     action = actor.policy.sample(torch.Size(sample_shape))

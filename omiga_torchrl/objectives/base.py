@@ -11,8 +11,11 @@ from torch import Tensor
 from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl.errors import require_choice, require_count
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.modules import first_member_view, is_recurrent
-from omiga_torchrl.objectives.batch import read_batch
+from omiga_torchrl.modules.bounds import Bound
+from omiga_torchrl.modules.groups import groups_of
+from omiga_torchrl.objectives.batch import read_team
 from omiga_torchrl.objectives.coefficients import CoefficientLoss
 from omiga_torchrl.objectives.diagnostics import collect_metrics, common_metrics
 from omiga_torchrl.objectives.loss_keys import TeamKeys
@@ -81,6 +84,8 @@ class TeamLoss(CoefficientLoss):
 
     gamma: Tensor
     lmbda: Tensor
+    low: Bound
+    high: Bound
 
     def __init__(
         self,
@@ -101,6 +106,7 @@ class TeamLoss(CoefficientLoss):
         self.separate_losses = separate_losses
         self.shared_entries: dict[str, set[NestedKey]] = {}
         self.networks: list[str] = []
+        self.groups: GroupedTeamSpec | None = None
         self.is_recurrent = False
         self.first_critic: list[TensorDictModuleBase] = []  # no submodule: its parameters would count
         self.normalizes_mixer = False  # ICQ's released mixer: weights of sum 1 over the agents that take part
@@ -134,6 +140,7 @@ class TeamLoss(CoefficientLoss):
         """
         if network is None:
             return
+        self.groups = self.groups or groups_of(network)
         known = set(self.parameters())
         self.convert_to_functional(network, name, create_target_params=target)
         params = getattr(self, f"{name}_params").items(True, True)
@@ -151,7 +158,11 @@ class TeamLoss(CoefficientLoss):
 
     @property
     def is_discrete(self) -> bool:
-        """True for networks of discrete actions; decided by the networks, never by the data."""
+        """True for networks of discrete actions; decided by the networks, never by the data.
+
+        Raises:
+            ValueError: some groups of the team have discrete and others continuous actions.
+        """
         return has_discrete_actions(self)
 
     @property
@@ -174,7 +185,9 @@ class TeamLoss(CoefficientLoss):
         at_next = [key for name in self._at_next for key in getattr(self, name).in_keys]
         local = self.mixer_network.in_keys[:1] if self.has_mixer and not self.has_linear_mixer else []
         self.computed_keys = {*self._computed, *local}
-        self.in_keys = self.tensor_keys.required(read, at_next, self.reads, self.computed_keys)
+        of_team = self.tensor_keys.required(read, at_next, self.reads, self.computed_keys)
+        groups = self.groups
+        self.in_keys = of_team if groups is None else [k for key in of_team for k in groups.expand_key(key)]
         self._out_keys = None
 
     @property
@@ -214,7 +227,7 @@ class TeamLoss(CoefficientLoss):
 
     def view(self, data: TensorDictBase | TeamView) -> TeamView:
         """The batch as the terms read it; a view is returned as it is, so that terms share evaluations."""
-        return data if isinstance(data, TeamView) else TeamView(self, read_batch(self, data))
+        return data if isinstance(data, TeamView) else TeamView(self, read_team(self, data))
 
     @dispatch(auto_batch_size=False)
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from tensordict import NestedKey, TensorDictBase
@@ -12,12 +12,17 @@ from torch import Tensor
 
 from omiga_torchrl.errors import require_key
 from omiga_torchrl.flags import as_flag
+from omiga_torchrl.functional import action_index
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.checks import check_batch, needs_check
 from omiga_torchrl.objectives.sequences import prev_actions, require_one_episode, require_sequences
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
+
+Kind = Literal["continuous", "discrete", "mixed"]
+KINDS: tuple[Kind, ...] = ("continuous", "discrete")
 
 # Importance weights under TorchRL's older key; the present one is a field of `tensor_keys`.
 _OLD_WEIGHT_KEY = "_weight"
@@ -33,6 +38,8 @@ class TeamBatch:
         mask: rows ``[*B]`` that have loss terms; None for all.
         weight: importance weight of every row ``[*B]``, or None.
         checked: True if values, not only shapes, are to be checked in this call.
+        kind: actions of these agents.
+        parts: of a mixed team, the batch of the agents of each kind.
     """
 
     data: TensorDictBase
@@ -40,9 +47,35 @@ class TeamBatch:
     mask: Tensor | None
     weight: Tensor | None
     checked: bool
+    kind: Kind
+    parts: dict[Kind, TeamBatch] = field(default_factory=dict)
 
 
-def read_batch(loss: TeamLoss, tensordict: TensorDictBase) -> TeamBatch:
+def read_team(loss: TeamLoss, tensordict: TensorDictBase) -> TeamBatch:
+    """The batch as ``loss`` reads it, with the agents of all groups in one order.
+
+    Args:
+        loss: gives keys, networks and burn-in.
+        tensordict: the data, of any number of groups.
+
+    Raises:
+        KeyError: an entry is missing.
+        ValueError: an entry's shape, dtype or value is not what the loss needs.
+    """
+    groups = loss.groups
+    if groups is None:
+        return read_batch(loss, tensordict, "discrete" if loss.is_discrete else "continuous")
+    if not groups.is_mixed:
+        return read_batch(loss, tensordict, "discrete" if groups.discrete else "continuous", groups)
+    batch = read_batch(loss, tensordict, "mixed", groups)
+    for kind in KINDS:
+        batch.parts[kind] = read_batch(loss, tensordict, kind, groups.of_kind(discrete=kind == "discrete"))
+    return batch
+
+
+def read_batch(
+    loss: TeamLoss, tensordict: TensorDictBase, kind: Kind, groups: GroupedTeamSpec | None = None
+) -> TeamBatch:
     """Select, convert, mask and (for a batch of new shapes or dtypes) check the entries that ``loss`` reads.
 
     Rows outside of the loss mask and whatever an absent agent sees or does are zeroed before any network
@@ -51,29 +84,33 @@ def read_batch(loss: TeamLoss, tensordict: TensorDictBase) -> TeamBatch:
     Args:
         loss: gives keys, networks and burn-in.
         tensordict: the data.
+        kind: of the actions of these agents.
+        groups: the agents' groups; None for a plain team.
 
     Raises:
         KeyError: an entry is missing.
         ValueError: an entry's shape, dtype or value is not what the loss needs.
     """
-    data = _select(loss, tensordict)
+    data = _select(loss, tensordict, groups)
     keys = loss.tensor_keys
     observation = data.get(keys.observation)
     size = observation.shape[:-2]
     mask = _row_mask(loss, tensordict)
-    checked = needs_check(loss, data, mask)
+    checked = needs_check(loss, data, mask, kind)
     if checked:
-        check_batch(loss, data, mask)
+        check_batch(loss, data, mask, kind, groups)
     if mask is not None:
         for key in data.keys(True, True):
             data.set(key, zero_where_not(mask, data.get(key)))
-    data.set(keys.action, _action(loss, data.get(keys.action), observation.shape[:-1]))
+    if kind == "discrete":
+        data.set(keys.action, action_index(data.get(keys.action), observation.shape[:-1]))
     for prefix in ((), ("next",)):
         _apply_agent_mask(loss, data, prefix)
-    if loss.is_recurrent:
+    if loss.is_recurrent and kind != "mixed":
         _fill_in_prev_actions(loss, data, mask, checked=checked)
     weight = _sample_weight(loss, tensordict, size)
-    return TeamBatch(data, size, _without_burn_in(loss, size, mask, observation.device), weight, checked)
+    mask = _without_burn_in(loss, size, mask, observation.device)
+    return TeamBatch(data, size, mask, weight, checked, kind)
 
 
 def zero_where_not(mask: Tensor, value: Tensor) -> Tensor:
@@ -82,7 +119,7 @@ def zero_where_not(mask: Tensor, value: Tensor) -> Tensor:
     return torch.where(expanded, value, torch.zeros((), dtype=value.dtype, device=value.device))
 
 
-def _select(loss: TeamLoss, tensordict: TensorDictBase) -> TensorDictBase:
+def _select(loss: TeamLoss, tensordict: TensorDictBase, groups: GroupedTeamSpec | None) -> TensorDictBase:
     try:
         data = tensordict.select(*loss.in_keys)
     except KeyError:
@@ -90,10 +127,14 @@ def _select(loss: TeamLoss, tensordict: TensorDictBase) -> TensorDictBase:
             hint = "Rename it with set_keys, or add it to the data."
             require_key(type(loss).__name__, tensordict, key, hint)
         raise
-    for key in [*loss.tensor_keys.masks, loss.tensor_keys.steps_to_next_obs]:
+    optional = [*loss.tensor_keys.masks, loss.tensor_keys.steps_to_next_obs]
+    if loss.groups is not None:
+        optional = [found for key in optional for found in loss.groups.expand_key(key, masked_only=False)]
+    for key in optional:
         value = tensordict.get(key, None)
         if value is not None:
             data.set(key, value)
+    data = data if groups is None else groups.gather(data)
     for key in loss.tensor_keys.flags:
         value = data.get(key, None)
         if value is not None:
@@ -113,10 +154,6 @@ def _row_mask(loss: TeamLoss, tensordict: TensorDictBase) -> Tensor | None:
     # [B, 1] is a column of rows, or sequences of one step: the batch size tells.
     is_column = mask.shape[-1:] == (1,) and mask.ndim > tensordict.batch_dims
     return mask.squeeze(-1) if is_column else mask
-
-
-def _action(loss: TeamLoss, action: Tensor, agents: torch.Size) -> Tensor:
-    return action_index(action, agents) if loss.is_discrete else action
 
 
 def _apply_agent_mask(loss: TeamLoss, data: TensorDictBase, prefix: tuple[str, ...]) -> None:

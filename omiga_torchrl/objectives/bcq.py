@@ -13,9 +13,10 @@ from torch.distributions import Distribution
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.modules.behavior_models import LatentActions
+from omiga_torchrl.modules.bounds import register_bounds
 from omiga_torchrl.modules.group_behavior import GroupLatentActions
 from omiga_torchrl.objectives.base import TeamLoss
-from omiga_torchrl.objectives.networks import require_actor_for_continuous
+from omiga_torchrl.objectives.networks import require_actor_for_continuous, required_bounds
 from omiga_torchrl.objectives.values import log_probs
 from omiga_torchrl.objectives.view import TeamView
 
@@ -106,37 +107,39 @@ class BCQLoss(TeamLoss):
         self.support_threshold, self.vae_loss = support_threshold, vae_loss
         has_actor = actor_network is not None
         self.terms = ("qvalue", "actor", "behavior") if has_actor else ("qvalue", "behavior")
-        self.metrics = ("perturbation",) if has_actor else ("supported_actions",)
         self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
         self.add_network("mixer_network", mixer_network, target=True, at_next=True)
         self.add_network("actor_network", actor_network, target=True, at_next=True)
         self.add_network("behavior_network", behavior_network, at_next=True)
+        has_discrete = not has_actor or (self.groups is not None and self.groups.is_mixed)
+        self.metrics = ("perturbation",) * has_actor + ("supported_actions",) * has_discrete
+        if has_actor:
+            register_bounds(self, *required_bounds(self))
 
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q_tot - r - gamma (1 - terminated) Qhat_tot(s'))^2``; trains Q network and mixer."""
         batch = self.view(data)
-        best_q = self._best_supported_q(batch) if self.is_discrete else self._best_sampled_q(batch)
-        target = batch.td_target(batch.next.target.mix(best_q))
+        target = batch.td_target(batch.next.target.mix(batch.gather(self._best_q)))
         return batch.td_loss(batch.q_tot, target)
 
     def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- Q_i^1(o_i, xi(a))``, a ~ mu_i; trains the perturbation. Continuous actions."""
-        batch = self.view(data)
+        batch = self.view(data).continuous
         sampled = batch.with_distribution("behavior_network", lambda mu: mu.sample())
         action = batch.run("actor_network", sampled).get(self.tensor_keys.action)
-        batch.record("perturbation", (action - sampled).abs().mean(-1))
+        batch.record("perturbation", F.feature_mean((action - sampled).abs(), self.low, self.high))
         return batch.reduce(-batch.q_at(action, detach_params=True, first_critic=True)[..., 0])
 
     def behavior_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- log mu_i(a_i | o_i)``, or the released loss of the VAE; trains the behavior model."""
         batch = self.view(data)
+        if self.vae_loss == "likelihood":
+            return batch.reduce(-batch.behavior_log_prob)
+        return batch.reduce(batch.gather(_reconstruction_error))
 
-        def reconstruction_loss(mu: Distribution) -> Tensor:
-            if self.vae_loss == "squared_error" and isinstance(mu, (LatentActions, GroupLatentActions)):
-                return mu.squared_error_loss(batch.action)
-            return -batch.log_prob_of(mu)
-
-        return batch.reduce(batch.with_distribution("behavior_network", reconstruction_loss))
+    def _best_q(self, batch: TeamView) -> Tensor:
+        """Values ``[*B, N]`` of each agent's best action at the next step that the data support."""
+        return self._best_supported_q(batch) if batch.is_discrete else self._best_sampled_q(batch)
 
     def _best_sampled_q(self, batch: TeamView) -> Tensor:
         """Values ``[*B, N]`` of each agent's best sampled and perturbed action at the next step."""
@@ -153,3 +156,14 @@ class BCQLoss(TeamLoss):
         q = F.soft_minimum(batch.next.target.q_at(action), self.lam)
         batch.record("supported_actions", supported.sum(-1).to(q.dtype))
         return torch.where(supported.any(-1), q, 0.0)
+
+
+def _reconstruction_error(batch: TeamView) -> Tensor:
+    """The released loss of the VAE ``[*B, N]``; discrete: ``- log mu_i(a_i | o_i)``."""
+
+    def error(mu: Distribution) -> Tensor:
+        if isinstance(mu, (LatentActions, GroupLatentActions)):
+            return mu.squared_error_loss(batch.action)
+        return -batch.log_prob_of(mu)
+
+    return batch.with_distribution("behavior_network", error)

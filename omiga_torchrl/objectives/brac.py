@@ -130,7 +130,7 @@ class BRACLoss(TeamLoss):
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q_tot - r - gamma (1 - terminated) V(s'))^2``; trains Q network and mixer."""
         batch = self.view(data)
-        next_q, next_entropy = policy_value(batch.next)
+        next_q, next_entropy = batch.next.gather_all(policy_value)
         target = batch.td_target(batch.next.target.mix(next_q), self.entropy_coeff * next_entropy)
         return batch.td_loss(batch.q_tot, target)
 
@@ -150,7 +150,7 @@ class BRACLoss(TeamLoss):
     def behavior_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- log b_i(a_i | o_i)``; trains the behavior model."""
         batch = self.view(data)
-        return batch.reduce(-batch.with_distribution("behavior_network", batch.log_prob_of))
+        return batch.reduce(-batch.behavior_log_prob)
 
     def alpha_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- alpha (KL(pi_i | b_i) - target_divergence)``; trains ``log_alpha``.
@@ -197,9 +197,11 @@ def policy_evaluation(batch: TeamView, num_samples: int | None) -> PolicyEvaluat
         batch: the batch.
         num_samples: of the policy for KL, continuous actions; None is exact where that is known, else 4.
     """
-    if batch.loss.is_discrete:
-        return batch.once("policy_evaluation", lambda: _summed_evaluation(batch))
-    return batch.once("policy_evaluation", lambda: _sampled_evaluation(batch, num_samples))
+
+    def evaluate(part: TeamView) -> PolicyEvaluation:
+        return _summed_evaluation(part) if part.is_discrete else _sampled_evaluation(part, num_samples)
+
+    return batch.once("policy_evaluation", lambda: PolicyEvaluation(*batch.gather_all(evaluate)))
 
 
 def _summed_evaluation(batch: TeamView) -> PolicyEvaluation:
@@ -228,9 +230,9 @@ def policy_value(step: TeamView) -> tuple[Tensor, Tensor]:
     """Target Q_i of the policy's actions and its entropy, each ``[*B, N]``: exact, or of one sample.
 
     Args:
-        step: the next step of a batch.
+        step: the next step of a batch, agents of one kind of actions.
     """
-    if step.loss.is_discrete:
+    if step.is_discrete:
         return _expectations(step.target.q_values_min, step.policy_log_probs, step.action_mask)
     samples = SampledActions.from_policy(step.policy, 1)
     return F.ensemble_minimum(step.target.q_at(samples.action[0])), -samples.log_prob[0]

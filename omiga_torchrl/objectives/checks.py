@@ -8,6 +8,7 @@ import torch
 from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
 
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.networks import action_bounds, number_of_agents, parameter_dtype
 
@@ -20,48 +21,46 @@ def inside_transform() -> bool:
     return torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None
 
 
-def needs_check(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> bool:
+def needs_check(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None, team: str) -> bool:
     """True for the first batch of its shapes, dtypes and masks; later ones cost nothing more."""
     if inside_transform():
         return False
-    kind = (mask is None, *((value.shape, value.dtype) for value in data.values(True, True)))
+    kind = (team, mask is None, *((value.shape, value.dtype) for value in data.values(True, True)))
     if kind in loss.checked_kinds:
         return False
     loss.checked_kinds.add(kind)
     return True
 
 
-def check_batch(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> None:
+def check_batch(
+    loss: TeamLoss, data: TensorDictBase, mask: Tensor | None, kind: str, groups: GroupedTeamSpec | None
+) -> None:
     """Compare the entries of ``data`` with what the networks of ``loss`` were built for.
 
     Args:
         loss: gives keys, parameters and kind of actions.
         data: the entries that it reads, masks already boolean.
         mask: rows ``[*B]`` that are no padding, or None.
+        kind: of the actions of these agents; of a mixed team there are none here.
+        groups: the agents' groups, or None.
 
     Raises:
         ValueError: names the first entry that does not fit, what was expected and what was found.
     """
     component, names = type(loss).__name__, loss.tensor_keys
     _check_dtypes(loss, data)
-    observation, action = data.get(names.observation), data.get(names.action)
+    observation = data.get(names.observation)
     if observation.ndim < 3:
         raise ValueError(
             f"{component}: {names.observation!r} must have the shape [*batch, agents, features], got "
             f"{tuple(observation.shape)}. Is the agent dimension missing?"
         )
     agents = observation.shape[:-1]
-    known = number_of_agents(loss)
+    known = number_of_agents(loss) if groups is None else groups.n_agents
     if known is not None and agents[-1] != known:
         raise ValueError(
             f"{component}: {names.observation!r} must have agents={known} like the networks, got the shape "
             f"{tuple(observation.shape)}. Build the networks with TeamSpec(n_agents={agents[-1]})."
-        )
-    _check_action_dtype(loss, action)
-    if action.shape[: len(agents)] != agents:
-        raise ValueError(
-            f"{component}: {names.action!r} must have the agents of {names.observation!r}, {tuple(agents)}, "
-            f"as its first dimensions, got the shape {tuple(action.shape)}."
         )
     for key in (names.agent_mask, next_key(names.agent_mask)):
         _check_mask(component, key, data.get(key, None), agents)
@@ -74,8 +73,8 @@ def check_batch(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> No
             f"{component}: the loss mask must have one flag a row, {tuple(agents[:-1])}, got the shape "
             f"{tuple(mask.shape)}."
         )
-    if loss.checks_bounds and not loss.is_discrete:
-        _check_bounds(loss, action, _present(data.get(names.agent_mask, None), mask, agents))
+    if kind != "mixed":
+        _check_action(loss, data, mask, kind == "discrete")
 
 
 def check_index(
@@ -118,15 +117,29 @@ def _check_dtypes(loss: TeamLoss, data: TensorDictBase) -> None:
         )
 
 
-def _check_action_dtype(loss: TeamLoss, action: Tensor) -> None:
+def _check_action(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None, is_discrete: bool) -> None:
+    """The kind, agents and range of the actions."""
+    names = loss.tensor_keys
+    action, agents = data.get(names.action), data.get(names.observation).shape[:-1]
+    _check_action_dtype(loss, action, is_discrete)
+    if action.shape[: len(agents)] != agents:
+        raise ValueError(
+            f"{type(loss).__name__}: {names.action!r} must have the agents of {names.observation!r}, "
+            f"{tuple(agents)}, as its first dimensions, got the shape {tuple(action.shape)}."
+        )
+    if loss.checks_bounds and not is_discrete:
+        _check_bounds(loss, action, _present(data.get(names.agent_mask, None), mask, agents))
+
+
+def _check_action_dtype(loss: TeamLoss, action: Tensor, is_discrete: bool) -> None:
     component, key = type(loss).__name__, loss.tensor_keys.action
     floating = action.dtype.is_floating_point
-    if loss.is_discrete and floating:
+    if is_discrete and floating:
         raise ValueError(
             f"{component}: {key!r} must be integers or one-hot booleans for networks of discrete actions, "
             f"got {action.dtype}. Cast them with .long()."
         )
-    if loss.is_discrete:
+    if is_discrete:
         return
     if not floating:
         raise ValueError(
@@ -152,14 +165,16 @@ def _check_bounds(loss: TeamLoss, action: Tensor, present: Tensor | None) -> Non
     bounds = action_bounds(loss)
     if bounds is None:
         return
-    low, high = bounds
+    low, high = (b.to(action.device) if isinstance(b, Tensor) else b for b in bounds)
+    if isinstance(low, Tensor) and low.shape[-1] != action.shape[-1]:
+        return  # the networks say so
     margin = 1e-4 * (high - low)
     beyond = (action < low - margin) | (action > high + margin)
     beyond = beyond if present is None else beyond & present.unsqueeze(-1)
     if beyond.any():
         raise ValueError(
-            f"{type(loss).__name__}: {loss.tensor_keys.action!r} must be in [{low}, {high}], the bounds of "
-            f"the networks, got {float(action[beyond][0]):.6g}. Rescale the actions, or build the networks "
+            f"{type(loss).__name__}: {loss.tensor_keys.action!r} must be in [{_told(low)}, {_told(high)}], "
+            f"the bounds of the networks, got {float(action[beyond][0]):.6g}. Rescale the actions, or build the networks "
             "with TeamSpec(action_low=..., action_high=...). If they are so on purpose, set the loss's "
             "checks_bounds=False."
         )
@@ -171,3 +186,7 @@ def _present(agent_mask: Tensor | None, mask: Tensor | None, agents: torch.Size)
         return agent_mask
     rows = mask.unsqueeze(-1).expand(agents)
     return rows if agent_mask is None else rows & agent_mask
+
+
+def _told(bound: float | Tensor) -> str:
+    return str(bound.tolist()) if isinstance(bound, Tensor) else str(bound)

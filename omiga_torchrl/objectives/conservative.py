@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from omiga_torchrl import functional as F
+from omiga_torchrl.groups import pad_last
 from omiga_torchrl.objectives.sampled_actions import SampledActions
 from omiga_torchrl.objectives.values import log_probs
 from omiga_torchrl.objectives.view import TeamView
@@ -25,12 +27,14 @@ class ActionValues:
         log_importance_weight: log volume that each action stands for, ``[*B, N, 1, C]``; None for 1 each.
         action_mask: actions that count, ``[*B, N, 1, C]``; None for all.
         sampled: the actions where they are samples of a continuous team.
+        parts: of a mixed team, the values of the agents of each kind, in the order of ``TeamView.parts``.
     """
 
     q: Tensor
     log_importance_weight: Tensor | None = None
     action_mask: Tensor | None = None
     sampled: SampledActions | None = None
+    parts: tuple[ActionValues, ...] = ()
 
 
 # Candidates ---------------------------------------------------------------------------------
@@ -86,6 +90,29 @@ def joint_action_values(batch: TeamView, samples: int, *, importance_sampling: b
         return ActionValues(q)
     log_weight = mask.sum(-1).clamp(min=1).to(q.dtype).log()
     return ActionValues(q, log_weight[..., None, None].expand(*action.shape[:-1], 1, samples))
+
+
+def gather_values(batch: TeamView, compute: Callable[[TeamView], ActionValues]) -> ActionValues:
+    """Values of the candidates of all agents; of a mixed team, whose numbers differ, filled up and masked.
+
+    Args:
+        batch: the batch.
+        compute: the values of agents of one kind of actions.
+    """
+    parts = tuple(compute(part) for part in batch.parts)
+    if len(parts) == 1:
+        return parts[0]
+    size = max(part.q.shape[-1] for part in parts)
+
+    def filled_up(values: ActionValues) -> tuple[Tensor, Tensor, Tensor]:
+        mask = torch.ones_like(values.q[..., :1, :], dtype=torch.bool)
+        mask = mask if values.action_mask is None else values.action_mask
+        log_weight = values.log_importance_weight
+        log_weight = torch.zeros_like(mask, dtype=values.q.dtype) if log_weight is None else log_weight
+        return pad_last(values.q, size), pad_last(log_weight, size), pad_last(mask, size, False)
+
+    q, log_weight, mask = (batch.join(one) for one in zip(*map(filled_up, parts), strict=True))
+    return ActionValues(q, log_weight, mask, parts=parts)
 
 
 # Penalties ----------------------------------------------------------------------------------
@@ -211,15 +238,20 @@ def divergence_weights(batch: TeamView, values: ActionValues, inverse_temperatur
         values: of all actions, or of sampled ones.
         inverse_temperature: c, without unit.
     """
-    q = F.ensemble_minimum(batch.weighted(values.q.detach()).transpose(-1, -2))
-    with torch.no_grad():
-        if values.sampled is None:
-            divergence = _categorical_divergence(batch, q)
-        else:
-            action, sample_log_prob = values.sampled.action, values.sampled.log_prob
-            log_mu = batch.with_distribution("behavior_network", lambda dist: dist.log_prob(action))
-            divergence = F.boltzmann_kl(q, sample_log_prob.movedim(0, -1), log_mu.movedim(0, -1))
+    parts = zip(batch.parts, values.parts or (values,), strict=True)
+    divergence = batch.join([_divergence(part, of_part) for part, of_part in parts])
     return F.counterfactual_weights(divergence, inverse_temperature, agents_that_take_part(batch))
+
+
+@torch.no_grad()
+def _divergence(batch: TeamView, values: ActionValues) -> Tensor:
+    """KL(p_i || mu_i) of agents of one kind of actions ``[*B, n]``."""
+    q = F.ensemble_minimum(batch.weighted(values.q.detach()).transpose(-1, -2))
+    if values.sampled is None:
+        return _categorical_divergence(batch, q)
+    action, sample_log_prob = values.sampled.action, values.sampled.log_prob
+    log_mu = batch.with_distribution("behavior_network", lambda dist: dist.log_prob(action))
+    return F.boltzmann_kl(q, sample_log_prob.movedim(0, -1), log_mu.movedim(0, -1))
 
 
 def _categorical_divergence(batch: TeamView, q: Tensor) -> Tensor:

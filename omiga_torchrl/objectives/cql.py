@@ -11,6 +11,7 @@ from torch import Tensor
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number, unknown_name
+from omiga_torchrl.modules.bounds import register_bounds
 from omiga_torchrl.objectives import conservative
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.conservative import Penalty
@@ -40,6 +41,9 @@ class CQLLoss(TeamLoss):
     Continuous: a' ~ pi(o'). The candidates c of every agent are ``num_action_samples`` uniform actions, as
     many of pi(o), and as many of pi(o'), all valued at o. With ``m_c = 1 / density`` each kind estimates
     the integral of exp over actions.
+
+    Of a team with both, each agent has what its kind of actions has; loss_actor is the mean over those with
+    continuous ones.
 
     Discrete: there is no actor. The candidates are all legal actions, ``m_c = 1``, and a' is the best
     legal action of the online critics (double Q-learning). The policy that acts is
@@ -154,32 +158,31 @@ class CQLLoss(TeamLoss):
         follows_q = actor_network is not None and self.actor_objective == "max_q"
         self.metrics = ("cql_penalty", "policy_entropy") if follows_q else ("cql_penalty",)
         if actor_network is not None:
-            self.low, self.high = required_bounds(self)
+            register_bounds(self, *required_bounds(self))
 
     # Critic -----------------------------------------------------------------------------
 
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q_tot - r - gamma (1 - terminated) Qbar_tot(s', a'))^2``; trains Q network and mixer."""
         batch = self.view(data)
-        next_action = _best_action(batch.next) if self.is_discrete else batch.next.policy.sample()
-        next_q = F.ensemble_minimum(batch.next.target.q_at(next_action))
-        target = batch.td_target(batch.next.target.mix(next_q))
+        target = batch.td_target(batch.next.target.mix(batch.next.gather(_next_value)))
         return batch.td_loss(batch.q_tot, target)
 
     def cql_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``cql_alpha`` times the penalty of candidate actions; trains Q network and mixer."""
         batch = self.view(data)
-        values, inverse_temperature = self._candidates(batch), self.penalty_inverse_temperature
+        inverse_temperature = self.penalty_inverse_temperature
+        values = conservative.gather_values(batch, self._candidates)
         penalty = conservative.team_penalty(batch, values, self.penalty, inverse_temperature)
         batch.record("cql_penalty", penalty)
         return batch.reduce(self.cql_alpha * penalty)
 
     def _candidates(self, batch: TeamView) -> conservative.ActionValues:
         """Q_i of the candidate actions."""
-        if self.is_discrete and not (self.has_mixer and self.penalty == "joint"):
+        if batch.is_discrete and not (self.has_mixer and self.penalty == "joint"):
             return conservative.all_action_values(batch)
         importance_sampling = self.importance_sampling
-        if self.is_discrete:
+        if batch.is_discrete:
             samples = self.num_action_samples
             return conservative.joint_action_values(batch, samples, importance_sampling=importance_sampling)
         sampled = self._sample_actions(batch)
@@ -196,7 +199,7 @@ class CQLLoss(TeamLoss):
 
     def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``entropy_coeff log pi_i - w_i Q_i(o_i, pi_i)``, or ``- Q_i log pi_i(a_i | o_i)``; trains pi_i."""
-        batch = self.view(data)
+        batch = self.view(data).continuous
         follows_q = self.actor_objective == "max_q"
         loss = self._max_q(batch) if follows_q else -batch.q_min.detach() * batch.log_prob
         if not self.is_official:
@@ -213,14 +216,16 @@ class CQLLoss(TeamLoss):
     def behavior_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- log mu_i(a_i | o_i)``; trains the behavior model."""
         batch = self.view(data)
-        return batch.reduce(-batch.with_distribution("behavior_network", batch.log_prob_of))
+        return batch.reduce(-batch.behavior_log_prob)
 
 
-def _best_action(view: TeamView) -> Tensor:
-    """Each agent's best legal action by its smallest critic ``[*B, N]``."""
-    mask = view.action_mask
-    legal = torch.ones_like(view.q_values_min, dtype=torch.bool) if mask is None else mask
-    return F.best_value(view.q_values_min, legal).action
+def _next_value(step: TeamView) -> Tensor:
+    """Target ``min_e Qbar_i^e(o'_i, a')`` of the policy's, or discrete the online critics' best, action."""
+    if not step.is_discrete:
+        return F.ensemble_minimum(step.target.q_at(step.policy.sample()))
+    mask, q_values = step.action_mask, step.q_values_min
+    legal = torch.ones_like(q_values, dtype=torch.bool) if mask is None else mask
+    return F.ensemble_minimum(step.target.q_at(F.best_value(q_values, legal).action))
 
 
 def _check_arguments(loss: CQLLoss) -> None:
@@ -233,6 +238,11 @@ def _check_arguments(loss: CQLLoss) -> None:
         raise ValueError(
             "CQLLoss: variant must be 'paper' for discrete actions, got 'official'. Use penalty='joint' for "
             "MA-CQL."
+        )
+    if loss.penalty == "joint" and loss.groups is not None and loss.groups.is_mixed:
+        raise ValueError(
+            "CQLLoss: penalty must not be 'joint' for a team with continuous and discrete actions, whose "
+            "candidates are of different numbers. Use penalty='counterfactual'."
         )
     if loss.penalty == "summed" and loss.has_mixer and not loss.has_linear_mixer:
         raise ValueError(

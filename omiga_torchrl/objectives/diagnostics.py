@@ -34,7 +34,8 @@ def common_metrics(loss: TeamLoss) -> list[NestedKey]:
         found.append(names.global_value)
     if loss.has_linear_mixer:
         found.append("mixer_weight")
-    if "actor" in loss.terms and loss.is_discrete:
+    is_mixed = loss.groups is not None and loss.groups.is_mixed
+    if "actor" in loss.terms and not is_mixed and loss.is_discrete:
         found.append("entropy")
     return found
 

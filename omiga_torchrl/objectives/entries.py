@@ -40,6 +40,20 @@ class BatchView:
         self.metrics: dict[NestedKey, Tensor] = {}
         self.priority: Tensor | None = None
 
+    @property
+    def is_discrete(self) -> bool:
+        """True if these agents have discrete actions.
+
+        Raises:
+            ValueError: some of them have, and others continuous ones: see :attr:`TeamView.parts`.
+        """
+        if self.batch.kind == "mixed":
+            raise ValueError(
+                f"{type(self.loss).__name__}: a team with continuous and discrete actions has no kind of its "
+                "own. Evaluate the term for each of batch.parts, with batch.gather(...)."
+            )
+        return self.batch.kind == "discrete"
+
     # Entries of the data --------------------------------------------------------------------
 
     @property

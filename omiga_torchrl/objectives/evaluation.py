@@ -13,6 +13,7 @@ from torch.distributions import Distribution
 
 from omiga_torchrl.errors import require_key, require_shape
 from omiga_torchrl.modules import is_recurrent
+from omiga_torchrl.modules.groups import MixedNetwork
 from omiga_torchrl.objectives.batch import TeamBatch
 from omiga_torchrl.objectives.entries import BatchView
 
@@ -106,7 +107,7 @@ class NetworkView(BatchView):
                 f"{type(loss).__name__}: has no {name}, got networks {', '.join(loss.networks)}. Its terms "
                 f"are {', '.join(loss.terms)}; evaluate one of them."
             )
-        network: TensorDictModuleBase = loss.first_critic[0] if first_critic else getattr(loss, name)
+        network = self.network(name, first_critic=first_critic)
         inputs = self._inputs(network, action)
         with (
             torch.set_grad_enabled(torch.is_grad_enabled() and (self.has_grad or detach_params)),
@@ -121,8 +122,35 @@ class NetworkView(BatchView):
             return cast(Result, TensorDict(shorter, []))
         return out
 
+    def network(self, name: str, *, first_critic: bool = False) -> TensorDictModuleBase:
+        """The module of a network, of a mixed team that of these agents' kind.
+
+        Args:
+            name: its attribute.
+
+        Keyword Args:
+            first_critic: of the Q network, the view of its first member.
+
+        Raises:
+            ValueError: there is none for this kind of actions.
+        """
+        network = self.loss.first_critic[0] if first_critic else getattr(self.loss, name)
+        if not isinstance(network, MixedNetwork):
+            return cast(TensorDictModuleBase, network)
+        if self.batch.kind not in network.kinds:
+            raise ValueError(
+                f"{type(self.loss).__name__}: the {name} is of {' and '.join(network.kinds)} actions, got a "
+                f"batch of {self.batch.kind} ones. Evaluate it on batch.parts."
+            )
+        return cast(TensorDictModuleBase, network.kinds[self.batch.kind])
+
     def _params(self, name: str, detached: bool) -> TensorDictBase:
         params: TensorDictBase = getattr(self.loss, f"{'target_' * self._is_target}{name}_params")
+        params = self._all_params(name, params, detached)
+        is_mixed = isinstance(getattr(self.loss, name), MixedNetwork)
+        return params.get(("kinds", self.batch.kind)) if is_mixed else params
+
+    def _all_params(self, name: str, params: TensorDictBase, detached: bool) -> TensorDictBase:
         shared = self.loss.shared_entries[name]
         if detached:
             return params.detach()
@@ -137,7 +165,7 @@ class NetworkView(BatchView):
         return self._at_next and self.loss.is_recurrent and is_recurrent(network)
 
     def _has_samples(self, action: Tensor | None) -> bool:
-        return action is not None and action.ndim > len(self.agents) + (not self.loss.is_discrete)
+        return action is not None and action.ndim > len(self.agents) + (not self.is_discrete)
 
     def _time(self, action: Tensor | None) -> int:
         return len(self.batch.size) - 1 + self._has_samples(action)
@@ -166,7 +194,7 @@ class NetworkView(BatchView):
             name: attribute of a ``ProbabilisticTensorDictSequential``. Models whose distribution evaluates
                 networks, as :class:`omiga_torchrl.modules.ConditionalVAE`, need :meth:`with_distribution`.
         """
-        network: ProbabilisticTensorDictSequential = getattr(self.loss, name)
+        network = cast(ProbabilisticTensorDictSequential, self.network(name))
         params = self.with_network(name, lambda net, inputs: net.get_dist_params(inputs))
         return network[-1].get_dist(params)
 
@@ -182,7 +210,7 @@ class NetworkView(BatchView):
         Keyword Args:
             detach_params: no gradient to the parameters, only to what ``use`` brings.
         """
-        if isinstance(getattr(self.loss, name, None), ProbabilisticTensorDictSequential):
+        if isinstance(self.network(name), ProbabilisticTensorDictSequential):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not detach_params):
                 distribution = self.distribution(name)
             return use(distribution)

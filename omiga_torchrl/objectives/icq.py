@@ -236,4 +236,4 @@ class ICQLoss(TeamLoss):
     def behavior_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- log mu_i(a_i | o_i)``; trains the behavior model."""
         batch = self.view(data)
-        return batch.reduce(-batch.with_distribution("behavior_network", batch.log_prob_of))
+        return batch.reduce(-batch.behavior_log_prob)

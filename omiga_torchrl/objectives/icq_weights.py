@@ -92,7 +92,7 @@ def critic_weight(loss: ICQLoss, batch: TeamView, next_q: Tensor) -> Tensor:
     """
     options, bootstraps = loss.options, bootstrap_mask(batch, next_q)
     if loss.partition_estimate == "behavior":
-        log_rho = log_weight(batch, batch.target, loss.critic_temperature, options)
+        log_rho = log_weight(batch.target, loss.critic_temperature, options)
         # The model is a product over agents, and so is its partition function.
         log_rho = log_rho.sum(-1) if loss.has_mixer else log_rho.movedim(-1, 0)
         rho = next_step(F.policy_weight(log_rho, max_exponent=loss.max_exponent))
@@ -117,7 +117,7 @@ def policy_weight(loss: ICQLoss, batch: TeamView, critic: TeamView) -> tuple[Ten
     """
     options, steps, temperature = loss.options, sequence_steps(batch), loss.policy_temperature
     if loss.partition_estimate == "behavior":
-        exponent = log_weight(batch, critic, temperature, options)
+        exponent = log_weight(critic, temperature, options)
         weight, where = F.policy_weight(exponent, max_exponent=loss.max_exponent), steps.valid
         batch.record_weights(weight, temperature * exponent, exponent > loss.max_exponent, where)
         return weight, steps.entries(where, weight)
@@ -132,7 +132,7 @@ def policy_weight(loss: ICQLoss, batch: TeamView, critic: TeamView) -> tuple[Ten
 def _advantage(loss: ICQLoss, batch: TeamView, critic: TeamView) -> tuple[Tensor, Tensor]:
     """Exponents x of ``exp(x / policy_temperature)`` ``[*B, T, N]``, and the steps that have it."""
     steps, is_counterfactual = sequence_steps(batch), loss.options.advantage == "counterfactual"
-    if loss.options.advantage == "td" or (is_counterfactual and not loss.is_discrete):
+    if loss.options.advantage == "td" or (is_counterfactual and not batch.is_discrete):
         return td_error(batch, critic), steps.known
     advantage = critic.q_min.detach()
     if is_counterfactual:
@@ -158,23 +158,27 @@ def td_error(batch: TeamView, critic: TeamView) -> Tensor:
 
 
 @torch.no_grad()
-def log_weight(batch: TeamView, critic: TeamView, temperature: Tensor, options: ICQVariant) -> Tensor:
+def log_weight(critic: TeamView, temperature: Tensor, options: ICQVariant) -> Tensor:
     """``w_i Q_i / temperature - log Z_i`` of the data's actions ``[*B, T, N]``, Z_i of the behavior model.
 
     Args:
-        batch: the sequences.
-        critic: whose Q and mixer count.
+        critic: the sequences, of the networks whose Q and mixer count.
         temperature: > 0, in units of return.
         options: samples of the partition function.
     """
-    scale = critic.agent_weight / temperature
-    values, log_mass = critic.once("partition_inputs", lambda: _partition_inputs(batch, critic, options))
-    return scale * critic.q_min - F.log_partition(scale.unsqueeze(-1) * values, log_mass)
+
+    def of_kind(step: TeamView) -> Tensor:
+        scale = step.agent_weight / temperature
+        values, log_mass = step.once("partition_inputs", lambda: _partition_inputs(step, options))
+        return scale * step.q_min - F.log_partition(scale.unsqueeze(-1) * values, log_mass)
+
+    return critic.gather(of_kind)
 
 
-def _partition_inputs(batch: TeamView, critic: TeamView, options: ICQVariant) -> tuple[Tensor, Tensor]:
+def _partition_inputs(critic: TeamView, options: ICQVariant) -> tuple[Tensor, Tensor]:
     """Q_i ``[*B, T, N, M]`` of actions that partition functions run over, and their log probabilities."""
-    if batch.loss.is_discrete:
+    batch = critic.online
+    if batch.is_discrete:
         log_mass = batch.once(
             "behavior_log_probs", lambda: batch.with_distribution("behavior_network", log_probs)
         )

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_choice
+from omiga_torchrl.modules.bounds import register_bounds
 from omiga_torchrl.objectives.base import TeamLoss
+from omiga_torchrl.objectives.networks import required_bounds
 from omiga_torchrl.objectives.view import TeamView
 
 
@@ -78,6 +80,7 @@ class MATD3BCLoss(TeamLoss):
         self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
         self.add_network("mixer_network", mixer_network, target=True, at_next=True)
         self.add_network("actor_network", actor_network, target=True, at_next=True)
+        register_bounds(self, *required_bounds(self))
 
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q - r - gamma (1 - terminated) Qbar(s', pibar(o')))^2``; trains Q network and mixer."""
@@ -92,6 +95,7 @@ class MATD3BCLoss(TeamLoss):
         action = batch.policy_action
         q_pi = batch.weighted(F.ensemble_minimum(batch.q_at(action, detach_params=True)))
         scale = F.td3_bc_lambda(q_pi, self.alpha, batch.mask_for(q_pi), detach=self.variant == "paper")
-        error = (action - batch.action).square().mean(-1)
+        error = F.feature_mean((action - batch.action).square(), self.low, self.high)
+        size = F.feature_mean(action.square(), self.low, self.high)
         batch.record("cloning_error", error)
-        return batch.reduce(error - scale * q_pi + self.action_penalty * action.square().mean(-1))
+        return batch.reduce(error - scale * q_pi + self.action_penalty * size)

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 import torch
 from tensordict import NestedKey
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Categorical, OneHotCategorical
 
 from omiga_torchrl import keys
+from omiga_torchrl.modules.bounds import Bound
+from omiga_torchrl.modules.group_behavior import GroupVAE
+from omiga_torchrl.modules.group_policy import group_bounds
+from omiga_torchrl.modules.groups import GroupNetwork
 from omiga_torchrl.modules.recurrent import TeamGRU
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
 
-Bounds = tuple[float, float]
+Bounds = tuple[Bound, Bound]
 
 
 def has_discrete_actions(loss: TeamLoss) -> bool:
@@ -24,7 +28,12 @@ def has_discrete_actions(loss: TeamLoss) -> bool:
 
     Args:
         loss: a loss with its networks.
+
+    Raises:
+        ValueError: some groups of the team have discrete and others continuous actions.
     """
+    if loss.groups is not None:
+        return loss.groups.discrete
     if "qvalue_network" in loss.networks:
         return loss.tensor_keys.action not in loss.qvalue_network.in_keys
     policy = loss.actor_network
@@ -48,9 +57,12 @@ def action_bounds(loss: TeamLoss) -> Bounds | None:
             if "low" in kwargs and "high" in kwargs:
                 return float(kwargs["low"]), float(kwargs["high"])
         for part in network.modules():
+            if isinstance(part, (GroupNetwork, GroupVAE)) and not part.spec.discrete:
+                of_team = group_bounds(part.spec)
+                return of_team.low, of_team.high
             low, high = getattr(part, "low", None), getattr(part, "high", None)
-            if isinstance(low, (int, float)) and isinstance(high, (int, float)):
-                return float(low), float(high)
+            if isinstance(low, (int, float, Tensor)) and isinstance(high, (int, float, Tensor)):
+                return low, high
     return None
 
 

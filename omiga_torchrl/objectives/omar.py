@@ -13,6 +13,7 @@ from torch import Tensor
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.functional.search import CEMResult, Update
+from omiga_torchrl.modules.bounds import register_bounds
 from omiga_torchrl.objectives import conservative
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.networks import required_bounds
@@ -140,7 +141,7 @@ class OMARLoss(TeamLoss):
         self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
         self.add_network("mixer_network", mixer_network, target=True, at_next=True)
         self.add_network("actor_network", actor_network, target=True, at_next=True)
-        self.low, self.high = required_bounds(self)
+        register_bounds(self, *required_bounds(self))
 
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q_tot - r - gamma (1 - terminated) Qbar_tot(s', pibar))^2``; trains Q network and mixer."""
@@ -183,7 +184,7 @@ class OMARLoss(TeamLoss):
         middle, half_range = (self.high + self.low) / 2, (self.high - self.low) / 2
         return F.cross_entropy_search(
             lambda action: batch.q_at(action, first_critic=True)[..., 0],
-            torch.full_like(batch.action, middle),
+            torch.zeros_like(batch.action) + middle,
             half_range * self.cem_init_std,
             iterations=self.cem_iterations,
             num_samples=self.cem_num_samples,
@@ -199,7 +200,7 @@ class OMARLoss(TeamLoss):
         uniform = SampledActions.uniform(samples, batch.action, low=low, high=high)
         if self.action_noise_std is None:
             return uniform
-        std = (high - low) / 2 * self.action_noise_std
+        std = F.half_ranges(low, high) * self.action_noise_std
         sample = SampledActions.clipped_gaussian if self.is_official else SampledActions.gaussian
         actions = (batch.policy_action.detach(), batch.next.policy_action)
         noisy = [sample(action, std, samples, low=low, high=high) for action in actions]

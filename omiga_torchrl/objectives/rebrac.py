@@ -10,6 +10,7 @@ from torch import Tensor
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_number
+from omiga_torchrl.modules.bounds import register_bounds
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.networks import required_bounds
 from omiga_torchrl.objectives.sequences import next_step_of
@@ -77,13 +78,13 @@ class ReBRACLoss(TeamLoss):
         self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
         self.add_network("mixer_network", mixer_network, target=True, at_next=True)
         self.add_network("actor_network", actor_network, target=True, at_next=True)
-        self.bounds = required_bounds(self)
+        register_bounds(self, *required_bounds(self))
 
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q_tot - y)^2``; trains Q network and mixer."""
         batch = self.view(data)
         steps, next_target = batch.steps, batch.next.target
-        action = next_target.smoothed_action(*self.noise, self.bounds)
+        action = next_target.smoothed_action(*self.noise, (self.low, self.high))
         distance = (action - next_step_of(batch.action, dim=-3)).square().sum(-1)
         next_q = next_target.mix(F.ensemble_minimum(next_target.q_at(action)))
         batch.record("target_distance", distance, steps.bootstraps)

@@ -53,7 +53,7 @@ class SampledActions:
         unit = torch.rand((samples, *like.shape), dtype=like.dtype, device=like.device)
         action = low + (high - low) * unit
         if isinstance(low, Tensor) or isinstance(high, Tensor):
-            log_volume = F.feature_sum((2 * F.half_ranges(low, high)).log(), low, high)
+            log_volume = F.feature_sum(torch.as_tensor(2 * F.half_ranges(low, high)).log(), low, high)
             return cls(action, -log_volume.expand(unit.shape[:-1]))
         return cls(action, unit.new_full(unit.shape[:-1], -like.shape[-1] * math.log(high - low)))
 
@@ -96,7 +96,7 @@ class SampledActions:
         smallest = torch.finfo(share.dtype).eps
         noise = torch.special.ndtri(share.clamp(smallest, 1 - smallest))
         log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - _log(std) - (above - below).log()
-        return cls(_clamped(action + std * noise, low, high), F.feature_sum(log_prob, low, high))
+        return cls(F.clamp_to_bounds(action + std * noise, low, high), F.feature_sum(log_prob, low, high))
 
     @classmethod
     def clipped_gaussian(
@@ -115,12 +115,8 @@ class SampledActions:
         """
         noise = torch.randn((samples, *action.shape), dtype=action.dtype, device=action.device)
         log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - _log(std)
-        return cls(_clamped(action + std * noise, low, high), F.feature_sum(log_prob, low, high))
+        return cls(F.clamp_to_bounds(action + std * noise, low, high), F.feature_sum(log_prob, low, high))
 
 
 def _log(x: Bound) -> Bound:
     return x.log() if isinstance(x, Tensor) else math.log(x)
-
-
-def _clamped(action: Tensor, low: Bound, high: Bound) -> Tensor:
-    return torch.clamp(action, low, high)

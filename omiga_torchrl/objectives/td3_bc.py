@@ -10,6 +10,7 @@ from torch import Tensor
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_number
+from omiga_torchrl.modules.bounds import register_bounds
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.networks import required_bounds
 from omiga_torchrl.objectives.view import TeamView
@@ -85,12 +86,14 @@ class TD3BCLoss(TeamLoss):
         self.add_network("qvalue_network", qvalue_network, target=True, at_next=True)
         self.add_network("mixer_network", mixer_network, target=True, at_next=True)
         self.add_network("actor_network", actor_network, target=True, at_next=True)
-        self.bounds = required_bounds(self)
+        register_bounds(self, *required_bounds(self))
 
     def qvalue_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``(Q_tot - r - gamma (1 - terminated) Qbar_tot(s', a'))^2``; trains Q network and mixer."""
         batch = self.view(data)
-        next_action = batch.next.target.smoothed_action(self.policy_noise, self.noise_clip, self.bounds)
+        next_action = batch.next.target.smoothed_action(
+            self.policy_noise, self.noise_clip, (self.low, self.high)
+        )
         next_q = F.ensemble_minimum(batch.next.target.q_at(next_action))
         target = batch.td_target(batch.next.target.mix(next_q))
         return batch.td_loss(batch.q_tot, target)
@@ -100,5 +103,9 @@ class TD3BCLoss(TeamLoss):
         batch = self.view(data)
         action = batch.policy_action
         q_pi = batch.weighted(batch.q_at(action, detach_params=True, first_critic=True)[..., 0])
-        batch.record("cloning_error", (action - batch.action).square().mean(-1))
-        return batch.reduce(F.td3_bc_actor_loss(q_pi, action, batch.action, self.alpha, batch.mask_for(q_pi)))
+        low, high = self.low, self.high
+        batch.record("cloning_error", F.feature_mean((action - batch.action).square(), low, high))
+        loss = F.td3_bc_actor_loss(
+            q_pi, action, batch.action, self.alpha, batch.mask_for(q_pi), low=low, high=high
+        )
+        return batch.reduce(loss)

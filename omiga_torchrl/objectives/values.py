@@ -36,6 +36,16 @@ def memoized(compute: Callable[[Any], Any]) -> property:
     return property(read)
 
 
+def local_memoized(compute: Callable[[Any], Any]) -> property:
+    """A memoized local quantity ``[*B, N, ...]``; of a mixed team, gathered from the parts of each kind."""
+
+    @wraps(compute)
+    def of_team(view: Any) -> Any:
+        return view.gather(compute)
+
+    return memoized(of_team)
+
+
 class ValueView(NetworkView):
     """Local quantities of a batch: Q_i, V_i, pi_i of every agent.
 
@@ -47,6 +57,8 @@ class ValueView(NetworkView):
     Attributes:
         memo: what has been evaluated so far, by name.
     """
+
+    gather: Callable[..., Any]
 
     def __init__(self, loss: TeamLoss, batch: TeamBatch, **place: bool) -> None:
         super().__init__(loss, batch, **place)
@@ -76,7 +88,7 @@ class ValueView(NetworkView):
         """Q_i of all actions ``[*B, N, K, E]``; continuous: of the data's action ``[*B, N, 1, E]``."""
         return self._ensemble(self.run("qvalue_network").get(self.loss.tensor_keys.local_qvalue))
 
-    @memoized
+    @local_memoized
     def q(self) -> Tensor:
         """Q_i of the data's action, local, ``[*B, N, E]``."""
         return self.q_at(self.action)
@@ -91,7 +103,7 @@ class ValueView(NetworkView):
             detach_params: only the action gets a gradient: a critic that judges a policy.
             first_critic: of the first critic alone, ``E = 1``, at the cost of one.
         """
-        if self.loss.is_discrete:
+        if self.is_discrete:
             return self._of_index(action)
         if action is self.data.get(self.loss.tensor_keys.action, None) and not detach_params:
             return cast(Tensor, self.q_values.squeeze(-2))
@@ -106,7 +118,7 @@ class ValueView(NetworkView):
             check_index(type(self.loss).__name__, key, action, q_values.shape[-2], self.agent_mask)
         return cast(Tensor, q_values.take_along_dim(action[..., None, None], -2).squeeze(-2))
 
-    @memoized
+    @local_memoized
     def q_min(self) -> Tensor:
         """Smallest critic's Q_i of the data's action ``[*B, N]``."""
         return F.ensemble_minimum(self.q)
@@ -116,7 +128,7 @@ class ValueView(NetworkView):
         """Smallest critic's Q_i of all actions of a discrete team ``[*B, N, K]``."""
         return F.ensemble_minimum(self.q_values)
 
-    @memoized
+    @local_memoized
     def v(self) -> Tensor:
         """V_i, local, ``[*B, N]``."""
         return self.output("value_network", self.loss.tensor_keys.local_value)
@@ -128,10 +140,15 @@ class ValueView(NetworkView):
         """Distribution of the policy ``[*B, N]``."""
         return self.distribution("actor_network")
 
-    @memoized
+    @local_memoized
     def log_prob(self) -> Tensor:
         """Log pi_i of the data's actions ``[*B, N]``."""
         return self.log_prob_of(self.policy)
+
+    @local_memoized
+    def behavior_log_prob(self) -> Tensor:
+        """Log mu_i of the data's actions ``[*B, N]`` under the behavior network."""
+        return self.with_distribution("behavior_network", self.log_prob_of)
 
     @memoized
     def policy_log_probs(self) -> Tensor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from omiga_torchrl import functional as F
+from omiga_torchrl.groups import GroupedTeamSpec, agent_order, agents_of_kind
 from omiga_torchrl.objectives.batch import TeamBatch
 from omiga_torchrl.objectives.mixing import (
     MixerOutput,
@@ -45,6 +47,57 @@ class TeamView(ValueView):
     def __init__(self, loss: TeamLoss, batch: TeamBatch, **place: bool) -> None:
         super().__init__(loss, batch, **place)
         self._views = {(self._at_next, self._is_target, self.has_grad): self}
+        self._whole: TeamView | None = None
+        self._parts = tuple(self._part(part) for part in batch.parts.values())
+
+    # Agents of each kind of actions -------------------------------------------------------
+
+    def _part(self, batch: TeamBatch) -> TeamView:
+        part = TeamView(self.loss, batch)
+        part._whole, part.metrics = self, self.metrics
+        return part
+
+    @property
+    def parts(self) -> tuple[TeamView, ...]:
+        """Views of the agents of each kind of actions; of a team of one kind, this view."""
+        if self.batch.kind != "mixed":
+            return (self,)
+        place = self._at_next, self._is_target, self.has_grad
+        return tuple(part._elsewhere(*place) for part in self._parts)
+
+    @property
+    def continuous(self) -> TeamView:
+        """The view of the agents with continuous actions; of a team of one kind, this view."""
+        return self.parts[0]
+
+    def gather(self, compute: Callable[[TeamView], Tensor]) -> Tensor:
+        """A local quantity of all agents ``[*B, N, ...]`` in their order, computed for each of :attr:`parts`.
+
+        Args:
+            compute: of the view of agents of one kind, their ``[*B, n, ...]``.
+        """
+        return self.join([compute(part) for part in self.parts])
+
+    def gather_all(self, compute: Callable[[TeamView], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Several local quantities at once, see :meth:`gather`.
+
+        Args:
+            compute: of the view of agents of one kind, ``[*B, n, ...]`` each.
+        """
+        values = [compute(part) for part in self.parts]
+        return tuple(self.join(one) for one in zip(*values, strict=True))
+
+    def join(self, values: Sequence[Tensor]) -> Tensor:
+        """Local quantities ``[*B, n, ...]`` of each of :attr:`parts` as those of all agents ``[*B, N, ...]``.
+
+        Args:
+            values: in the order of ``parts``.
+        """
+        if len(values) == 1:
+            return values[0]
+        dim, joined = len(self.agents) - 1, torch.cat(list(values), len(self.agents) - 1)
+        order = agent_order(cast(GroupedTeamSpec, self.loss.groups))
+        return joined if order is None else joined.index_select(dim, order.to(joined.device))
 
     # The same batch elsewhere -------------------------------------------------------------
 
@@ -54,7 +107,7 @@ class TeamView(ValueView):
             view = TeamView(
                 *(self.loss, self.batch), at_next=at_next, is_target=is_target, with_grad=with_grad
             )
-            view._views = self._views
+            view._views, view._parts, view._whole = self._views, self._parts, self._whole
             self._views[place] = view
         return self._views[place]
 
@@ -67,6 +120,11 @@ class TeamView(ValueView):
     def next_with_grad(self) -> TeamView:
         """The next step, with gradient of the online networks."""
         return self._elsewhere(True, False, True)
+
+    @property
+    def online(self) -> TeamView:
+        """The online networks at the same step, with gradient at this one."""
+        return self._elsewhere(self._at_next, False, not self._at_next)
 
     @property
     def target(self) -> TeamView:
@@ -103,7 +161,12 @@ class TeamView(ValueView):
     @memoized
     def agent_weight(self) -> Tensor:
         """dQ_tot / dQ_i at the data's actions ``[*B, N]``, detached; ones without a mixer."""
-        return agent_weight(self)
+        if self._whole is None:
+            return agent_weight(self)
+        place = self._at_next, self._is_target, self.has_grad
+        whole = self._whole._elsewhere(*place).agent_weight
+        own = agents_of_kind(cast(GroupedTeamSpec, self.loss.groups), self.batch.kind)
+        return whole.index_select(-1, own.to(whole.device))
 
     def weighted(self, local: Tensor) -> Tensor:
         """``w_i x_i``: an agent's part of the team's value, in its unit; no mixer: ``x_i``. No gradient to w.
