@@ -65,8 +65,8 @@ def test_directions():
 
 def test_a_choice_moves_as_the_action_that_it_names():
     choices, chosen = directions(2), torch.tensor([[0, 1, 2], [3, 4, 0]])
-    env = make_env("vmas/navigation", num_envs=2)
-    discrete = TransformedEnv(env, DiscretizedActions("agents", choices), auto_unwrap=False)
+    env, other = (make_env("vmas/navigation", num_envs=2) for _ in range(2))
+    discrete = TransformedEnv(other, DiscretizedActions("agents", choices), auto_unwrap=True)
     check_env_specs(discrete)
     assert TeamSpec.from_env(discrete).discrete and TeamSpec.from_env(discrete).action_size == 5
     found = []
