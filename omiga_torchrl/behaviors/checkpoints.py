@@ -56,9 +56,7 @@ class BehaviourCheckpoint:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def save_behaviour(
-    path: str | Path, policy: TensorDictModuleBase, info: BehaviourCheckpoint
-) -> Path:
+def save_behaviour(path: str | Path, policy: TensorDictModuleBase, info: BehaviourCheckpoint) -> Path:
     """Write a policy in half precision, atomically.
 
     Args:

@@ -60,12 +60,7 @@ class PPO:
             for actor in self.actors.values():
                 _last_linear(actor).weight.mul_(settings.output_gain)
         self.acting = TensorDictSequential(*(part for name in self.actors for part in self._acting(name)))
-        body = MLP(self.spec.state_size, 1, num_cells=list(settings.hidden), activation_class=nn.Tanh)
-        self.critic = TensorDictModule(
-            nn.Sequential(self.state_scale if settings.normalise else nn.Identity(), body),
-            in_keys=[keys.STATE],
-            out_keys=["state_value"],
-        )
+        self.critic = self._new_critic()
         self.losses = nn.ModuleDict(
             {
                 name: _make_loss(name, actor, None if index else self.critic, settings)
@@ -102,6 +97,15 @@ class PPO:
         if not settings.state_dependent_std:
             options["state_dependent_std"] = False
         return behaviour_actor(group, list(settings.hidden), **options)
+
+    def _new_critic(self) -> TensorDictModule:
+        settings = self.settings
+        body = MLP(self.spec.state_size, 1, num_cells=list(settings.hidden), activation_class=nn.Tanh)
+        return TensorDictModule(
+            nn.Sequential(self.state_scale if settings.normalise else nn.Identity(), body),
+            in_keys=[keys.STATE],
+            out_keys=["state_value"],
+        )
 
     def _acting(self, name: str) -> list[TensorDictModuleBase]:
         """A group's scaling and its policy."""
@@ -166,7 +170,7 @@ class PPO:
 
     def _update(self, batch: TensorDictBase) -> None:
         options = self.settings
-        needed = [key for loss in self.losses.values() for key in loss.in_keys]
+        needed = [key for name in self.actors for key in getattr(self.losses, name).in_keys]
         advantages = [(name, "advantage") for name in self.actors]
         used = batch.select(*needed, *advantages, "value_target", strict=False)
         for _ in range(options.epochs):
@@ -178,10 +182,10 @@ class PPO:
 
     def _total_loss(self, rows: TensorDictBase) -> Tensor:
         """The loss of the critic, and of every group's policy the mean over its agents."""
-        parts = []
+        parts: list[Tensor] = []
         for loss in self.losses.values():
             terms = loss(rows)
-            parts += [terms[name] for name in _TERMS if name in terms.keys()]
+            parts += [terms[name] for name in _TERMS if name in terms]
         return sum(parts[1:], start=parts[0])
 
 

@@ -30,7 +30,8 @@ def train_behaviour(
     """Train a policy with MAPPO and keep measured checkpoints of it.
 
     The critic sees the state and values the team; every agent's policy is updated with
-    the team's advantage. The agents of a group share a policy. Checkpoint ``00000000.pt`` is the untrained policy.
+    the team's advantage. The agents of a group share a policy. Checkpoint ``00000000.pt`` is the
+    untrained policy.
 
     Args:
         task: a task of :func:`omiga_torchrl.envs.make_env`.

@@ -9,8 +9,6 @@ from torch import Tensor
 from torchrl.data import Categorical, Composite, TensorSpec
 from torchrl.envs.transforms import Transform
 
-from omiga_torchrl import keys
-
 
 class DiscretizedActions(Transform):
     """Gives the agents of one group a choice of K fixed actions in place of continuous ones.
@@ -62,9 +60,7 @@ class DiscretizedActions(Transform):
                 f"DiscretizedActions: choices must have {before.shape[-1]} features, those of "
                 f"{key!r}, got {self.choices.shape[-1]}."
             )
-        spec[key] = Categorical(
-            len(self.choices), before.shape[:-1], device=before.device, dtype=torch.int64
-        )
+        spec[key] = Categorical(len(self.choices), before.shape[:-1], device=before.device, dtype=torch.int64)
         return spec
 
 

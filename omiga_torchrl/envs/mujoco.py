@@ -128,7 +128,8 @@ def make_mujoco_env(
     )
     if actions == "raw":
         return env
-    return TransformedEnv(env, ExecutedAction(actions, action_key=[(name, "action") for name in env.group_map]))
+    every = [(name, "action") for name in env.group_map]
+    return TransformedEnv(env, ExecutedAction(actions, action_key=every))
 
 
 def _require_mujoco() -> None:
@@ -175,7 +176,8 @@ def _require_local(name: str, task: MujocoTask, obsk: int) -> None:
     if not task.partition or task.cut or task.version != "v5":
         raise ValueError(
             f"make_env: layout='local' with mujoco/{name}, version {task.version!r}; expected a task with "
-            f"a partition of gymnasium-robotics, e.g. 'mujoco/hopper-3x1', version 'v5'. Choose layout='state'."
+            f"a partition of gymnasium-robotics, e.g. 'mujoco/hopper-3x1', version 'v5'. Choose "
+            f"layout='state'."
         )
     if obsk < 0:
         raise ValueError(f"make_env: obsk={obsk}; expected 0 (own joints only) or more.")

@@ -210,9 +210,9 @@ class MujocoTeamEnv(EnvBase):
             agent = int(joint.owner[~finite.all(0)].min())
             bad = int((~finite[:, joint.owner == agent].all(1)).sum())
             raise DataError(
-                f"MujocoTeamEnv: {(self._groups.group_of(agent), 'action')} of agent {agent} is NaN or infinite in {bad} of "
-                f"{len(out)} environments. Training probably diverged: lower the learning rate or "
-                f"clip gradients."
+                f"MujocoTeamEnv: {(self._groups.group_of(agent), 'action')} of agent {agent} is NaN or "
+                f"infinite in {bad} of {len(out)} environments. Training probably diverged: lower the "
+                f"learning rate or clip gradients."
             )
 
     def _results(self, reward: bool = False) -> TensorDictBase:

@@ -36,7 +36,9 @@ class AgentGroups:
         (1, 5, 2)
     """
 
-    def __init__(self, observation_sizes: Sequence[int], action_sizes: Sequence[int], *, padded: bool) -> None:
+    def __init__(
+        self, observation_sizes: Sequence[int], action_sizes: Sequence[int], *, padded: bool
+    ) -> None:
         self._observation_sizes, self._action_sizes = tuple(observation_sizes), tuple(action_sizes)
         kinds = list(zip(observation_sizes, action_sizes, strict=True))
         distinct = list(dict.fromkeys(kinds))
@@ -77,7 +79,7 @@ class AgentGroups:
     def split(self, observation: Array) -> dict[str, Array]:
         """Padded observations `[B, N, O]` as those of the groups."""
         if len(self.members) == 1:
-            return {name: observation for name in self.members}
+            return dict.fromkeys(self.members, observation)
         return {name: observation[:, agents, : self.sizes(name)[1]] for name, agents in self.members.items()}
 
     def join(self, actions: Mapping[str, Array]) -> Array:

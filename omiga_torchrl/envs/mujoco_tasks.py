@@ -49,7 +49,7 @@ class MujocoTask:
 
 @dataclass(frozen=True)
 class _Scenario:
-    """A robot: its name and partitions in the libraries, where local observations are from, cuts of this one."""
+    """A robot: its name and partitions in the libraries, where local observations are from, further cuts."""
 
     name: str
     partitions: tuple[str, ...] = ()

@@ -106,16 +106,17 @@ def make_vmas_env(
 ) -> EnvBase:
     """The VMAS scenario `name` as a team task; see :func:`omiga_torchrl.envs.make_env`.
 
-    Agents form groups by their names, as TorchRL has them (``"adversary_0"`` is in ``"adversary"``), and those
-    whose spaces differ within one are split further. A team of one group has the group ``"agents"``.
+    Agents form groups by their names, as TorchRL has them (``"adversary_0"`` is in ``"adversary"``), and
+    those whose spaces differ within one are split further. A team of one group has the group ``"agents"``.
 
-    ``simple_tag`` and ``simple_world_comm`` are games of predators against prey. By default the predators are
-    the team, and the prey flees by a rule; in ``simple_adversary`` the two agents are the team, and the
-    adversary follows them by a rule. With ``controlled=("adversary", "agent")`` policies play both sides; what
-    the team wants is then to be said by ``team_reward``: a side's name, or a rule over all.
-    The team of ``simple_world_comm`` has a leader who speaks, and followers, of other action sizes. In
-    ``speaker_listeners`` a speaker knows the goal and two listeners have to find it. A task ``"<name>-mixed"``
-    gives some groups discrete actions: in ``speaker_listeners-mixed`` the speaker says one of three words.
+    ``simple_tag`` and ``simple_world_comm`` are games of predators against prey. By default the predators
+    are the team, and the prey flees by a rule; in ``simple_adversary`` the two agents are the team, and the
+    adversary follows them by a rule. With ``controlled=("adversary", "agent")`` policies play both sides;
+    what the team wants is then to be said by ``team_reward``: a side's name, or a rule over all. The team
+    of ``simple_world_comm`` has a leader who speaks, and followers, of other action sizes. In
+    ``speaker_listeners`` a speaker knows the goal and two listeners have to find it. A task
+    ``"<name>-mixed"`` gives some groups discrete actions: in ``speaker_listeners-mixed`` the speaker says
+    one of three words.
 
     .. note:: VMAS keeps one random stream per process, apart from PyTorch's global one
         and shared by all its environments: ``seed`` restarts that stream, and stepping

@@ -101,7 +101,9 @@ class GroupPolicy(TensorDictModuleBase):
         self.spec = spec
         self.policies = nn.ModuleDict({name: policies[name] for name in spec.groups})
         self.in_keys = list(
-            dict.fromkeys(key_of_group(name, key) for name, policy in policies.items() for key in policy.in_keys)
+            dict.fromkeys(
+                key_of_group(name, key) for name, policy in policies.items() for key in policy.in_keys
+            )
         )
         self.out_keys = [(name, "action") for name in spec.groups]
 

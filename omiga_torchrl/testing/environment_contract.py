@@ -171,7 +171,9 @@ class EnvContract:
             env = self.make(seed=5)
             torch.manual_seed(1)
             found.append(env.rollout(self.steps, _Others(env, absent) if other else env.rand_action))
-        assert all(torch.equal(found[0]["next"][key], found[1]["next"][key]) for key in (keys.STATE, keys.REWARD))
+        assert all(
+            torch.equal(found[0]["next"][key], found[1]["next"][key]) for key in (keys.STATE, keys.REWARD)
+        )
 
     def test_evaluation_repeats_itself_and_plays_whole_episodes(self):
         env = self.make()

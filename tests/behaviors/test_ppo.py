@@ -137,7 +137,7 @@ def test_the_critic_counts_once_and_every_groups_policy_too():
             batch[name, "advantage"] = batch["advantage"].unsqueeze(-2).expand(-1, group.n_agents, -1)
         terms = {name: loss(batch) for name, loss in ppo.losses.items()}
         total = ppo._total_loss(batch)
-    assert [name for name in terms if "loss_critic" in terms[name].keys()] == ["speaker"]
+    assert [name for name in terms if "loss_critic" in terms[name]] == ["speaker"]
     expected = terms["speaker"]["loss_critic"] + sum(term["loss_objective"] for term in terms.values())
     expected = expected + sum(term["loss_entropy"] for term in terms.values())
     torch.testing.assert_close(total, expected, rtol=1e-3, atol=1e-4)  # entropies are sampled

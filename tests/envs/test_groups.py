@@ -29,7 +29,9 @@ def after(**entries):
     return TensorDict({(name, kind): value for name, (kind, value) in entries.items()}, [1])
 
 
-@pytest.mark.parametrize(("rule", "team"), [("mean", 3.0), ("sum", 9.0), ("first", 1.0), ("a", 1.0), ("b", 4.0)])
+@pytest.mark.parametrize(
+    ("rule", "team"), [("mean", 3.0), ("sum", 9.0), ("first", 1.0), ("a", 1.0), ("b", 4.0)]
+)
 @pytest.mark.parametrize("keep", [True, False])
 def test_team_reward_over_all_groups(rule, team, keep):
     following = after(a=("reward", torch.tensor([[[1.0]]])), b=("reward", torch.tensor([[[3.0], [5.0]]])))
@@ -79,7 +81,7 @@ def test_a_choice_moves_as_the_action_that_it_names():
 def test_choices_of_another_size():
     with pytest.raises(ValueError, match=r"choices must have 2 features.*got 3"):
         env = make_env("vmas/navigation")
-        TransformedEnv(env, DiscretizedActions("agents", directions(3)), auto_unwrap=False).full_action_spec
+        TeamSpec.from_env(TransformedEnv(env, DiscretizedActions("agents", directions(3)), auto_unwrap=True))
     with pytest.raises(ValueError, match=r"choices must be a table \[K, A\].*got the shape \(3,\)"):
         DiscretizedActions("agents", torch.zeros(3))
 

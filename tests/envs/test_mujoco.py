@@ -351,7 +351,11 @@ def test_wrong_action_size():
     ("name", "options", "message"),
     [
         ("hoper-3x1", {}, r"unknown task 'mujoco/hoper-3x1'; did you mean 'mujoco/hopper-3x1'"),
-        ("ant-3x1", {}, r"unknown partition .*mujoco/ant-2x4, mujoco/ant-2x4d, mujoco/ant-2.6, mujoco/ant-4x2"),
+        (
+            "ant-3x1",
+            {},
+            r"unknown partition .*mujoco/ant-2x4, mujoco/ant-2x4d, mujoco/ant-2.6, mujoco/ant-4x2",
+        ),
         ("manysegmentant-2", {}, r"unknown partition 'mujoco/manysegmentant-2'"),
         ("hopper-3x1", {"layout": "global"}, r"unknown layout 'global'.*local, omiga, state"),
         ("hopper-3x1", {"order": "random"}, r"unknown order 'random'.*omiga, robotics"),

@@ -21,7 +21,11 @@ def test_groups_of_equal_agents():
 
 
 def test_one_side_is_one_team():
-    for task, names in (("simple_tag", "adversary"), ("simple_adversary", "agent"), ("football", "agent_blue")):
+    for task, names in (
+        ("simple_tag", "adversary"),
+        ("simple_adversary", "agent"),
+        ("football", "agent_blue"),
+    ):
         env = make_env(f"vmas/{task}", num_envs=2)
         assert list(env.group_map) == ["agents"], task
         assert all(agent.startswith(names) for agent in env.group_map["agents"]), task
@@ -37,9 +41,13 @@ def test_sizes_of_a_leader_and_followers():
 
 
 def test_both_sides_need_a_rule_for_the_teams_reward():
-    with pytest.raises(ValueError, match=r"team_reward of vmas/simple_tag must be given.*first, adversary, agent"):
+    with pytest.raises(
+        ValueError, match=r"team_reward of vmas/simple_tag must be given.*first, adversary, agent"
+    ):
         make_env("vmas/simple_tag", controlled=BOTH)
-    env = make_env("vmas/simple_tag", controlled=BOTH, team_reward="agent", keep_agent_rewards=True, num_envs=64)
+    env = make_env(
+        "vmas/simple_tag", controlled=BOTH, team_reward="agent", keep_agent_rewards=True, num_envs=64
+    )
     assert env.team_reward == "agent" and make_env("vmas/navigation").team_reward == "mean"
     following = env.rollout(60)["next"]
     assert following["reward"].min() < 0
@@ -51,8 +59,16 @@ def test_both_sides_need_a_rule_for_the_teams_reward():
 @pytest.mark.parametrize(
     ("task", "controlled", "message"),
     [
-        ("simple_tag", ("wolves",), r"unknown group in controlled of vmas/simple_tag 'wolves'.*adversary, agent"),
-        ("simple_crypto", ("eve",), r"controlled of vmas/simple_crypto must be all groups, eve, bob, alice.*got eve"),
+        (
+            "simple_tag",
+            ("wolves",),
+            r"unknown group in controlled of vmas/simple_tag 'wolves'.*adversary, agent",
+        ),
+        (
+            "simple_crypto",
+            ("eve",),
+            r"controlled of vmas/simple_crypto must be all groups, eve, bob, alice.*got eve",
+        ),
     ],
 )
 def test_controlled_groups_that_do_not_exist_or_leave_others_without_a_rule(task, controlled, message):

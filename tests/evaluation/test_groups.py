@@ -87,7 +87,10 @@ def test_returns_of_every_group():
     env = TwoGroups()
     result = evaluate(acting(env, a=0.0, b=0.0), env, episodes=3, seed=0)
     assert result.returns.tolist() == [14.0] * 3
-    assert {name: one.tolist() for name, one in result.group_returns.items()} == {"a": [2.0] * 3, "b": [6.0] * 3}
+    assert {name: one.tolist() for name, one in result.group_returns.items()} == {
+        "a": [2.0] * 3,
+        "b": [6.0] * 3,
+    }
     assert result.metrics()["return_b"] == 6.0
     assert result.to_record()["group_returns"] == {"a": [2.0] * 3, "b": [6.0] * 3}
 
@@ -124,7 +127,10 @@ def test_policy_files(tmp_path, task, arguments):
     policy = make_algorithm("bc", spec, **arguments).policy
     file = save_policy(tmp_path / "policy.pt", policy, algorithm="bc", spec=spec, arguments=arguments)
     loaded, content = load_policy(file)
-    assert TeamSpec.from_dict(content["spec"]) == spec and content["spec"]["groups"].keys() == {"speaker", "listener"}
+    assert TeamSpec.from_dict(content["spec"]) == spec and content["spec"]["groups"].keys() == {
+        "speaker",
+        "listener",
+    }
     ours, theirs = (evaluate(one, env, episodes=3, seed=1).returns for one in (policy, loaded))
     assert torch.equal(ours, theirs)
 
