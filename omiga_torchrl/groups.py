@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
 from typing import Any
 
-import torch
 from tensordict import TensorDictBase
-from torch import Tensor
-from torch.nn import functional as F
 
 from omiga_torchrl import keys
-from omiga_torchrl.functional.discrete import action_index
-from omiga_torchrl.specs import TeamSpec, fake_team
+from omiga_torchrl.gathering import GATHERED, gather_groups
+from omiga_torchrl.specs import TeamSpec
 
 _SIZES = frozenset(field.name for field in fields(TeamSpec)) - {"n_agents", "state_size", "agents", "group"}
-# Entries of agents that a team gathers, and the size of a group that their last dimension has.
-GATHERED = {
-    "observation": "observation_size",
-    "action": "action_size",
-    "last_action": "action_size",
-    "action_mask": "action_size",
-    "agent_mask": None,
-}
 
 
 @dataclass(frozen=True)
@@ -37,7 +26,7 @@ class GroupedTeamSpec:
     which they differ is an error.
 
     Attributes:
-        groups: name of every group to its sizes; read-only.
+        groups: name of every group to its sizes.
         state_size: features S of the state.
 
     Raises:
@@ -52,7 +41,7 @@ class GroupedTeamSpec:
         >>> spec.action_size
         Traceback (most recent call last):
             ...
-        ValueError: GroupedTeamSpec: action_size differs between groups (cars 3, drones 4). Read spec.groups[...]...
+        ValueError: GroupedTeamSpec: action_size differs between groups (cars 3, drones 4). ...
     """
 
     groups: Mapping[str, TeamSpec]
@@ -60,7 +49,7 @@ class GroupedTeamSpec:
 
     def __post_init__(self) -> None:
         named_groups = {name: replace(group, group=name) for name, group in self.groups.items()}
-        object.__setattr__(self, "groups", MappingProxyType(named_groups))
+        object.__setattr__(self, "groups", named_groups)
         if not self.groups:
             raise ValueError("GroupedTeamSpec: groups must have at least one group, got none.")
         taken = {keys.STATE, "next", keys.IS_INIT, keys.EPISODE, keys.REWARD, keys.DONE} & set(self.groups)
@@ -98,7 +87,8 @@ class GroupedTeamSpec:
 
     def __str__(self) -> str:
         lines = [
-            f"team of {self.n_agents} agents in {len(self.groups)} groups, state of {self.state_size} features"
+            f"team of {self.n_agents} agents in {len(self.groups)} groups, state of {self.state_size} "
+            "features"
         ]
         for name, group in self.groups.items():
             kind = "discrete actions" if group.discrete else "continuous action features"
@@ -129,7 +119,7 @@ class GroupedTeamSpec:
     @property
     def spans(self) -> dict[str, tuple[int, int]]:
         """Name of every group to the first of its agents in the team's order, and the one after the last."""
-        ends = torch.tensor([group.n_agents for group in self.groups.values()]).cumsum(0).tolist()
+        ends = list(itertools.accumulate(group.n_agents for group in self.groups.values()))
         return dict(zip(self.groups, zip([0, *ends[:-1]], ends, strict=True), strict=True))
 
     @property
@@ -158,7 +148,7 @@ class GroupedTeamSpec:
         """The entries of the data that an entry of the team is gathered from.
 
         Args:
-            key: e.g. ``("agents", "observation")``, also under ``"next"``; entries of the team are themselves.
+            key: e.g. ``("agents", "observation")``, also under ``"next"``; others are themselves.
 
         Keyword Args:
             masked_only: leave out the action masks of groups that have none by these sizes.
@@ -176,15 +166,13 @@ class GroupedTeamSpec:
             groups = {name: group for name, group in groups.items() if group.masked}
         return [(*path[:-2], name, path[-1]) for name in groups]
 
-    # Gathering ---------------------------------------------------------------------------
-
     def gather(self, data: TensorDictBase) -> TensorDictBase:
         """The batch with the agents of these groups as one group ``"agents"``, at this step and the next.
 
         Entries of the team are shared with ``data``. Features that a group lacks are zeros; actions that it
         lacks are illegal in ``action_mask``, which is there as soon as any group has one or the numbers of
-        actions differ. A group without ``agent_mask`` always takes part. Of a team with continuous and discrete
-        actions, which do not fit into one tensor, actions are left out: gather ``of_kind`` of each.
+        actions differ. A group without ``agent_mask`` always takes part. Of a team with continuous and
+        discrete actions, which do not fit into one tensor, actions are left out: gather ``of_kind`` of each.
 
         Args:
             data: a batch ``[*B]`` with the entries of every group under its name.
@@ -197,63 +185,7 @@ class GroupedTeamSpec:
             >>> spec.gather(spec.fake_batch(8))["agents", "observation"].shape
             torch.Size([8, 5, 9])
         """
-        team = data.exclude(*self.groups, *(("next", name) for name in self.groups))
-        for prefix in ((), ("next",)):
-            for name, value in self._gathered(data, prefix):
-                team.set((*prefix, keys.GROUP, name), value)
-        return team
-
-    def _gathered(self, data: TensorDictBase, prefix: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
-        observations = self._of_groups(data, prefix, "observation")
-        if not observations:
-            return
-        rows = {name: value.shape[:-1] for name, value in observations.items()}
-        for name, size in GATHERED.items():
-            if self.is_mixed and size == "action_size":
-                continue
-            found = self._of_groups(data, prefix, name)
-            if name == "action_mask" and (found or self._differ_in_actions()):
-                found = {
-                    group: found.get(group, self._all_legal(group, rows[group], observations))
-                    for group in rows
-                }
-            if name == "agent_mask" and found:
-                default = {g: value.new_ones(rows[g], dtype=torch.bool) for g, value in observations.items()}
-                found = {**default, **found}
-            if len(found) == len(self.groups):
-                yield name, self._joined(name, size, found, rows)
-
-    def _of_groups(self, data: TensorDictBase, prefix: tuple[str, ...], name: str) -> dict[str, Tensor]:
-        entries = {group: data.get((*prefix, group, name), None) for group in self.groups}
-        return {group: value for group, value in entries.items() if value is not None}
-
-    def _differ_in_actions(self) -> bool:
-        return any(group.discrete for group in self.groups.values()) and (
-            len({group.action_size for group in self.groups.values()}) > 1
-        )
-
-    def _all_legal(self, group: str, rows: torch.Size, observations: Mapping[str, Tensor]) -> Tensor:
-        shape = (*rows, self.groups[group].action_size)
-        return torch.ones(shape, dtype=torch.bool, device=observations[group].device)
-
-    def _joined(
-        self, name: str, size: str | None, found: Mapping[str, Tensor], rows: Mapping[str, torch.Size]
-    ) -> Tensor:
-        values = []
-        for group, spec in self.groups.items():
-            value, agents = found[group], rows[group]
-            if spec.discrete and name in ("action", "last_action"):
-                value = action_index(value, agents)
-            if agents[-1] != spec.n_agents or value.shape[: len(agents)] != agents:
-                raise ValueError(
-                    f"GroupedTeamSpec: {(group, name)!r} must have {spec.n_agents} agents after the batch "
-                    f"dimensions {tuple(agents[:-1])}, got the shape {tuple(value.shape)}."
-                )
-            has_features = size is not None and value.ndim > len(agents)
-            values.append(pad_last(value, self.largest(size)) if has_features and size else value)
-        return torch.cat(values, len(agents) - 1)
-
-    # Data --------------------------------------------------------------------------------
+        return gather_groups(self, data)
 
     def fake_batch(self, *batch: int) -> TensorDictBase:
         """Random data of these sizes, see :meth:`TeamSpec.fake_batch`.
@@ -261,12 +193,9 @@ class GroupedTeamSpec:
         Args:
             batch: the batch dimensions; of two or more the last is time.
         """
-        states = torch.randn(2, *batch, self.state_size)
-        agents, following = {}, {}
-        for name, group in self.groups.items():
-            seen = torch.randn(2, *batch, group.n_agents, group.observation_size)
-            agents[name], following[name] = group._fake_agents(seen)
-        return fake_team(agents, following, states)
+        from omiga_torchrl.fake_data import fake_batch
+
+        return fake_batch(self, *batch)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for cards and checkpoints; :meth:`TeamSpec.from_dict` reads them."""
@@ -277,22 +206,6 @@ class GroupedTeamSpec:
 
 
 AnyTeamSpec = TeamSpec | GroupedTeamSpec
-
-
-def pad_last(value: Tensor, size: int, fill: float = 0.0) -> Tensor:
-    """``value`` with its last dimension filled up to ``size``.
-
-    Args:
-        value: any tensor.
-        size: at least its last dimension.
-        fill: what it is filled up with.
-
-    Examples:
-        >>> pad_last(torch.ones(2), 3)
-        tensor([1., 1., 0.])
-    """
-    missing = size - value.shape[-1]
-    return value if missing == 0 else F.pad(value, (0, missing), value=fill)
 
 
 def require_groups(component: str, names: Iterable[str], spec: TeamSpec | GroupedTeamSpec) -> None:
@@ -308,32 +221,3 @@ def require_groups(component: str, names: Iterable[str], spec: TeamSpec | Groupe
         raise ValueError(
             f"{component}: groups must be {', '.join(expected)}, got {', '.join(given) or 'none'}."
         )
-
-
-def agents_of_kind(spec: GroupedTeamSpec, kind: str) -> Tensor:
-    """Places of the agents with one kind of actions in the team's order, ``[n]``.
-
-    Args:
-        spec: the team.
-        kind: ``"continuous"`` or ``"discrete"``.
-    """
-    spans = [
-        spec.spans[name] for name, group in spec.groups.items() if group.discrete == (kind == "discrete")
-    ]
-    return torch.cat([torch.arange(*span) for span in spans])
-
-
-def agent_order(spec: GroupedTeamSpec) -> Tensor | None:
-    """Where every agent is once those with continuous actions stand first, ``[N]``; None where they do.
-
-    Args:
-        spec: a team with both kinds of actions.
-
-    Examples:
-        >>> spec = GroupedTeamSpec({"a": TeamSpec(1, 4, 5, 9, discrete=True), "b": TeamSpec(2, 4, 2, 9)}, 9)
-        >>> agent_order(spec)
-        tensor([2, 0, 1])
-    """
-    by_kind = torch.cat([agents_of_kind(spec, kind) for kind in ("continuous", "discrete")])
-    order = by_kind.argsort()
-    return None if (order == torch.arange(len(order))).all() else order

@@ -21,6 +21,10 @@ Shapes (``*B`` any batch dimensions, ``N`` agents, always at dimension -2)::
     "is_init"                   [*B, 1]     True = first step of an episode
     ("next", "reward"|"done"|"terminated"|"truncated")  [*B, 1], of the team
     ("next", "win")             [*B, 1]     True = ended and won; optional
+    ("next", "agents", "reward")  [*B, N, 1], of each agent; optional
+
+In a team of several groups (:class:`omiga_torchrl.groups.GroupedTeamSpec`) the entries of agents are under
+the name of their group in place of ``"agents"``.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ ACTION: Final = (GROUP, "action")
 ACTION_MASK: Final = (GROUP, "action_mask")
 AGENT_MASK: Final = (GROUP, "agent_mask")
 LAST_ACTION: Final = (GROUP, "last_action")
+AGENT_REWARD: Final = (GROUP, "reward")
 LOCAL_QVALUE: Final = (GROUP, "local_qvalue")
 LOCAL_VALUE: Final = (GROUP, "local_value")
 MIXER_WEIGHT: Final = (GROUP, "mixer_weight")

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
-from tensordict import TensorDict, TensorDictBase
-from torch import Tensor
+import numpy as np
+from tensordict import TensorDictBase
 from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
@@ -17,8 +16,8 @@ from omiga_torchrl.errors import DataError, require_key
 if TYPE_CHECKING:
     from omiga_torchrl.groups import GroupedTeamSpec
 
-ActionBound = float | tuple[float, ...]
-"""A bound of all action features, or one for each."""
+ActionBound = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
+"""A bound of all action features, or one for each, or for each of every agent."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +33,16 @@ class TeamSpec:
         state_size: features S of the state.
         discrete: whether actions are integers.
         masked: whether the task gives an action mask.
-        action_low: lower bound of every action feature, or of each ``(A values)``; continuous only.
-        action_high: upper bound of every action feature, or of each; continuous only.
+        action_low: lower bound of every action feature, or of each ``(A values)``, or of each of every agent
+            ``(N tuples)``; continuous only. A feature whose bounds are equal is one that the agent does not
+            have: padding, which likelihoods, noise and samplers leave out.
+        action_high: upper bound of every action feature, or as above.
         agents: names of the agents, in order; ``()`` if they have none. Not compared.
         group: name of the group in a team of several, which :meth:`from_groups` gives. Not compared.
 
     Raises:
-        ValueError: as many bounds or names are given as there are no features or agents, or a lower bound is
-            not below its upper one.
+        ValueError: another number of bounds or names than of features or agents, or a lower bound is above
+            its upper one.
     """
 
     n_agents: int
@@ -58,6 +59,11 @@ class TeamSpec:
     def __post_init__(self) -> None:
         for name in ("action_low", "action_high"):
             object.__setattr__(self, name, self._bound(name))
+        if not self.discrete and (np.asarray(self.action_low) > np.asarray(self.action_high)).any():
+            raise ValueError(
+                f"TeamSpec: action_low must be at most action_high, got {self.action_low} and "
+                f"{self.action_high}."
+            )
         object.__setattr__(self, "agents", tuple(self.agents))
         if self.agents and len(self.agents) != self.n_agents:
             raise ValueError(
@@ -69,13 +75,27 @@ class TeamSpec:
         value = getattr(self, name)
         if isinstance(value, (int, float)):
             return value
-        bounds = tuple(float(one) for one in value)
-        if len(bounds) != self.action_size:
+        rows = np.asarray(value, dtype=np.float64)
+        if rows.shape not in ((self.action_size,), (self.n_agents, self.action_size)):
             raise ValueError(
-                f"TeamSpec: {name} must be a number, or {self.action_size} of them, one a feature of an action, "
-                f"got {len(bounds)}: {bounds}."
+                f"TeamSpec: {name} must be a number, or {self.action_size} of them, one a feature of an "
+                f"action, or these for each of {self.n_agents} agents, got the shape {rows.shape}: {value}."
             )
-        return bounds[0] if len(set(bounds)) == 1 else bounds
+        if (rows == rows.flat[0]).all():
+            return float(rows.flat[0])
+        if rows.ndim == 2 and (rows != rows[0]).any():
+            return tuple(tuple(row) for row in rows.tolist())
+        return tuple(np.atleast_2d(rows)[0].tolist())
+
+    @property
+    def action_feature_mask(self) -> tuple[tuple[bool, ...], ...]:
+        """Whether an agent has an action feature, ``N`` rows of ``A``: False for padding, without a range."""
+        low, high = (np.broadcast_to(np.asarray(x), self._rows) for x in (self.action_low, self.action_high))
+        return tuple(tuple(row) for row in (low < high).tolist())
+
+    @property
+    def _rows(self) -> tuple[int, int]:
+        return self.n_agents, self.action_size
 
     @property
     def groups(self) -> dict[str, TeamSpec]:
@@ -118,6 +138,7 @@ class TeamSpec:
         from omiga_torchrl.groups import GroupedTeamSpec
 
         sizes = {spec.state_size for spec in groups.values()} if state_size is None else {state_size}
+        sizes = sizes or {0}  # without groups: the error says so
         if len(sizes) > 1:
             raise ValueError(
                 f"TeamSpec: state_size must be the same in all groups, got {sorted(sizes)}. Pass state_size."
@@ -135,9 +156,9 @@ class TeamSpec:
         Raises:
             DataError: actions of several integers, which the library has no policies for.
         """
-        group_map = getattr(env, "group_map", None) or {keys.GROUP: ()}
-        groups = {name: _group_of_env(env, name, tuple(agents)) for name, agents in group_map.items()}
-        return cls.from_groups(groups)
+        from omiga_torchrl.env_specs import groups_of_env
+
+        return cls.from_groups(groups_of_env(env))
 
     @classmethod
     def from_batch(cls, batch: TensorDictBase, **known: Any) -> TeamSpec:
@@ -186,32 +207,9 @@ class TeamSpec:
             >>> TeamSpec(3, 5, 2, 7).fake_batch(4)["agents", "action"].shape
             torch.Size([4, 3, 2])
         """
-        observations = torch.randn(2, *batch, self.n_agents, self.observation_size)
-        states = torch.randn(2, *batch, self.state_size)
-        agents, following = self._fake_agents(observations)
-        return fake_team({keys.GROUP: agents}, {keys.GROUP: following}, states)
+        from omiga_torchrl.fake_data import fake_batch
 
-    def _fake_agents(self, observations: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Random entries of this step and the next for ``observations [2, *B, N, O]``."""
-        agents, following = {"observation": observations[0]}, {"observation": observations[1]}
-        rows = observations.shape[1:-1]
-        if self.discrete:
-            agents["action"] = torch.randint(self.action_size, rows)
-        else:
-            agents["action"] = self._fake_actions(rows)
-        if self.masked:
-            legal = torch.rand(2, *rows, self.action_size) < 0.7
-            legal[0].scatter_(-1, agents["action"].unsqueeze(-1), True)
-            legal[1, ..., 0] = True
-            agents["action_mask"], following["action_mask"] = legal
-        return agents, following
-
-    def _fake_actions(self, rows: torch.Size) -> Tensor:
-        low, high = self.action_low, self.action_high
-        if isinstance(low, tuple) or isinstance(high, tuple):
-            bounds = torch.tensor(low), torch.tensor(high)
-            return bounds[0] + (bounds[1] - bounds[0]) * torch.rand(*rows, self.action_size)
-        return torch.empty(*rows, self.action_size).uniform_(low, high)
+        return fake_batch(self, *batch)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for cards and checkpoints; names of agents only where there are some."""
@@ -234,79 +232,3 @@ class TeamSpec:
             return cls(**values)
         groups = {name: cls(**group) for name, group in values["groups"].items()}
         return cls.from_groups(groups, values["state_size"])
-
-
-def fake_team(
-    agents: dict[str, dict[str, Tensor]], following: dict[str, dict[str, Tensor]], states: Tensor
-) -> TensorDictBase:
-    """Random outcomes around random entries of agents.
-
-    Args:
-        agents: name of every group to its entries ``[*B, N, ...]``.
-        following: the same at the next step.
-        states: ``[2, *B, S]`` of this step and the next.
-    """
-    batch = list(states.shape[1:-1])
-    ended = torch.rand(*batch, 1) < 0.1
-    if len(batch) > 1:
-        ended[..., :-1, :] = False
-    starts = torch.zeros(*batch, 1, dtype=torch.bool)
-    starts[(..., 0, slice(None)) if batch else ...] = True
-    outcome = {
-        **{name: TensorDict(dict(entries), batch) for name, entries in following.items()},
-        keys.STATE: states[1],
-        keys.REWARD: torch.randn(*batch, 1),
-        keys.DONE: ended,
-        keys.TERMINATED: ended.clone(),
-    }
-    now = {name: TensorDict(dict(entries), batch) for name, entries in agents.items()}
-    return TensorDict(
-        {**now, keys.STATE: states[0], keys.IS_INIT: starts, "next": TensorDict(outcome, batch)}, batch
-    )
-
-
-def _group_of_env(env: EnvBase, group: str, agents: tuple[str, ...]) -> TeamSpec:
-    """The sizes of one group of an environment."""
-    observations, action = env.full_observation_spec_unbatched, _action_spec(env, group)
-    observation, state = observations[group, "observation"], observations[keys.STATE]
-    discrete = not action.dtype.is_floating_point
-    low: ActionBound = 0.0
-    high: ActionBound = 0.0
-    if discrete:
-        if not hasattr(action.space, "n"):
-            raise DataError(
-                f"TeamSpec: actions of group {group!r} must be one integer an agent, got {action}. Split every "
-                "agent into one for each integer, or number their combinations."
-            )
-        size = int(action.space.n)
-    else:
-        size, low, high = action.shape[-1], _bounds(action.space.low), _bounds(action.space.high)
-    return TeamSpec(
-        *(observation.shape[-2], observation.shape[-1], size, state.shape[-1]),
-        discrete=discrete,
-        masked=(group, "action_mask") in observations.keys(True, True),
-        action_low=low,
-        action_high=high,
-        agents=agents,
-    )
-
-
-def _action_spec(env: EnvBase, group: str) -> Any:
-    spec = env.full_action_spec_unbatched
-    if (group, "action") not in spec.keys(True, True):
-        raise DataError(
-            f"TeamSpec: the environment has no action {(group, 'action')!r}, got "
-            f"{list(spec.keys(True, True))}. Does its group_map name its groups?"
-        )
-    return spec[group, "action"]
-
-
-def _bounds(bound: Tensor) -> tuple[float, ...]:
-    """The bounds of every feature, which all agents of a group share."""
-    rows = bound.reshape(-1, bound.shape[-1])
-    if (rows != rows[0]).any():
-        raise DataError(
-            f"TeamSpec: action bounds must be the same for all agents of a group, got {rows.tolist()}. Put "
-            "agents of other bounds into a group of their own."
-        )
-    return tuple(rows[0].tolist())

@@ -156,7 +156,9 @@ class NetworkBuilder:
 
     def mixer(self) -> TensorDictModule | None:
         """The config's mixer; None without one."""
-        return make_mixer(self.spec, self._critics.mixer, self._critics.mixer_hidden_sizes)
+        critics = self._critics
+        name = "none" if critics.mixer == "auto" and critics.reward_of != "team" else critics.mixer
+        return make_mixer(self.spec, name, critics.mixer_hidden_sizes)
 
     @property
     def _critics(self) -> CriticConfig:

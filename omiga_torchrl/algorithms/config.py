@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.modules.builders import MixerName
+from omiga_torchrl.objectives.rewards import RewardOf
 from omiga_torchrl.renames import rename_arguments
 
 Config = TypeVar("Config", bound="AlgorithmConfig")
@@ -71,7 +72,10 @@ class CriticConfig(AlgorithmConfig):
 
     Attributes:
         mixer: ``"linear"`` (OMIGA's: weights and bias of the state), ``"vdn"`` (their sum), ``"qmix"``
-            (monotonic), ``"none"`` (independent critics), or ``"auto"`` (linear; none for one agent).
+            (monotonic), ``"none"`` (independent critics), or ``"auto"`` (linear; none for one agent, or for
+            rewards of agents).
+        reward_of: whose rewards values learn: ``"team"``, or without a mixer ``"agent"`` (each agent's own)
+            or ``"group"`` (the mean of its group).
         mixer_hidden_sizes: hidden layers of the linear mixer.
         num_qvalue_nets: critics of every agent; the smallest value counts. None: 2 for continuous actions, 1
             for discrete ones.
@@ -82,6 +86,7 @@ class CriticConfig(AlgorithmConfig):
     """
 
     mixer: MixerName = "auto"
+    reward_of: RewardOf = "team"
     mixer_hidden_sizes: tuple[int, ...] = (64,)
     num_qvalue_nets: int | None = 2
     gamma: float = 0.99

@@ -13,7 +13,8 @@ from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import behavior_model
 from omiga_torchrl.modules.greedy import greedy_policy
 from omiga_torchrl.objectives.conservative import Penalty
-from omiga_torchrl.objectives.cql import ActorObjective, CQLLoss, Variant
+from omiga_torchrl.objectives.cql import CQLLoss, Variant
+from omiga_torchrl.objectives.cql_arguments import ActorObjective
 from omiga_torchrl.specs import TeamSpec
 
 

@@ -37,8 +37,8 @@ def tanh_gaussian_log_density(
         loc: mean of y.
         scale: standard deviation of y, > 0.
         low: lower bound of actions, or of each feature.
-        high: upper bound of actions, or of each feature. A feature without a range counts nothing: it fills up
-            the actions of agents that have fewer than others.
+        high: upper bound of actions, or of each feature. A feature without a range counts nothing: it
+            fills up the actions of agents that have fewer than others.
         margin: distance kept from the bounds, in units of half the range; at least the smallest that
             the precision can tell from 0.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from omiga_torchrl.functional.advantage import capped_exp
+from omiga_torchrl.functional.bounds import feature_sum
 from omiga_torchrl.shapes import Bool, Float
 
 
@@ -59,6 +60,9 @@ def gaussian_kl(
     scale: Float[Tensor, "*batch features"],
     other_loc: Float[Tensor, "*batch features"],
     other_scale: Float[Tensor, "*batch features"],
+    *,
+    low: float | Float[Tensor, "*#batch features"] = -1.0,
+    high: float | Float[Tensor, "*#batch features"] = 1.0,
 ) -> Float[Tensor, "*batch"]:
     """``KL(p || q)`` of Gaussians with independent features, and so of both after the same tanh.
 
@@ -71,6 +75,10 @@ def gaussian_kl(
         other_loc: mean m' of q.
         other_scale: standard deviation s' of q, > 0.
 
+    Keyword Args:
+        low: lower bound of what tanh makes of them.
+        high: upper bound; a feature without a range is left out.
+
     Examples:
         >>> import torch
         >>> gaussian_kl(torch.ones(2), torch.ones(2), torch.zeros(2), torch.ones(2))
@@ -78,7 +86,7 @@ def gaussian_kl(
     """
     ratio = scale / other_scale
     shift = (loc - other_loc) / other_scale
-    return (0.5 * (ratio.square() + shift.square() - 1) - ratio.log()).sum(-1)
+    return feature_sum(0.5 * (ratio.square() + shift.square() - 1) - ratio.log(), low, high)
 
 
 def soft_chi_square_ratio(x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

@@ -1,6 +1,6 @@
 """Mixers, networks and policies of a team of agents."""
 
-from omiga_torchrl.modules.behavior_models import ConditionalVAE, LatentActions, behavior_model
+from omiga_torchrl.modules.behavior_models import ConditionalVAE, behavior_model
 from omiga_torchrl.modules.builders import (
     make_mixer,
     perturbation_network,
@@ -11,6 +11,7 @@ from omiga_torchrl.modules.builders import (
 from omiga_torchrl.modules.deterministic import BoundedActions, deterministic_actor
 from omiga_torchrl.modules.distributions import TanhGaussian
 from omiga_torchrl.modules.ensembles import Ensemble, first_member, first_member_view
+from omiga_torchrl.modules.latent_actions import LatentActions
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, TeamMixer, VDNMixer
 from omiga_torchrl.modules.networks import AgentLinear, AgentMLP
 from omiga_torchrl.modules.normalized_mixer import NormalizedMixer

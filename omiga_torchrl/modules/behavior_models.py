@@ -10,16 +10,15 @@ import torch
 from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
 
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import require_number
-from omiga_torchrl.functional.bounds import clamp_to_bounds
+from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges
 from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.modules.bounds import Bound, register_bounds
-from omiga_torchrl.modules.distributions import Size
+from omiga_torchrl.modules.latent_actions import LatentActions
 from omiga_torchrl.modules.networks import AgentMLP
 from omiga_torchrl.modules.policies import categorical_actor
 from omiga_torchrl.specs import TeamSpec
@@ -103,9 +102,14 @@ class ConditionalVAE(TensorDictModuleBase):
     def _half(self) -> Bound:
         return (self.high - self.low) / 2
 
+    @property
+    def _unit(self) -> Bound:
+        """What actions are divided by: half their range, or 1 for a feature without one."""
+        return half_ranges(self.low, self.high)
+
     def encode(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation ``[*B, N, L]`` of ``q(z | o, a)``."""
-        unit = ((action - self._middle) / self._half).clamp(-1, 1)
+        unit = ((action - self._middle) / self._unit).clamp(-1, 1)
         mean, log_std = at_least_single(self.encoder(observation, unit)).chunk(2, -1)
         return mean, log_std.clamp(*_LOG_STD_RANGE)
 
@@ -132,10 +136,10 @@ class ConditionalVAE(TensorDictModuleBase):
         log_prior = -0.5 * latent.square().sum(-1)
         log_posterior = (-0.5 * noise.square() - log_std).sum(-1)
         observations = observation.expand(samples, *observation.shape)
-        error = (action - self.decode(observations, latent)) / self._half
+        error = (action - self.decode(observations, latent)) / self._unit
         spread = at_least_single(self.log_std).clamp(*_LOG_STD_RANGE)
-        log_action = -0.5 * (error / spread.exp()).square() - spread - LOG_SQRT_TWO_PI - _log(self._half)
-        weight = log_action.sum(-1) + log_prior - log_posterior
+        log_action = -0.5 * (error / spread.exp()).square() - spread - LOG_SQRT_TWO_PI - _log(self._unit)
+        weight = feature_sum(log_action, self.low, self.high) + log_prior - log_posterior
         return weight.logsumexp(0) - math.log(samples)
 
     def squared_error_loss(self, observation: Tensor, action: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -153,9 +157,9 @@ class ConditionalVAE(TensorDictModuleBase):
         mean, log_std = self.encode(observation, action)
         noise = standard_normal(mean.shape, mean) if noise is None else noise
         latent = mean + log_std.exp() * noise
-        error = (action - self.decode(observation, latent)) / self._half
+        error = (action - self.decode(observation, latent)) / self._unit
         divergence = 0.5 * (mean.square() + (2 * log_std).exp() - 1) - log_std
-        return error.square().mean(-1) + 0.5 * divergence.mean(-1)
+        return feature_mean(error.square(), self.low, self.high) + 0.5 * divergence.mean(-1)
 
     def sample(
         self, observation: Tensor, samples: int, noise: tuple[Tensor, Tensor | None] | None = None
@@ -165,8 +169,8 @@ class ConditionalVAE(TensorDictModuleBase):
         Args:
             observation: ``[*B, N, O]``.
             samples: actions drawn for each agent.
-            noise: standard normal ``[samples, *B, N, L]`` and, without ``max_latent``, ``[samples, *B, N, A]``,
-                to share draws with others; None draws it.
+            noise: standard normal ``[samples, *B, N, L]`` and, without ``max_latent``, ``[samples, *B, N,
+                A]``, to share draws with others; None draws it.
         """
         latent, of_action = noise or self.sample_noise(observation, samples)
         observations = observation.expand(samples, *observation.shape)
@@ -208,37 +212,6 @@ def standard_normal(shape: Sequence[int], like: Tensor) -> Tensor:
 
 def _log(x: Bound) -> Bound:
     return x.log() if isinstance(x, Tensor) else math.log(x)
-
-
-class LatentActions(Distribution):
-    """The distribution of a :class:`ConditionalVAE` given observations ``[*B, N, O]``.
-
-    Args:
-        model: the model.
-        observation: the observations.
-    """
-
-    arg_constraints: dict[str, constraints.Constraint] = {}
-
-    def __init__(self, model: ConditionalVAE, observation: Tensor) -> None:
-        self.model, self.observation = model, observation
-        size = torch.Size([model.log_std.shape[0]])
-        super().__init__(observation.shape[:-1], size, validate_args=False)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """A lower bound of the log density ``[*M, *B, N]`` of ``[*M, *B, N, A]``, by importance samples."""
-        observation = self.observation.expand(*value.shape[:-1], self.observation.shape[-1])
-        return self.model.log_density(observation, value, self.model.importance_samples)
-
-    def squared_error_loss(self, value: Tensor) -> Tensor:
-        """BCQ's released training loss ``[*B, N]``, see :meth:`ConditionalVAE.squared_error_loss`."""
-        return self.model.squared_error_loss(self.observation, value)
-
-    def sample(self, sample_shape: Size = ()) -> Tensor:
-        """Actions ``[*sample_shape, *B, N, A]``, detached."""
-        with torch.no_grad():
-            flat = self.model.sample(self.observation, math.prod(sample_shape))
-        return flat.reshape(*sample_shape, *flat.shape[1:])
 
 
 @renamed_arguments(**NETWORK_NAMES, latent_limit="max_latent")

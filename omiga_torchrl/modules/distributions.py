@@ -28,8 +28,8 @@ class TanhGaussian(Distribution):
 
     Keyword Args:
         low: lower bound of actions, or of each feature ``[*B, A]``. Default -1.
-        high: upper bound of actions, or of each feature. Default 1. A feature without a range is padding: 0 in
-            samples, nothing in densities.
+        high: upper bound of actions, or of each feature. Default 1. A feature without a range is padding: 0
+            in samples, nothing in densities.
 
     Examples:
         >>> policy = TanhGaussian(torch.zeros(3, 2), torch.ones(3, 2))

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from omiga_torchrl import keys
-from omiga_torchrl.groups import GroupedTeamSpec, pad_last, require_groups
+from omiga_torchrl.gathering import pad_last
+from omiga_torchrl.groups import GroupedTeamSpec, require_groups
 from omiga_torchrl.modules.behavior_models import ConditionalVAE, standard_normal
 from omiga_torchrl.modules.distributions import Size
 
@@ -107,9 +108,12 @@ class GroupLatentActions(Distribution):
         """Actions ``[*sample_shape, *B, N, A]``, detached."""
         count, actions = math.prod(sample_shape), []
         latent = self._latent_noise((count,))
-        of_action = standard_normal((count, *self.batch_shape, self.event_shape[0]), self.observation)
+        of_action = None
+        if any(model.max_latent is None for model, *_ in self._parts()):
+            of_action = standard_normal((count, *self.batch_shape, *self.event_shape), self.observation)
         for model, agents, seen, size in self._parts():
-            noise = latent[..., agents, : model.latent_size], of_action[..., agents, :size]
+            of_group = None if of_action is None else of_action[..., agents, :size]
+            noise = latent[..., agents, : model.latent_size], of_group
             actions.append(pad_last(model.sample(seen, count, noise), self.event_shape[0]))
         flat = torch.cat(actions, -2)
         return flat.reshape(*sample_shape, *flat.shape[1:])

@@ -16,7 +16,8 @@ from torch import nn
 from torch.distributions import Categorical
 
 from omiga_torchrl import keys
-from omiga_torchrl.groups import GroupedTeamSpec, pad_last, require_groups
+from omiga_torchrl.gathering import pad_last
+from omiga_torchrl.groups import GroupedTeamSpec, require_groups
 from omiga_torchrl.modules.bounds import ActionBounds, with_bounds
 from omiga_torchrl.modules.groups import GroupNetwork, memories
 from omiga_torchrl.specs import TeamSpec
@@ -68,11 +69,9 @@ def group_bounds(spec: GroupedTeamSpec) -> ActionBounds:
 
 
 def _rows(group: TeamSpec, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    bounds = (
-        torch.tensor(bound).expand(group.action_size) for bound in (group.action_low, group.action_high)
-    )
-    low, high = (pad_last(bound, size).expand(group.n_agents, -1) for bound in bounds)
-    return low, high
+    shape = group.n_agents, group.action_size
+    low, high = (torch.tensor(bound).expand(shape) for bound in (group.action_low, group.action_high))
+    return pad_last(low, size), pad_last(high, size)
 
 
 class GroupPolicy(TensorDictModuleBase):

@@ -11,7 +11,8 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
-from omiga_torchrl.groups import GATHERED, GroupedTeamSpec, pad_last, require_groups
+from omiga_torchrl.gathering import GATHERED, pad_last
+from omiga_torchrl.groups import GroupedTeamSpec, require_groups
 from omiga_torchrl.modules.recurrent import TeamGRU
 
 # What outputs of a group are filled up with, behind the agents, to the size of the largest one.
@@ -21,8 +22,8 @@ _FILL = {"action": 0.0, "loc": 0.0, "scale": 1.0, "logits": -torch.inf, "local_q
 class GroupNetwork(TensorDictModuleBase):
     """One network a group, as a network of all agents of a :class:`GroupedTeamSpec`.
 
-    It reads and writes entries of the whole team, as :meth:`GroupedTeamSpec.gather` makes them. The network of
-    each group reads its own agents and features of them, in the keys of a plain team; what it writes is
+    It reads and writes entries of the whole team, as :meth:`GroupedTeamSpec.gather` makes them. The network
+    of each group reads its own agents and features of them, in the keys of a plain team; what it writes is
     filled up to the sizes of the largest group: logits with the smallest number, all else with zeros.
 
     Args:
@@ -113,8 +114,8 @@ class MixedNetwork(TensorDictModuleBase):
 
     Args:
         spec: all groups of the team.
-        kinds: ``"continuous"``, ``"discrete"`` or both, to the :class:`GroupNetwork` of these groups, or what is
-            made of one. A kind that a loss has no such network for is left out.
+        kinds: ``"continuous"``, ``"discrete"`` or both, to the :class:`GroupNetwork` of these groups, or what
+            is made of one. A kind that a loss has no such network for is left out.
     """
 
     def __init__(self, spec: GroupedTeamSpec, kinds: Mapping[str, TensorDictModuleBase]) -> None:

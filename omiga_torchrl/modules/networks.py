@@ -180,5 +180,5 @@ class AgentMLP(nn.Module):
         return on_rows(self.body, x)
 
     def _per_agent(self, x: Tensor) -> Tensor:
-        out = self.body(x.reshape(-1, *x.shape[-2:]).transpose(0, 1)).transpose(0, 1)
+        out = self.body(x.reshape(-1, *x.shape[-2:]).transpose(0, 1)).transpose(0, 1).contiguous()
         return _as_precise(out.reshape(*x.shape[:-1], out.shape[-1]), x)

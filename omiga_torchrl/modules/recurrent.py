@@ -62,7 +62,8 @@ class TeamGRU(TensorDictModuleBase):
     released multi-agent code. It follows TorchRL's recurrent mode: in losses (recurrent mode) its
     inputs are whole sequences ``[*B, T, N, O]``, which start from an empty memory; in environments
     it makes one step from the memory in ``"<name>_memory" [*B, N, H]`` (``"<group>_<name>_memory"`` in a
-    team of several groups) and writes the next under ``"next"``. In both, the memory is emptied where ``"is_init"`` is True, if there is such an entry.
+    team of several groups) and writes the next under ``"next"``. In both, the memory is emptied where
+    ``"is_init"`` is True, if there is such an entry.
     :func:`omiga_torchrl.envs.with_memory` adds what an environment needs for it.
 
     Args:

@@ -20,6 +20,7 @@ from omiga_torchrl.objectives.coefficients import CoefficientLoss
 from omiga_torchrl.objectives.diagnostics import collect_metrics, common_metrics
 from omiga_torchrl.objectives.loss_keys import TeamKeys
 from omiga_torchrl.objectives.networks import has_discrete_actions, prev_action_keys
+from omiga_torchrl.objectives.rewards import RewardOf, check_reward_of
 from omiga_torchrl.objectives.targets import TargetEstimator, check_estimator
 from omiga_torchrl.objectives.view import TeamView
 
@@ -36,15 +37,16 @@ class TeamLoss(CoefficientLoss):
     Args:
         gamma: discount in [0, 1]. Default 0.99.
         burn_in: first steps of every sequence ``[*B, T]`` that only fill the memories of recurrent networks
-            and have no terms. Default 0.
+            and have no terms.
         reduction: of the losses, over entries that count: ``"mean"`` (default, also None), ``"sum"``, or
             ``"none"``: ``[*B, N]`` for terms of agents and ``[*B]`` for terms of the team.
         value_scale: None (default), or ``"svn"``: squared TD and expectile errors are divided by the squared
             mean absolute deviation of the team's Q over the batch (SVN, arXiv:2603.08399), so that neither
             loss nor gradient depends on the unit of reward.
+        reward_of: whose rewards values learn: ``"team"`` (default), or without a mixer ``"agent"``, each
+            agent's own, or ``"group"``, the mean of its group.
         separate_losses: as TorchRL's: parameters that several networks share, e.g. a torso, have gradients
-            from the terms of the one added first only, which is the critic in losses that have one.
-            Default False: from all.
+            from the terms of the one added first only, which is the critic if there is one. Default False.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -94,6 +96,7 @@ class TeamLoss(CoefficientLoss):
         burn_in: int = 0,
         reduction: str | None = None,
         value_scale: str | None = None,
+        reward_of: RewardOf = "team",
         separate_losses: bool = False,
     ) -> None:
         super().__init__()
@@ -101,9 +104,12 @@ class TeamLoss(CoefficientLoss):
         require_count(component, 0, burn_in=burn_in)
         require_choice(component, reduction=(reduction, (None, "mean", "sum", "none")))
         require_choice(component, value_scale=(value_scale, (None, "svn")))
+        require_choice(component, reward_of=(reward_of, ("team", "group", "agent")))
+        if reward_of != "team":
+            self.reads = tuple("agent_reward" if field == "reward" else field for field in self.reads)
         self.reduction = "mean" if reduction is None else reduction
         self.burn_in, self.value_scale = burn_in, value_scale
-        self.separate_losses = separate_losses
+        self.separate_losses, self.reward_of = separate_losses, reward_of
         self.shared_entries: dict[str, set[NestedKey]] = {}
         self.networks: list[str] = []
         self.groups: GroupedTeamSpec | None = None
@@ -154,6 +160,7 @@ class TeamLoss(CoefficientLoss):
         found = prev_action_keys(network)
         self.prev_action_keys += [key for key in found if key not in self.prev_action_keys]
         self._computed |= {*computed, *found}
+        check_reward_of(self)
         self._set_in_keys()
 
     @property
@@ -185,9 +192,9 @@ class TeamLoss(CoefficientLoss):
         at_next = [key for name in self._at_next for key in getattr(self, name).in_keys]
         local = self.mixer_network.in_keys[:1] if self.has_mixer and not self.has_linear_mixer else []
         self.computed_keys = {*self._computed, *local}
-        of_team = self.tensor_keys.required(read, at_next, self.reads, self.computed_keys)
+        required = self.tensor_keys.required(read, at_next, self.reads, self.computed_keys)
         groups = self.groups
-        self.in_keys = of_team if groups is None else [k for key in of_team for k in groups.expand_key(key)]
+        self.in_keys = required if groups is None else [k for key in required for k in groups.expand_key(key)]
         self._out_keys = None
 
     @property
@@ -242,12 +249,3 @@ class TeamLoss(CoefficientLoss):
             tensordict.set(self.tensor_keys.priority, batch.priority.unsqueeze(-1))
         self._clear_weakrefs(tensordict, *(f"{name}_params" for name in self.networks))
         return TensorDict(out, [])
-
-    def advance(self, out: TensorDictBase) -> None:
-        """Store the next values of coefficients that follow training, once after every optimizer step.
-
-        ``forward`` changes no state: an adaptive coefficient is in its output as ``next_<name>``.
-        """
-        for key in list(out.keys()):
-            if key.startswith("next_"):
-                getattr(self, key.removeprefix("next_")).data.copy_(out.get(key))

@@ -12,9 +12,9 @@ from torch.distributions import Distribution
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number, unknown_name
-from omiga_torchrl.modules.behavior_models import LatentActions
 from omiga_torchrl.modules.bounds import register_bounds
 from omiga_torchrl.modules.group_behavior import GroupLatentActions
+from omiga_torchrl.modules.latent_actions import LatentActions
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.networks import require_actor_for_continuous, required_bounds
 from omiga_torchrl.objectives.values import log_probs

@@ -217,7 +217,8 @@ def _sampled_evaluation(batch: TeamView, num_samples: int | None) -> PolicyEvalu
 
     def divergence_from(behavior: Distribution) -> Tensor:
         if num_samples is None and isinstance(policy, TanhGaussian) and isinstance(behavior, TanhGaussian):
-            return F.gaussian_kl(policy.loc, policy.scale, behavior.loc, behavior.scale)
+            parameters = policy.loc, policy.scale, behavior.loc, behavior.scale
+            return F.gaussian_kl(*parameters, low=policy.low, high=policy.high)
         behavior_log_prob = behavior.log_prob(samples.action)
         return F.sampled_kl(samples.log_prob.movedim(0, -1), behavior_log_prob.movedim(0, -1))
 

@@ -174,9 +174,9 @@ def _check_bounds(loss: TeamLoss, action: Tensor, present: Tensor | None) -> Non
     if beyond.any():
         raise ValueError(
             f"{type(loss).__name__}: {loss.tensor_keys.action!r} must be in [{_told(low)}, {_told(high)}], "
-            f"the bounds of the networks, got {float(action[beyond][0]):.6g}. Rescale the actions, or build the networks "
-            "with TeamSpec(action_low=..., action_high=...). If they are so on purpose, set the loss's "
-            "checks_bounds=False."
+            f"the bounds of the networks, got {float(action[beyond][0]):.6g}. Rescale the actions, or build "
+            "the networks with TeamSpec(action_low=..., action_high=...). If they are so on purpose, set "
+            "the loss's checks_bounds=False."
         )
 
 

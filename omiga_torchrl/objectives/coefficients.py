@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
+from tensordict import TensorDictBase
 from torch import Tensor, nn
 from torchrl.objectives.common import LossModule
 
@@ -37,3 +38,12 @@ class CoefficientLoss(LossModule):
         for name, old in precise.items():
             self._buffers[name] = old.to(cast(Tensor, self._buffers[name]).device)
         return self
+
+    def advance(self, out: TensorDictBase) -> None:
+        """Store the next values of coefficients that follow training, once after every optimizer step.
+
+        ``forward`` changes no state: an adaptive coefficient is in its output as ``next_<name>``.
+        """
+        for key in list(out.keys()):
+            if key.startswith("next_"):
+                getattr(self, key.removeprefix("next_")).data.copy_(out.get(key))

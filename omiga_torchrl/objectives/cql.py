@@ -13,13 +13,20 @@ from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.modules.bounds import register_bounds
 from omiga_torchrl.objectives import conservative
+from omiga_torchrl.objectives.action_values import (
+    ActionValues,
+    all_action_values,
+    gather_values,
+    joint_action_values,
+    sampled_action_values,
+)
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.conservative import Penalty
+from omiga_torchrl.objectives.cql_arguments import ActorObjective, check_arguments
 from omiga_torchrl.objectives.networks import require_actor_for_continuous, required_bounds
 from omiga_torchrl.objectives.sampled_actions import SampledActions
 from omiga_torchrl.objectives.view import TeamView
 
-ActorObjective = Literal["max_q", "weighted_bc"]
 Variant = Literal["paper", "official"]
 
 
@@ -152,7 +159,7 @@ class CQLLoss(TeamLoss):
         self.add_network("mixer_network", mixer_network, target=True, at_next=True)
         self.add_network("actor_network", actor_network, at_next=True)
         self.add_network("behavior_network", behavior_network)
-        _check_arguments(self)
+        check_arguments(self)
         self.terms = ("qvalue", "cql", *["actor"] * (actor_network is not None))
         self.terms += ("behavior",) * (behavior_network is not None)
         follows_q = actor_network is not None and self.actor_objective == "max_q"
@@ -172,21 +179,21 @@ class CQLLoss(TeamLoss):
         """``cql_alpha`` times the penalty of candidate actions; trains Q network and mixer."""
         batch = self.view(data)
         inverse_temperature = self.penalty_inverse_temperature
-        values = conservative.gather_values(batch, self._candidates)
+        values = gather_values(batch, self._candidates)
         penalty = conservative.team_penalty(batch, values, self.penalty, inverse_temperature)
         batch.record("cql_penalty", penalty)
         return batch.reduce(self.cql_alpha * penalty)
 
-    def _candidates(self, batch: TeamView) -> conservative.ActionValues:
+    def _candidates(self, batch: TeamView) -> ActionValues:
         """Q_i of the candidate actions."""
         if batch.is_discrete and not (self.has_mixer and self.penalty == "joint"):
-            return conservative.all_action_values(batch)
+            return all_action_values(batch)
         importance_sampling = self.importance_sampling
         if batch.is_discrete:
             samples = self.num_action_samples
-            return conservative.joint_action_values(batch, samples, importance_sampling=importance_sampling)
+            return joint_action_values(batch, samples, importance_sampling=importance_sampling)
         sampled = self._sample_actions(batch)
-        return conservative.sampled_action_values(batch, sampled, importance_sampling=importance_sampling)
+        return sampled_action_values(batch, sampled, importance_sampling=importance_sampling)
 
     def _sample_actions(self, batch: TeamView) -> SampledActions:
         samples, policies = self.num_action_samples, (batch.policy, batch.next.policy)
@@ -226,35 +233,3 @@ def _next_value(step: TeamView) -> Tensor:
     mask, q_values = step.action_mask, step.q_values_min
     legal = torch.ones_like(q_values, dtype=torch.bool) if mask is None else mask
     return F.ensemble_minimum(step.target.q_at(F.best_value(q_values, legal).action))
-
-
-def _check_arguments(loss: CQLLoss) -> None:
-    """Refuse options, and networks, that do not fit together."""
-    if loss.penalty not in get_args(Penalty):
-        raise unknown_name("CQLLoss", "penalty", loss.penalty, get_args(Penalty))
-    if loss.actor_objective not in get_args(ActorObjective):
-        raise unknown_name("CQLLoss", "actor_objective", loss.actor_objective, get_args(ActorObjective))
-    if loss.is_official and "actor_network" not in loss.networks:
-        raise ValueError(
-            "CQLLoss: variant must be 'paper' for discrete actions, got 'official'. Use penalty='joint' for "
-            "MA-CQL."
-        )
-    if loss.penalty == "joint" and loss.groups is not None and loss.groups.is_mixed:
-        raise ValueError(
-            "CQLLoss: penalty must not be 'joint' for a team with continuous and discrete actions, whose "
-            "candidates are of different numbers. Use penalty='counterfactual'."
-        )
-    if loss.penalty == "summed" and loss.has_mixer and not loss.has_linear_mixer:
-        raise ValueError(
-            "CQLLoss: mixer_network must be linear for penalty='summed', got a monotonic mixer. Use "
-            "penalty='counterfactual' or 'joint'."
-        )
-    temperature, has_model = loss.penalty_inverse_temperature, "behavior_network" in loss.networks
-    if has_model != bool(temperature):
-        raise ValueError(
-            f"CQLLoss: behavior_network must be {'a model' if temperature else 'None'} for penalty_inverse_"
-            f"temperature={temperature}, got {'one' if has_model else 'None'}. Pass one unless that is 0."
-        )
-    if temperature and not (loss.has_mixer and loss.penalty == "counterfactual"):
-        needs = "0 without a mixer and penalty='counterfactual'"
-        raise ValueError(f"CQLLoss: penalty_inverse_temperature must be {needs}, got {temperature}.")

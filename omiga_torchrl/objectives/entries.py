@@ -13,6 +13,7 @@ from omiga_torchrl.errors import require_shape
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.batch import TeamBatch
 from omiga_torchrl.objectives.diagnostics import masked_mean
+from omiga_torchrl.objectives.rewards import read_reward
 from omiga_torchrl.objectives.sequences import Steps, require_sequences
 
 if TYPE_CHECKING:
@@ -111,9 +112,8 @@ class BatchView:
 
     @property
     def reward(self) -> Tensor:
-        """Reward of the team ``[*B]``, in the dtype of the observations."""
-        reward = self.team_entry(next_key(self.loss.tensor_keys.reward))
-        return reward.to(self.batch.data.get(self.loss.tensor_keys.observation).dtype)
+        """Reward of the team ``[*B]``, or with another ``reward_of`` of every agent ``[*B, N]``."""
+        return read_reward(self)
 
     @property
     def terminated(self) -> Tensor:
@@ -138,8 +138,8 @@ class BatchView:
         Raises:
             ValueError: the batch is no sequences.
         """
-        require_sequences(type(self.loss).__name__, self.loss.tensor_keys.reward, self.reward, trailing=0)
-        return Steps.of(self.reward, self.terminated, self.done, self.mask)
+        require_sequences(type(self.loss).__name__, self.loss.tensor_keys.done, self.done, trailing=0)
+        return Steps.of(self.terminated, self.done, self.mask)
 
     # Reduction ----------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from omiga_torchrl.objectives.icq_weights import (
     sequence_steps,
     time_last,
 )
+from omiga_torchrl.objectives.rewards import agents_first
 from omiga_torchrl.objectives.sequences import next_step
 from omiga_torchrl.objectives.view import TeamView
 
@@ -213,7 +214,8 @@ class ICQLoss(TeamLoss):
             steps, critic = sequence_steps(batch), batch.target
             next_q = next_step(time_last(batch, critic.mix(critic.q_min)))
             weighted = critic_weight(self, batch, next_q) * next_q
-        reward, terminated = batch.reward.expand_as(next_q), batch.terminated.expand_as(next_q)
+        reward = agents_first(batch.reward, batch.done).expand_as(next_q)
+        terminated = batch.terminated.expand_as(next_q)
         if self.value_type == ValueEstimators.TD0:
             target = F.one_step_target(reward, weighted, terminated, self.gamma)
         else:

@@ -11,6 +11,7 @@ from torch import Tensor
 from omiga_torchrl import functional as F
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.icq_variants import ICQVariant
+from omiga_torchrl.objectives.rewards import agents_first
 from omiga_torchrl.objectives.sequences import Steps, next_step, require_one_episode, require_sequences
 from omiga_torchrl.objectives.values import log_probs
 from omiga_torchrl.objectives.view import TeamView
@@ -35,20 +36,20 @@ def sequence_steps(batch: TeamView) -> Steps:
 
 def _read_steps(batch: TeamView) -> Steps:
     component, keys = type(batch.loss).__name__, batch.loss.tensor_keys
-    reward, terminated, done = batch.reward, batch.terminated, batch.done
-    require_sequences(component, next_key(keys.reward), reward, trailing=0)
+    terminated, done = batch.terminated, batch.done
+    require_sequences(component, next_key(keys.done), done, trailing=0)
     if batch.steps_to_next_obs is not None:
         raise ValueError(
             f"{component}: rewards must be of one step, got {keys.steps_to_next_obs!r} in the data. Remove "
             "the MultiStep transform; td_lambda reaches further."
         )
-    steps = Steps.of(reward, terminated, done, batch.mask, batch.agent_mask)
+    steps = Steps.of(terminated, done, batch.mask, batch.agent_mask)
     if batch.batch.checked:
         require_one_episode(component, done | terminated, batch.mask)
-        if reward.shape[-1] == 1 and not steps.known.any():  # one-step games have no successors, but end
+        if done.shape[-1] == 1 and not steps.known.any():  # one-step games have no successors, but end
             raise ValueError(
                 f"{component}: sequences must have at least 2 steps or be terminated, got "
-                f"{tuple(reward.shape)} without a step that has a successor or is terminated. Increase "
+                f"{tuple(done.shape)} without a step that has a successor or is terminated. Increase "
                 "slice_len."
             )
     return steps
@@ -152,7 +153,7 @@ def td_error(batch: TeamView, critic: TeamView) -> Tensor:
         critic: whose Q counts.
     """
     q = time_last(batch, critic.mix(critic.q_min).detach())
-    reward, terminated = batch.reward.expand_as(q), batch.terminated.expand_as(q)
+    reward, terminated = agents_first(batch.reward, batch.done).expand_as(q), batch.terminated.expand_as(q)
     error = F.one_step_target(reward, next_step(q), terminated, batch.loss.gamma) - q
     return error.unsqueeze(-1).expand(batch.agents) if batch.loss.has_mixer else error.movedim(0, -1)
 

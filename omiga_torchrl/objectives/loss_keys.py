@@ -11,7 +11,7 @@ from omiga_torchrl import keys
 from omiga_torchrl.keys import next_key
 
 # Entries that the library reads under "next".
-_OUTCOMES = ("reward", "done", "terminated")
+_OUTCOMES = ("reward", "agent_reward", "done", "terminated")
 
 
 @dataclass
@@ -35,6 +35,8 @@ class TeamKeys:
         global_qvalue: mean Q_tot in the output.
         global_value: mean V_tot in the output.
         reward: under ``"next"``, of the team ``[*B, 1]``.
+        agent_reward: under ``"next"``, of every agent ``[*B, N, 1]``; read with another ``reward_of`` than
+            ``"team"``.
         done: under ``"next"``, ``[*B, 1]``.
         terminated: under ``"next"``, ``[*B, 1]``; it alone cuts bootstrapping.
         is_init: first step of an episode ``[*B, 1]``.
@@ -56,6 +58,7 @@ class TeamKeys:
     global_qvalue: NestedKey = keys.GLOBAL_QVALUE
     global_value: NestedKey = keys.GLOBAL_VALUE
     reward: NestedKey = keys.REWARD
+    agent_reward: NestedKey = keys.AGENT_REWARD
     done: NestedKey = keys.DONE
     terminated: NestedKey = keys.TERMINATED
     is_init: NestedKey = keys.IS_INIT

@@ -15,6 +15,7 @@ from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.functional.search import CEMResult, Update
 from omiga_torchrl.modules.bounds import register_bounds
 from omiga_torchrl.objectives import conservative
+from omiga_torchrl.objectives.action_values import sampled_action_values
 from omiga_torchrl.objectives.base import TeamLoss
 from omiga_torchrl.objectives.networks import required_bounds
 from omiga_torchrl.objectives.sampled_actions import SampledActions
@@ -154,7 +155,7 @@ class OMARLoss(TeamLoss):
         """``cql_alpha`` times the penalty of sampled actions; trains Q network and mixer."""
         batch = self.view(data)
         sampled = self._sample_actions(batch)
-        values = conservative.sampled_action_values(batch, sampled, importance_sampling=True)
+        values = sampled_action_values(batch, sampled, importance_sampling=True)
         penalty = conservative.team_penalty(batch, values)
         batch.record("cql_penalty", penalty)
         return batch.reduce(self.cql_alpha * penalty)

@@ -15,7 +15,6 @@ class Steps:
     """What a loss along sequences knows of every step, each ``[*B, T]``.
 
     Attributes:
-        reward: reward of the team.
         terminated: whether the episode ended in the task's sense.
         valid: steps under the loss mask.
         bootstraps: valid steps whose target reads their successor in the sequence.
@@ -23,7 +22,6 @@ class Steps:
         present: which agents take part, ``[*B, T, N]``, if the data tell.
     """
 
-    reward: Tensor
     terminated: Tensor
     valid: Tensor
     bootstraps: Tensor
@@ -33,7 +31,6 @@ class Steps:
     @classmethod
     def of(
         cls,
-        reward: Tensor,
         terminated: Tensor,
         done: Tensor,
         mask: Tensor | None,
@@ -47,7 +44,7 @@ class Steps:
         succeeded = valid & torch.cat([valid[..., 1:], last], -1)
         bootstraps = succeeded & ~ended
         known = bootstraps | (valid & terminated)
-        return cls(reward, terminated, valid, bootstraps, known, present)
+        return cls(terminated, valid, bootstraps, known, present)
 
     def entries(self, steps: Tensor, like: Tensor) -> Tensor:
         """The entries of ``like [*B, T, N]`` at ``steps [*B, T]`` of agents that take part."""

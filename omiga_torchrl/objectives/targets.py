@@ -11,6 +11,7 @@ from torchrl.objectives.utils import ValueEstimators
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_number
+from omiga_torchrl.objectives.rewards import agents_first
 from omiga_torchrl.objectives.sequences import next_step, require_sequences
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class TargetEstimator:
         """Targets ``[*B]``; TDLambda takes sequences ``[*B, T]``.
 
         Args:
-            reward: of the team.
+            reward: of the team, or of each agent.
             next_value: value of the next state.
             terminated: the episode ended in the task's sense.
             done: the sequence of this episode ends here.
@@ -91,7 +92,7 @@ def td_target(view: TeamView, next_value: Tensor) -> Tensor:
     gamma, steps = loss.gamma, view.steps_to_next_obs
     if loss.value_type == ValueEstimators.TDLambda:
         component = type(loss).__name__
-        require_sequences(component, loss.tensor_keys.reward, reward, trailing=0)
+        require_sequences(component, loss.tensor_keys.done, done, trailing=0)
         if steps is not None:
             raise ValueError(
                 f"{component}: TDLambda needs one-step rewards, got {loss.tensor_keys.steps_to_next_obs!r} "
@@ -99,9 +100,8 @@ def td_target(view: TeamView, next_value: Tensor) -> Tensor:
             )
         if view.mask is not None:  # a sequence ends where its padding begins
             done = done | ~next_step(view.mask)
-    of_agents = next_value.ndim > reward.ndim
-    if of_agents:  # agents to the front: time stays last
-        next_value = next_value.movedim(-1, 0)
+    of_agents = next_value.ndim > terminated.ndim
+    next_value, reward = agents_first(next_value, terminated), agents_first(reward, terminated)
     reward, terminated, done = (x.expand_as(next_value) for x in (reward, terminated, done))
     if loss.value_type == ValueEstimators.TD0 and steps is None:
         target = F.one_step_target(reward, next_value, terminated, gamma)

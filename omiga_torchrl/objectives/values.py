@@ -175,7 +175,9 @@ class ValueView(NetworkView):
             bounds: lower and upper bound of actions.
         """
         action, (low, high) = self.policy_action, bounds
-        return F.smoothed_action(action, torch.randn_like(action), noise_std, noise_clip, low=low, high=high)
+        # In the order of the agents, however the network laid its output out in memory.
+        noise = torch.randn_like(action, memory_format=torch.contiguous_format)
+        return F.smoothed_action(action, noise, noise_std, noise_clip, low=low, high=high)
 
     def log_prob_of(self, distribution: Distribution) -> Tensor:
         """Log density of the data's actions under any distribution ``[*B, N]``.

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from omiga_torchrl import functional as F
-from omiga_torchrl.groups import GroupedTeamSpec, agent_order, agents_of_kind
+from omiga_torchrl.gathering import join_kinds, select_kind
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.objectives.batch import TeamBatch
 from omiga_torchrl.objectives.mixing import (
     MixerOutput,
@@ -95,9 +96,9 @@ class TeamView(ValueView):
         """
         if len(values) == 1:
             return values[0]
-        dim, joined = len(self.agents) - 1, torch.cat(list(values), len(self.agents) - 1)
-        order = agent_order(cast(GroupedTeamSpec, self.loss.groups))
-        return joined if order is None else joined.index_select(dim, order.to(joined.device))
+        continuous, discrete = values
+        groups = cast(GroupedTeamSpec, self.loss.groups)
+        return join_kinds(groups, continuous, discrete, len(self.agents) - 1)
 
     # The same batch elsewhere -------------------------------------------------------------
 
@@ -165,8 +166,7 @@ class TeamView(ValueView):
             return agent_weight(self)
         place = self._at_next, self._is_target, self.has_grad
         whole = self._whole._elsewhere(*place).agent_weight
-        own = agents_of_kind(cast(GroupedTeamSpec, self.loss.groups), self.batch.kind)
-        return whole.index_select(-1, own.to(whole.device))
+        return select_kind(cast(GroupedTeamSpec, self.loss.groups), whole, self.batch.kind, -1)
 
     def weighted(self, local: Tensor) -> Tensor:
         """``w_i x_i``: an agent's part of the team's value, in its unit; no mixer: ``x_i``. No gradient to w.
