@@ -21,11 +21,20 @@ class TeamEnv(Protocol):
     optionally ``("next", "win")`` `[*B, 1]`, True at the end of an episode that was won, which
     evaluations report.
 
+    An environment whose agents differ has several groups, each of agents with equal spaces: TorchRL's
+    ``group_map`` names them and their agents, and the group's name stands for ``"agents"`` in its entries.
+    ``(group, "agent_mask")`` `[*B, N]`, where agents come and go, is True for those that take part; actions
+    of the others are ignored. ``("next", group, "reward")`` `[*B, N, 1]` may give the agents' own rewards
+    beside the team's.
+
     An environment of your own need not inherit from this class.
 
     Attributes:
         task_name: the task, e.g. ``"vmas/navigation"``, for records, and to tell tasks of the same
             sizes apart. :func:`omiga_torchrl.envs.make_env` sets it. Default: ``""``, unknown.
+        team_reward: how the agents' own rewards become the team's: a rule of
+            :class:`omiga_torchrl.envs.TeamReward`. Default: ``"mean"``, which is the team's reward where the
+            simulator gives only that.
         ended_stand_still: True if stepping an environment whose episode is over does nothing and
             costs nothing, so that evaluations need not reset it. Default: False.
         joint_slots: for every agent the joint action that each of its features is, in tasks in which
@@ -35,6 +44,7 @@ class TeamEnv(Protocol):
     """
 
     task_name: str = ""
+    team_reward: str = "mean"
     ended_stand_still: bool = False
     joint_slots: Sequence[Sequence[int]] | None = None
     render_frame: Callable[[], npt.NDArray[Any]] | None = None

@@ -11,6 +11,7 @@ from tensordict.nn import TensorDictModuleBase
 from omiga_torchrl.algorithms.registry import make_algorithm
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write, load_plain
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.renames import rename_arguments, rename_entries
 from omiga_torchrl.specs import TeamSpec
 
@@ -23,7 +24,7 @@ def save_policy(
     policy: TensorDictModuleBase,
     *,
     algorithm: str,
-    spec: TeamSpec,
+    spec: TeamSpec | GroupedTeamSpec,
     arguments: dict[str, Any],
     metadata: dict[str, Any] | None = None,
 ) -> Path:
@@ -91,7 +92,7 @@ def load_policy(path: str | Path) -> tuple[TensorDictModuleBase, dict[str, Any]]
     name = content["algorithm"]
     content["arguments"] = rename_arguments(name, content["arguments"], warn=False)
     try:
-        policy = make_algorithm(name, TeamSpec(**content["spec"]), **content["arguments"]).policy
+        policy = make_algorithm(name, TeamSpec.from_dict(content["spec"]), **content["arguments"]).policy
     except (TypeError, ValueError) as error:
         raise DataError(
             f"load_policy: {path} must be of a known algorithm and its arguments, got {name!r}: {error} "

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tensordict.nn import ProbabilisticTensorDictSequential
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import Tensor
-from torchrl.envs.utils import ExplorationType
 
-from omiga_torchrl.behaviors.network import behaviour_actor
-from omiga_torchrl.data.recording.recorder import record_episodes
+from omiga_torchrl.behaviors.network import behaviour_policy
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.evaluation import evaluate
 from omiga_torchrl.files import atomic_write
+from omiga_torchrl.modules.group_policy import GroupPolicy
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 
@@ -56,14 +56,12 @@ class BehaviourCheckpoint:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def save_behaviour(
-    path: str | Path, policy: ProbabilisticTensorDictSequential, info: BehaviourCheckpoint
-) -> Path:
+def save_behaviour(path: str | Path, policy: TensorDictModuleBase, info: BehaviourCheckpoint) -> Path:
     """Write a policy in half precision, atomically.
 
     Args:
         path: the ``.pt`` file.
-        policy: made by ``omiga_torchrl.behaviors.network.behaviour_actor``.
+        policy: made by ``omiga_torchrl.behaviors.network.behaviour_policy``.
         info: what is known about it.
     """
     path = Path(path)
@@ -91,12 +89,12 @@ def read_behaviour(path: str | Path) -> tuple[BehaviourCheckpoint, dict[str, Ten
     return info, {name: value.float() for name, value in content["weights"].items()}
 
 
-def load_behaviour(path: str | Path) -> ProbabilisticTensorDictSequential:
+def load_behaviour(path: str | Path) -> ProbabilisticTensorDictSequential | GroupPolicy:
     """The policy of a checkpoint, ready to act.
 
     It reads ``("agents", "observation")`` `[*B, N, O]` and writes
-    ``("agents", "action")``; whether it samples or takes its mode follows TorchRL's
-    exploration type.
+    ``("agents", "action")``, or those of every group; whether it samples or takes its mode
+    follows TorchRL's exploration type.
 
     Args:
         path: a file written by :func:`save_behaviour`.
@@ -110,7 +108,7 @@ def load_behaviour(path: str | Path) -> ProbabilisticTensorDictSequential:
     info, weights = read_behaviour(path)
     # Absent from files that were written before there was a choice, and from discrete policies.
     options = {k: v for k, v in info.settings.items() if k == "state_dependent_std" and not v}
-    policy = behaviour_actor(TeamSpec(**info.spec), list(info.hidden), **options)
+    policy = behaviour_policy(TeamSpec.from_dict(info.spec), list(info.hidden), **options)
     policy.load_state_dict(weights)
     return policy.eval().requires_grad_(False)
 
@@ -126,14 +124,11 @@ def measure_behaviour(path: str | Path, *, episodes: int = 256, seed: int = 1234
         seed: seed of the environment and of the sampled actions.
     """
     info, policy = read_behaviour(path)[0], load_behaviour(path)
-    for name, exploration in (
-        ("stochastic", ExplorationType.RANDOM),
-        ("deterministic", ExplorationType.DETERMINISTIC),
-    ):
+    for name, deterministic in (("stochastic", False), ("deterministic", True)):
         with isolated_random(seed):
             env = make_env(info.task, num_envs=min(episodes, 256), seed=seed, **info.task_kwargs)
-            returns = record_episodes(policy, env, episodes=episodes, exploration=exploration).returns()
-        setattr(info, f"{name}_return", float(returns.mean()))
-        setattr(info, f"{name}_std", float(returns.std()))
+            played = evaluate(policy, env, episodes=episodes, seed=seed, deterministic=deterministic)
+        setattr(info, f"{name}_return", played.mean_return)
+        setattr(info, f"{name}_std", float(played.returns.std(correction=0)))
     info.episodes = episodes
     return info

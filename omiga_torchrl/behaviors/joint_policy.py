@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from tensordict import TensorDict
+from tensordict import NestedKey, TensorDict
 from tensordict.nn import TensorDictModule, TensorDictModuleBase
 from torch import Tensor, nn
 from torchrl.envs import EnvBase
@@ -17,24 +17,36 @@ from omiga_torchrl.team_env import team_env
 
 
 class _JointPolicy(nn.Module):
-    """From the simulator's observation `[*B, D]` to the agents' actions `[*B, N, A]`."""
+    """From the simulator's observation `[*B, D]` to the actions `[*B, N, A]` of every group."""
+
+    def __init__(self, policy: TensorDictModuleBase, slots: Sequence[Sequence[Sequence[int]]]) -> None:
+        super().__init__()
+        self.policy = policy
+        self.groups = nn.ModuleList(_Shares(of_group) for of_group in slots)
+
+    def forward(self, raw_state: Tensor) -> Tensor | tuple[Tensor, ...]:
+        observation = raw_state.unsqueeze(-2)
+        agents = TensorDict({"observation": observation}, observation.shape[:-1])
+        joint = self.policy(TensorDict({keys.GROUP: agents}, raw_state.shape[:-1]))[keys.ACTION].squeeze(-2)
+        shares = tuple(group(joint) for group in self.groups)
+        return shares[0] if len(shares) == 1 else shares
+
+
+class _Shares(nn.Module):
+    """From the joint action `[*B, M]` to the agents' shares of it, padded to `[*B, N, A]`."""
 
     slots: Tensor
     real: Tensor
 
-    def __init__(self, policy: TensorDictModuleBase, slots: Sequence[Sequence[int]]) -> None:
+    def __init__(self, slots: Sequence[Sequence[int]]) -> None:
         super().__init__()
-        self.policy = policy
         width = max(map(len, slots))
         padded = [[*places, *[0] * (width - len(places))] for places in slots]
         self.register_buffer("slots", torch.tensor(padded))
         self.register_buffer("real", torch.arange(width) < torch.tensor([[len(p)] for p in slots]))
 
-    def forward(self, raw_state: Tensor) -> Tensor:
-        observation = raw_state.unsqueeze(-2)
-        agents = TensorDict({"observation": observation}, observation.shape[:-1])
-        joint = self.policy(TensorDict({keys.GROUP: agents}, raw_state.shape[:-1]))[keys.ACTION]
-        return joint.squeeze(-2)[..., self.slots] * self.real
+    def forward(self, joint: Tensor) -> Tensor:
+        return joint[..., self.slots] * self.real
 
 
 def as_team_policy(policy: TensorDictModuleBase, spec: TeamSpec, env: EnvBase) -> TensorDictModule:
@@ -68,4 +80,12 @@ def as_team_policy(policy: TensorDictModuleBase, spec: TeamSpec, env: EnvBase) -
             f"as_team_policy: the policy is for (agents, observation, action) = {expected}, the environment "
             f"has {found} as one agent. Play the robot it was trained on, with raw_state=True."
         )
-    return TensorDictModule(_JointPolicy(policy, slots), in_keys=[keys.RAW_STATE], out_keys=[keys.ACTION])
+    groups = {name: _numbers(agents) for name, agents in env.group_map.items()}
+    shares = [[slots[agent] for agent in agents] for agents in groups.values()]
+    out_keys: list[NestedKey] = [(name, "action") for name in groups]
+    return TensorDictModule(_JointPolicy(policy, shares), in_keys=[keys.RAW_STATE], out_keys=out_keys)
+
+
+def _numbers(agents: Sequence[str]) -> list[int]:
+    """The numbers of agents that are called ``agent_<number>``, as in all tasks that share a robot."""
+    return [int(agent.rpartition("_")[2]) for agent in agents]

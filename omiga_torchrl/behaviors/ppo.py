@@ -3,87 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from tensordict import TensorDictBase
+from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import (
     ProbabilisticTensorDictSequential,
     TensorDictModule,
+    TensorDictModuleBase,
     TensorDictSequential,
 )
 from torch import Tensor, nn
-from torchrl.envs import EnvBase, StepCounter
+from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type, step_mdp
 from torchrl.modules import MLP
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
 from omiga_torchrl import keys
-from omiga_torchrl.behaviors.network import behaviour_actor
+from omiga_torchrl.behaviors.network import behaviour_actor, team_policy
+from omiga_torchrl.behaviors.ppo_settings import PPOSettings
 from omiga_torchrl.behaviors.running_scale import RunningScale
+from omiga_torchrl.modules.group_policy import GroupPolicy
 from omiga_torchrl.specs import TeamSpec
 
-_ADVANTAGE = (keys.GROUP, "advantage")
-_SCALED = (keys.GROUP, "scaled_observation")
+__all__ = ["PPO", "PPOSettings"]
 
-
-@dataclass(frozen=True)
-class PPOSettings:
-    """Settings of the behaviour training; the defaults learn VMAS navigation in 400k frames.
-
-    Attributes:
-        num_envs: environments stepped together.
-        steps: steps of one batch per environment; ``None`` means one full episode.
-        lr: learning rate of Adam.
-        lr_decay: whether it falls linearly to zero over the training.
-        gamma: discount.
-        lmbda: lambda of the generalised advantage estimate.
-        clip_epsilon: bound on the change of the probability ratio.
-        entropy_coeff: weight of the entropy bonus.
-        epochs: passes over one batch.
-        minibatch_size: joint transitions per update; ``None`` means 40 times ``steps``.
-        max_grad_norm: bound on the norm of the gradient.
-        hidden: hidden sizes of the policy and of the critic.
-        normalise: standardise observations and state by their running statistics, and divide
-            rewards by the running standard deviation of discounted returns. Saved policies
-            have the first folded into their weights.
-        continue_episodes: whether a batch goes on where the last one ended, as it has to
-            where episodes are longer than ``steps``; otherwise it begins with a reset.
-        output_gain: factor on the initial weights of the policy's last layer.
-        state_dependent_std: whether the policy's standard deviation depends on the observation.
-    """
-
-    num_envs: int = 200
-    steps: int | None = None
-    lr: float = 5e-4
-    lr_decay: bool = False
-    gamma: float = 0.99
-    lmbda: float = 0.95
-    clip_epsilon: float = 0.2
-    entropy_coeff: float = 1e-3
-    epochs: int = 8
-    minibatch_size: int | None = None
-    max_grad_norm: float = 1.0
-    hidden: tuple[int, ...] = (128, 128)
-    normalise: bool = False
-    continue_episodes: bool = False
-    output_gain: float = 1.0
-    state_dependent_std: bool = True
-
-    def completed_for(self, env: EnvBase) -> PPOSettings:
-        """The settings with what follows from the task filled in."""
-        counters = [t for t in getattr(env, "transform", ()) if isinstance(t, StepCounter)]
-        steps = self.steps or (counters[0].max_steps if counters else None) or 100
-        return replace(self, steps=steps, minibatch_size=self.minibatch_size or 40 * steps)
+_TERMS = ("loss_objective", "loss_critic", "loss_entropy")
 
 
 class PPO:
-    """A policy, a critic of the team, and how one batch improves them.
+    """Policies, a critic of the team, and how one batch improves them.
 
     The critic sees the state and values the team; every agent's policy is updated with the
-    team's advantage.
+    team's advantage. The agents of a group share a policy.
 
     Args:
         env: the training environment.
@@ -94,48 +47,73 @@ class PPO:
     def __init__(self, env: EnvBase, settings: PPOSettings, batches: int) -> None:
         self.env, self.settings, self.batches = env, settings, batches
         self.spec = TeamSpec.from_env(env)
-        self.actor = self._new_actor(observation=_SCALED)
-        self.observation_scale = RunningScale(self.spec.observation_size)
+        self.actors = {
+            name: self._new_actor(group, **_acting_keys(name, group))
+            for name, group in self.spec.groups.items()
+        }
+        self.observation_scales = {
+            name: RunningScale(group.observation_size) for name, group in self.spec.groups.items()
+        }
         self.state_scale = RunningScale(self.spec.state_size)
         self.return_scale = RunningScale(1)
         with torch.no_grad():
-            _last_linear(self.actor).weight.mul_(settings.output_gain)
-        scale = self.observation_scale if settings.normalise else nn.Identity()
-        scaled = TensorDictModule(scale, in_keys=[keys.OBSERVATION], out_keys=[_SCALED])
-        self.acting = TensorDictSequential(scaled, self.actor)
-        body = MLP(self.spec.state_size, 1, num_cells=list(settings.hidden), activation_class=nn.Tanh)
-        self.critic = TensorDictModule(
-            nn.Sequential(self.state_scale if settings.normalise else nn.Identity(), body),
-            in_keys=[keys.STATE],
-            out_keys=["state_value"],
+            for actor in self.actors.values():
+                _last_linear(actor).weight.mul_(settings.output_gain)
+        self.acting = TensorDictSequential(*(part for name in self.actors for part in self._acting(name)))
+        self.critic = self._new_critic()
+        self.losses = nn.ModuleDict(
+            {
+                name: _make_loss(name, actor, None if index else self.critic, settings)
+                for index, (name, actor) in enumerate(self.actors.items())
+            }
         )
-        self.loss = _make_loss(self.actor, self.critic, settings)
         # The critic values the team, so the advantage is estimated at the root, where the
         # reward and done are; it is expanded to the agents afterwards.
         self.gae = GAE(gamma=settings.gamma, lmbda=settings.lmbda, value_network=self.critic)
-        self.optimizer = torch.optim.Adam(self.loss.parameters(), lr=settings.lr)
+        self.optimizer = torch.optim.Adam(self.losses.parameters(), lr=settings.lr)
         self._current: TensorDictBase | None = None
         self._discounted: Tensor | None = None
 
-    def policy(self) -> ProbabilisticTensorDictSequential:
-        """The policy as it is now, on plain observations: the scaling is folded into its weights."""
-        plain = self._new_actor()
-        plain.load_state_dict(self.actor.state_dict())
+    def policy(self) -> ProbabilisticTensorDictSequential | GroupPolicy:
+        """The policies as they are now, on plain observations: the scaling is folded into their weights."""
+        return team_policy(self.spec, {name: self._plain_actor(name) for name in self.actors})
+
+    def _plain_actor(self, name: str) -> ProbabilisticTensorDictSequential:
+        group, scale = self.spec.groups[name], self.observation_scales[name]
+        plain = self._new_actor(group)
+        plain.load_state_dict(self.actors[name].state_dict())
         if self.settings.normalise:
-            first, scale = _first_linear(plain), self.observation_scale
+            first = _first_linear(plain)
             with torch.no_grad():
-                weight = first.weight[:, : self.spec.observation_size]
+                weight = first.weight[:, : group.observation_size]
                 # Features that never varied have no say, here as in training.
                 divided = weight / scale.std.to(weight.dtype) * scale.varies
                 first.bias.sub_(divided @ scale.mean.to(weight.dtype))
                 weight.copy_(divided)
         return plain
 
-    def _new_actor(self, **options: Any) -> ProbabilisticTensorDictSequential:
+    def _new_actor(self, group: TeamSpec, **options: Any) -> ProbabilisticTensorDictSequential:
         settings = self.settings
         if not settings.state_dependent_std:
             options["state_dependent_std"] = False
-        return behaviour_actor(self.spec, list(settings.hidden), **options)
+        return behaviour_actor(group, list(settings.hidden), **options)
+
+    def _new_critic(self) -> TensorDictModule:
+        settings = self.settings
+        body = MLP(self.spec.state_size, 1, num_cells=list(settings.hidden), activation_class=nn.Tanh)
+        return TensorDictModule(
+            nn.Sequential(self.state_scale if settings.normalise else nn.Identity(), body),
+            in_keys=[keys.STATE],
+            out_keys=["state_value"],
+        )
+
+    def _acting(self, name: str) -> list[TensorDictModuleBase]:
+        """A group's scaling and its policy."""
+        scale = self.observation_scales[name] if self.settings.normalise else nn.Identity()
+        scaled = TensorDictModule(
+            scale, in_keys=[(name, "observation")], out_keys=[(name, "scaled_observation")]
+        )
+        return [scaled, self.actors[name]]
 
     def train(self) -> Iterator[int]:
         """Train batch by batch; yields the number of batches done."""
@@ -146,14 +124,16 @@ class PPO:
                 left = 1 - (index - 1) / self.batches
                 self.optimizer.param_groups[0]["lr"] = self.settings.lr * left
             batch = self._play()
-            raw = batch.select(keys.OBSERVATION, keys.STATE)
+            raw = batch.select(*((name, "observation") for name in self.actors), keys.STATE)
             if self.settings.normalise:
                 self._scale_rewards(batch)
             with torch.no_grad():
                 batch = self.gae(batch).reshape(-1)
             advantage = batch.pop("advantage")
             advantage = (advantage - advantage.mean()) / advantage.std().clamp_min(1e-6)
-            batch.set(_ADVANTAGE, advantage.unsqueeze(-2).expand(-1, self.spec.n_agents, -1))
+            for name, group in self.spec.groups.items():
+                of_agents = advantage.unsqueeze(-2).expand(-1, group.n_agents, -1)
+                batch.set((name, "advantage"), of_agents)
             self._update(batch)
             if self.settings.normalise:
                 # Only now: the batch was played with the scale that the update has to use.
@@ -174,7 +154,8 @@ class PPO:
         return batch
 
     def _learn_scale(self, batch: TensorDictBase) -> None:
-        self.observation_scale.update(batch[keys.OBSERVATION])
+        for name, scale in self.observation_scales.items():
+            scale.update(batch[name, "observation"])
         self.state_scale.update(batch[keys.STATE])
 
     def _scale_rewards(self, batch: TensorDictBase) -> None:
@@ -189,20 +170,32 @@ class PPO:
 
     def _update(self, batch: TensorDictBase) -> None:
         options = self.settings
-        used = batch.select(*self.loss.in_keys, _ADVANTAGE, "value_target", strict=False)
+        needed = [key for name in self.actors for key in getattr(self.losses, name).in_keys]
+        advantages = [(name, "advantage") for name in self.actors]
+        used = batch.select(*needed, *advantages, "value_target", strict=False)
         for _ in range(options.epochs):
             for rows in torch.randperm(len(used)).split(options.minibatch_size or len(used)):
-                terms = self.loss(used[rows])
-                total = terms["loss_objective"] + terms["loss_critic"] + terms["loss_entropy"]
                 self.optimizer.zero_grad()
-                total.backward()
-                nn.utils.clip_grad_norm_(self.loss.parameters(), options.max_grad_norm)
+                self._total_loss(used[rows]).backward()
+                nn.utils.clip_grad_norm_(self.losses.parameters(), options.max_grad_norm)
                 self.optimizer.step()
+
+    def _total_loss(self, rows: TensorDictBase) -> Tensor:
+        """The loss of the critic, and of every group's policy the mean over its agents."""
+        parts: list[Tensor] = []
+        for loss in self.losses.values():
+            terms = loss(rows)
+            parts += [terms[name] for name in _TERMS if name in terms]
+        return sum(parts[1:], start=parts[0])
 
 
 def _make_loss(
-    actor: ProbabilisticTensorDictSequential, critic: TensorDictModule, settings: PPOSettings
+    group: str,
+    actor: ProbabilisticTensorDictSequential,
+    critic: TensorDictModule | None,
+    settings: PPOSettings,
 ) -> ClipPPOLoss:
+    """The loss of a group's policy, and of the critic where it is given."""
     loss = ClipPPOLoss(
         actor,
         critic,
@@ -211,12 +204,18 @@ def _make_loss(
         normalize_advantage=False,
     )
     loss.set_keys(
-        action=keys.ACTION,
-        sample_log_prob=(keys.GROUP, "action_log_prob"),
-        advantage=_ADVANTAGE,
+        action=(group, "action"),
+        sample_log_prob=(group, "action_log_prob"),
+        advantage=(group, "advantage"),
         value="state_value",
     )
     return loss
+
+
+def _acting_keys(name: str, group: TeamSpec) -> dict[str, NestedKey]:
+    """Where a group's policy reads and writes in the environment."""
+    found: dict[str, NestedKey] = {"observation": (name, "scaled_observation"), "action": (name, "action")}
+    return {**found, "action_mask": (name, "action_mask")} if group.masked else found
 
 
 def _linears(actor: nn.Module) -> list[nn.Linear]:

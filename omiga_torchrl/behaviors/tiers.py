@@ -20,8 +20,10 @@ from omiga_torchrl.data.recording.settings import RecordingSettings
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError, unknown_name
 from omiga_torchrl.files import file_sha256
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.team_env import team_env
 
 # Good, medium and poor are the tiers of published StarCraft data.
 Tier = Literal["random", "poor", "medium", "good", "expert", "medium-replay", "medium-expert", "mixed"]
@@ -145,7 +147,7 @@ def record_tier(
         random_return=random_return,
         task_kwargs=task_kwargs,
         seeds=seeds,
-        team_reward=str(task_kwargs.get("team_reward", "mean")),
+        team_reward=team_env(env).team_reward,
         **UNKNOWN,
     )
     parts = [_part(path, info, task, env) for path, info in zip(paths, infos, strict=True)]
@@ -166,7 +168,7 @@ def record_tier(
 
 def _is_joint(info: BehaviourCheckpoint, task: str) -> bool:
     """Whether the policy plays the joint task of a MuJoCo team: all joints of the robot as one agent."""
-    return info.task != task and task.startswith(f"{info.task}-") and info.spec["n_agents"] == 1
+    return info.task != task and task.startswith(f"{info.task}-") and info.spec.get("n_agents") == 1
 
 
 def _part(path: Path, info: BehaviourCheckpoint, task: str, env: EnvBase) -> Part:
@@ -190,10 +192,10 @@ def _random_part(random_return: float, episodes: int) -> Part:
     return Part(None, "", entry)
 
 
-def _require_fit(checkpoints: Sequence[Path], spec: TeamSpec, task: str) -> None:
+def _require_fit(checkpoints: Sequence[Path], spec: TeamSpec | GroupedTeamSpec, task: str) -> None:
     for path in checkpoints:
         info = read_behaviour(path)[0]
-        if TeamSpec(**info.spec) != spec and not _is_joint(info, task):
+        if TeamSpec.from_dict(info.spec) != spec and not _is_joint(info, task):
             raise DataError(
                 f"record_tier: {path.name} was trained on {info.task} {info.task_kwargs} with sizes "
                 f"{info.spec}; the environment has {spec.to_dict()}. Record on the task it was trained on."

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tensordict.nn import ProbabilisticTensorDictSequential
+from tensordict.nn import TensorDictModuleBase
 
 from omiga_torchrl.behaviors.checkpoints import BehaviourCheckpoint, measure_behaviour, save_behaviour
 from omiga_torchrl.behaviors.ppo import PPO, PPOSettings
@@ -30,7 +30,8 @@ def train_behaviour(
     """Train a policy with MAPPO and keep measured checkpoints of it.
 
     The critic sees the state and values the team; every agent's policy is updated with
-    the team's advantage. Checkpoint ``00000000.pt`` is the untrained policy.
+    the team's advantage. The agents of a group share a policy. Checkpoint ``00000000.pt`` is the
+    untrained policy.
 
     Args:
         task: a task of :func:`omiga_torchrl.envs.make_env`.
@@ -98,7 +99,7 @@ def _bar(training: Iterator[int], task: str, batches: int) -> Iterable[int]:
 
 def _checkpoint(
     folder: Path,
-    policy: ProbabilisticTensorDictSequential,
+    policy: TensorDictModuleBase,
     info: BehaviourCheckpoint,
     frames: int,
     episodes: int,

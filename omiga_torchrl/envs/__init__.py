@@ -6,6 +6,7 @@ from typing import cast
 
 from omiga_torchrl.action_conventions import ACTION_SCALE, ActionConvention, convert_actions
 from omiga_torchrl.envs.actions import ExecutedAction
+from omiga_torchrl.envs.choices import DiscretizedActions, directions
 from omiga_torchrl.envs.memory import LastAction, with_memory
 from omiga_torchrl.envs.mujoco import make_mujoco_env
 from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
@@ -31,6 +32,7 @@ __all__ = [
     "VMAS_TASKS",
     "ActionConvention",
     "ConcatState",
+    "DiscretizedActions",
     "EnvFactory",
     "ExecutedAction",
     "LastAction",
@@ -41,6 +43,7 @@ __all__ = [
     "VmasTask",
     "available_tasks",
     "convert_actions",
+    "directions",
     "make_env",
     "make_mujoco_env",
     "make_smac_env",

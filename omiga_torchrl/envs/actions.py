@@ -18,7 +18,7 @@ class ExecutedAction(Transform):
 
     Args:
         convention: ``"raw"``, ``"clip"`` or ``"scale"``.
-        action_key: the action.
+        action_key: the action, or a list of one for each group.
 
     Raises:
         ValueError: unknown convention.
@@ -31,9 +31,12 @@ class ExecutedAction(Transform):
         [2.0, -4.0]
     """
 
-    def __init__(self, convention: ActionConvention, *, action_key: NestedKey = keys.ACTION) -> None:
+    def __init__(
+        self, convention: ActionConvention, *, action_key: NestedKey | list[NestedKey] = keys.ACTION
+    ) -> None:
         require_convention("ExecutedAction", convention)
-        super().__init__(in_keys_inv=[action_key], out_keys_inv=[action_key])
+        found = action_key if isinstance(action_key, list) else [action_key]
+        super().__init__(in_keys_inv=found, out_keys_inv=list(found))
         self.convention = convention
 
     def _inv_apply_transform(self, action: Tensor) -> Tensor:

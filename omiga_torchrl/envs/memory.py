@@ -12,6 +12,7 @@ from torchrl.modules.utils import get_primers_from_module
 
 from omiga_torchrl import keys
 from omiga_torchrl.modules import TeamGRU, is_recurrent
+from omiga_torchrl.modules.group_policy import key_of_group
 
 
 class LastAction(Transform):
@@ -56,8 +57,7 @@ def with_memory(env: EnvBase, policy: object) -> EnvBase:
     """``env`` with what the recurrent parts of ``policy`` need; ``env`` itself where it has none.
 
     Args:
-        env: environment whose agents' entries are in one group, by default ``"agents"``: each last
-            action is that of the entry ``"action"`` beside it.
+        env: environment; each last action is that of the entry ``"action"`` beside it, in every group.
         policy: a policy; :class:`omiga_torchrl.modules.TeamGRU` makes it recurrent.
 
     Examples:
@@ -73,6 +73,7 @@ def with_memory(env: EnvBase, policy: object) -> EnvBase:
         return env
     transforms: list[Transform] = [InitTracker(), get_primers_from_module(policy)]
     memories = [part for part in policy.modules() if isinstance(part, TeamGRU)]
-    for last_action in dict.fromkeys(key for memory in memories for key in memory.in_keys[1:]):
+    last_actions = [key_of_group(part.spec.group, key) for part in memories for key in part.in_keys[1:]]
+    for last_action in dict.fromkeys(last_actions):
         transforms.append(LastAction(keys.sibling_key(last_action, "action"), last_action))
     return TransformedEnv(env, Compose(*transforms), auto_unwrap=False)

@@ -48,6 +48,7 @@ def make_mujoco_env(
     actions: ActionConvention = "raw",
     workers: int = 0,
     raw_state: bool = False,
+    groups: bool | None = None,
     **options: Any,
 ) -> EnvBase:
     """The MuJoCo task `name` as a team task; see :func:`omiga_torchrl.envs.make_env`.
@@ -85,6 +86,9 @@ def make_mujoco_env(
             the speed, not the results.
         raw_state: also give the simulator's own observation as ``"raw_state"``, which policies
             of the joint task need (see :func:`omiga_torchrl.behaviors.as_team_policy`).
+        groups: whether agents of unequal sizes are in groups of equal ones, ``"agents_0"``, ``"agents_1"``,
+            ..., and not padded to the largest in one. ``None``: in tasks such as ``"halfcheetah-2|4"``, whose
+            cut is this library's; those of gymnasium-robotics, e.g. ``"humanoid-9|8"``, are padded.
         options: arguments of the Gymnasium environment.
 
     Raises:
@@ -117,11 +121,15 @@ def make_mujoco_env(
         team_layout,
         JointAction(parts if order == "robotics" else _contiguous(parts), space.low, space.high),
         max_steps=max_steps or probe.max_steps,
+        padded=not task.cut if groups is None else not groups,
         seed=seed,
         raw_state=raw_state,
         device=device,
     )
-    return env if actions == "raw" else TransformedEnv(env, ExecutedAction(actions))
+    if actions == "raw":
+        return env
+    every = [(name, "action") for name in env.group_map]
+    return TransformedEnv(env, ExecutedAction(actions, action_key=every))
 
 
 def _require_mujoco() -> None:
@@ -165,10 +173,11 @@ def _choose_version(
 
 
 def _require_local(name: str, task: MujocoTask, obsk: int) -> None:
-    if not task.partition or task.version != "v5":
+    if not task.partition or task.cut or task.version != "v5":
         raise ValueError(
             f"make_env: layout='local' with mujoco/{name}, version {task.version!r}; expected a task with "
-            f"a partition, e.g. 'mujoco/hopper-3x1', version 'v5'. Choose layout='state'."
+            f"a partition of gymnasium-robotics, e.g. 'mujoco/hopper-3x1', version 'v5'. Choose "
+            f"layout='state'."
         )
     if obsk < 0:
         raise ValueError(f"make_env: obsk={obsk}; expected 0 (own joints only) or more.")
@@ -178,6 +187,9 @@ def _parts(task: MujocoTask, env: Any) -> list[list[int]]:
     """For every agent the joint actions that gymnasium-robotics gives it."""
     if not task.partition:
         return [list(range(env.action_space.shape[0]))]
+    if task.cut:
+        ends = np.cumsum(task.cut).tolist()
+        return [list(range(end - size, end)) for end, size in zip(ends, task.cut, strict=True)]
     from gymnasium_robotics.envs.multiagent_mujoco.obsk import get_parts_and_edges
 
     parts, _, _ = get_parts_and_edges(task.scenario, task.partition)

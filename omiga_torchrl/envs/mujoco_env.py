@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from torchrl.envs import EnvBase
 from omiga_torchrl import keys
 from omiga_torchrl.envs.mujoco_actions import JointAction
 from omiga_torchrl.envs.mujoco_buffers import SimulatorGroup
+from omiga_torchrl.envs.mujoco_groups import AgentGroups
 from omiga_torchrl.envs.mujoco_layouts import Layout
 from omiga_torchrl.envs.mujoco_replay import replay
 from omiga_torchrl.errors import DataError, require_shape
@@ -31,15 +31,16 @@ class MujocoTeamEnv(EnvBase):
     of episodes to their ends costs the steps of these episodes and no more. A step with an
     entry ``"_step"`` (TorchRL's partial steps) moves only the environments named there.
 
-    Agents with fewer features than others are padded: observations with zeros, while
-    padded features of actions are ignored. Which features are real are facts of the
-    task, not of a step: ``observation_mask`` `[N, O]` and ``action_feature_mask`` `[N, A]`.
+    Agents with fewer features than others are in a group of their own, or padded: observations
+    with zeros, while padded features of actions are ignored. Which features are real are facts of
+    the task, not of a step: ``observation_mask`` `[N, O]` and ``action_feature_mask`` `[N, A]`.
 
     Args:
         simulators: the simulators.
         layout: makes observations and states from their vectors.
         joint_action: makes joint actions from the agents'.
         max_steps: episode length in steps; longer episodes are truncated.
+        padded: see :class:`omiga_torchrl.envs.mujoco_groups.AgentGroups`.
         seed: seed of all simulators' random streams; one stream each.
         raw_state: also give the simulator's own observation, whatever the layout makes of it,
             as ``"raw_state"`` `[num_envs, D]`.
@@ -60,6 +61,7 @@ class MujocoTeamEnv(EnvBase):
         joint_action: JointAction,
         *,
         max_steps: int,
+        padded: bool = True,
         seed: int | None = None,
         raw_state: bool = False,
         device: torch.device | str = "cpu",
@@ -69,30 +71,32 @@ class MujocoTeamEnv(EnvBase):
         self.max_steps = max_steps
         self._raw_size = layout.width if raw_state else 0
         self._on_cpu = self.device.type == "cpu"
-        self._team = torch.Size([num_envs, len(layout.sizes)])
         self._simulators, self._layout, self._joint_action = simulators, layout, joint_action
         self._steps = np.zeros(num_envs, np.int64)
         # Returns of long episodes lose digits when summed in single precision.
         self._returns = np.zeros(num_envs)
         self._over = np.zeros(num_envs, np.bool_)
-        self.group_map = {keys.GROUP: [f"agent_{agent}" for agent in range(len(layout.sizes))]}
-        self.observation_mask = _mask(layout.sizes)
-        self.action_feature_mask = _mask(joint_action.sizes)
+        self._groups = AgentGroups(layout.sizes, joint_action.sizes, padded=padded)
+        self.group_map = self._groups.group_map
+        self.observation_mask = self._groups.observation_mask
+        self.action_feature_mask = self._groups.action_feature_mask
         self._make_specs(num_envs)
         self._set_seed(seed)
 
     def _make_specs(self, num_envs: int) -> None:
         device = self.device
-        n_agents, n_features = self.observation_mask.shape
         each, batch = (num_envs, 1), (num_envs,)
-        team = (num_envs, n_agents)
-
-        def group(**entries: Any) -> Composite:
-            return Composite(entries, shape=team, device=device)
-
+        observations, actions = {}, {}
+        for name in self._groups.members:
+            n_agents, seen, acted = self._groups.sizes(name)
+            team = (num_envs, n_agents)
+            observation = Unbounded((*team, seen), device=device)
+            observations[name] = Composite({"observation": observation}, shape=team, device=device)
+            action = Bounded(-1.0, 1.0, (*team, acted), device=device, dtype=torch.float32)
+            actions[name] = Composite({"action": action}, shape=team, device=device)
         self.observation_spec = Composite(
             {
-                keys.GROUP: group(observation=Unbounded((*team, n_features), device=device)),
+                **observations,
                 keys.STATE: Unbounded((num_envs, self._layout.state_size), device=device),
                 keys.EPISODE_RETURN: Unbounded(each, device=device),
                 "step_count": Unbounded(each, dtype=torch.int64, device=device),
@@ -102,8 +106,7 @@ class MujocoTeamEnv(EnvBase):
         )
         if self._raw_size:
             self.observation_spec[keys.RAW_STATE] = Unbounded((num_envs, self._raw_size), device=device)
-        action = Bounded(-1.0, 1.0, (*team, self._joint_action.size), device=device, dtype=torch.float32)
-        self.action_spec = Composite({keys.GROUP: group(action=action)}, shape=batch, device=device)
+        self.action_spec = Composite(actions, shape=batch, device=device)
         self.reward_spec = Composite(
             {keys.REWARD: Unbounded(each, device=device)}, shape=batch, device=device
         )
@@ -138,23 +141,27 @@ class MujocoTeamEnv(EnvBase):
             action: the actions recorded there `[n, N, A]`.
 
         Returns:
-            The following observations `[n, N, O]`; ``None`` where this cannot be done.
+            The following observations `[n, N, O]`; ``None`` where this cannot be done, as with groups.
         """
+        if len(self._groups.members) > 1:
+            return None
         return replay(self._simulators, self._layout, self._joint_action, observation, action)
 
     def rand_action(self, tensordict: TensorDictBase | None = None) -> TensorDictBase:
         """Uniformly random actions, in a fraction of the time that drawing from the spec takes."""
         if tensordict is None:
-            team = TensorDict({}, self._team)
-            tensordict = TensorDict({keys.GROUP: team}, self.batch_size, device=self.device)
-        shape = (*self._team, self._joint_action.size)
-        action = torch.empty(shape, device=self.device).uniform_(-1.0, 1.0)
-        result: TensorDictBase = tensordict.set(keys.ACTION, action)
-        return result
+            tensordict = TensorDict({}, self.batch_size, device=self.device)
+        for name in self._groups.members:
+            shape = (*self._team(name), self._groups.sizes(name)[2])
+            tensordict.set((name, "action"), torch.empty(shape, device=self.device).uniform_(-1.0, 1.0))
+        return tensordict
+
+    def _team(self, name: str) -> torch.Size:
+        return torch.Size([*self.batch_size, len(self._groups.members[name])])
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         buffers = self._simulators.buffers
-        self._write_actions(tensordict.get(keys.ACTION))
+        self._write_actions({name: tensordict.get((name, "action")) for name in self._groups.members})
         np.logical_not(self._over, out=buffers.chosen)
         named = tensordict.get("_step", None)
         if named is not None:
@@ -189,20 +196,23 @@ class MujocoTeamEnv(EnvBase):
         super().close(raise_if_closed=raise_if_closed)
         self._simulators.close()
 
-    def _write_actions(self, action: Tensor) -> None:
-        joint, team = self._joint_action, self.action_feature_mask.shape
-        expected = (*self.batch_size, *team)
-        require_shape("MujocoTeamEnv", keys.ACTION, action, expected, "[num_envs, agents, features]")
+    def _write_actions(self, actions: dict[str, Tensor]) -> None:
+        joint, found = self._joint_action, {}
+        for name, action in actions.items():
+            expected = (*self._team(name), self._groups.sizes(name)[2])
+            key = (name, "action")
+            require_shape("MujocoTeamEnv", key, action, expected, "[num_envs, agents, features]")
+            found[name] = action.detach().to("cpu", torch.float32).numpy()
         out = self._simulators.buffers.action
-        joint.write(action.detach().to("cpu", torch.float32).numpy(), out)
+        joint.write(self._groups.join(found), out)
         finite = np.isfinite(out)
         if not finite.all():
             agent = int(joint.owner[~finite.all(0)].min())
             bad = int((~finite[:, joint.owner == agent].all(1)).sum())
             raise DataError(
-                f"MujocoTeamEnv: {keys.ACTION} of agent {agent} is NaN or infinite in {bad} of "
-                f"{len(out)} environments. Training probably diverged: lower the learning rate or "
-                f"clip gradients."
+                f"MujocoTeamEnv: {(self._groups.group_of(agent), 'action')} of agent {agent} is NaN or "
+                f"infinite in {bad} of {len(out)} environments. Training probably diverged: lower the "
+                f"learning rate or clip gradients."
             )
 
     def _results(self, reward: bool = False) -> TensorDictBase:
@@ -211,8 +221,11 @@ class MujocoTeamEnv(EnvBase):
         observation, state = self._layout(buffers.row)
         truncated = buffers.truncated | (self._steps >= self.max_steps)
         np.logical_or(buffers.terminated, truncated, out=self._over)
-        found = {
-            keys.GROUP: self._together({"observation": torch.from_numpy(observation)}, self._team),
+        found: dict[str, Any] = {
+            name: self._together({"observation": torch.from_numpy(seen)}, self._team(name))
+            for name, seen in self._groups.split(observation).items()
+        }
+        found |= {
             keys.STATE: torch.from_numpy(state),
             keys.EPISODE_RETURN: _column(self._returns.astype(np.float32)),
             "step_count": _column(self._steps.copy()),
@@ -235,7 +248,3 @@ class MujocoTeamEnv(EnvBase):
 
 def _column(values: Array) -> Tensor:
     return torch.from_numpy(values[:, None])
-
-
-def _mask(sizes: Sequence[int]) -> Tensor:
-    return torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]

@@ -1,7 +1,8 @@
 """The names of MuJoCo tasks and what they stand for.
 
 ``"<scenario>-<partition>"`` is a team: the robot's joints are divided among the agents as in
-gymnasium-robotics' ``mamujoco_v1``. A name without a partition is one agent with all joints.
+gymnasium-robotics' ``mamujoco_v1``. ``"<scenario>-<m>|<n>"`` is a team of unequal agents, who have the first
+m joints of the joint action, and the other n. A name without a partition is one agent with all joints.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class MujocoTask:
         env_id: Gymnasium's environment, without the version.
         scenario: name in ``mamujoco_v1``; ``""`` for tasks that have no partition there.
         partition: division of the joints in ``mamujoco_v1``; ``""`` for one agent.
+        cut: joints of each agent where the joint action is cut into slices; ``()`` where ``mamujoco_v1``
+            has the partition.
         version: version of the environment, e.g. ``"v5"``.
         local_from_state: whether local observations are entries of the state. Elsewhere
             they are read from the simulator, which costs about 0.1 ms per environment.
@@ -35,6 +38,7 @@ class MujocoTask:
     env_id: str
     scenario: str = ""
     partition: str = ""
+    cut: tuple[int, ...] = ()
     version: str = "v5"
     local_from_state: bool = True
     observation_keys: tuple[str, ...] = ()
@@ -45,20 +49,21 @@ class MujocoTask:
 
 @dataclass(frozen=True)
 class _Scenario:
-    """A robot: its name in the libraries, its partitions, where local observations are from."""
+    """A robot: its name and partitions in the libraries, where local observations are from, further cuts."""
 
     name: str
     partitions: tuple[str, ...] = ()
     local_from_state: bool = True
+    cuts: tuple[str, ...] = ()
 
 
 # CoupledHalfCheetah is missing: gymnasium-robotics 1.4 cannot build it with MuJoCo 4. Walker2d's
 # observation clips velocities, its agents' do not; Pusher's and Reacher's hold what the state
 # has not; ManySegmentAnt's indices into the state are wrong in gymnasium-robotics 1.4.
 _SCENARIOS: Final = {
-    "ant": _Scenario("Ant", ("2x4", "2x4d", "4x2")),
-    "halfcheetah": _Scenario("HalfCheetah", ("2x3", "6x1")),
-    "hopper": _Scenario("Hopper", ("3x1",)),
+    "ant": _Scenario("Ant", ("2x4", "2x4d", "4x2"), cuts=("2|6",)),
+    "halfcheetah": _Scenario("HalfCheetah", ("2x3", "6x1"), cuts=("2|4",)),
+    "hopper": _Scenario("Hopper", ("3x1",), cuts=("1|2",)),
     "humanoid": _Scenario("Humanoid", ("9|8",)),
     "humanoidstandup": _Scenario("HumanoidStandup", ("9|8",)),
     "inverteddoublependulum": _Scenario("InvertedDoublePendulum"),
@@ -66,7 +71,7 @@ _SCENARIOS: Final = {
     "pusher": _Scenario("Pusher", ("3p",), local_from_state=False),
     "reacher": _Scenario("Reacher", ("2x1",), local_from_state=False),
     "swimmer": _Scenario("Swimmer", ("2x1",)),
-    "walker2d": _Scenario("Walker2d", ("2x3",), local_from_state=False),
+    "walker2d": _Scenario("Walker2d", ("2x3",), local_from_state=False, cuts=("2|4",)),
 }
 
 # Any "<agents>x<segments per agent>" is a partition; the one named here is listed.
@@ -110,10 +115,10 @@ def mujoco_tasks() -> list[str]:
     Examples:
         >>> tasks = mujoco_tasks()
         >>> [name for name in tasks if name.startswith("ant-")]
-        ['ant-2x4', 'ant-2x4d', 'ant-4x2']
+        ['ant-2x4', 'ant-2x4d', 'ant-2|6', 'ant-4x2']
     """
     known = {**_SCENARIOS, **{name: scenario for name, (scenario, _) in _SEGMENTED.items()}}
-    teams = [f"{name}-{partition}" for name, one in known.items() for partition in one.partitions]
+    teams = [f"{name}-{part}" for name, one in known.items() for part in (*one.partitions, *one.cuts)]
     return sorted([*teams, *_SINGLE])
 
 
@@ -141,10 +146,11 @@ def find_task(name: str) -> MujocoTask:
         known = re.fullmatch(r"[1-9]\d*x[1-9]\d*", partition) is not None
     elif prefix in _SCENARIOS:
         scenario = _SCENARIOS[prefix]
-        env_id, known = scenario.name, partition in scenario.partitions
+        env_id, known = scenario.name, partition in (*scenario.partitions, *scenario.cuts)
     else:
         raise unknown_name("make_env", "task", f"mujoco/{name}", [f"mujoco/{one}" for one in mujoco_tasks()])
     if not known:
-        choices = [f"mujoco/{prefix}-{one}" for one in scenario.partitions]
+        choices = [f"mujoco/{prefix}-{one}" for one in (*scenario.partitions, *scenario.cuts)]
         raise unknown_name("make_env", "partition", f"mujoco/{name}", choices)
-    return MujocoTask(env_id, scenario.name, partition, local_from_state=scenario.local_from_state)
+    cut = tuple(map(int, partition.split("|"))) if partition in scenario.cuts else ()
+    return MujocoTask(env_id, scenario.name, partition, cut, local_from_state=scenario.local_from_state)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +18,8 @@ class EvaluationResult:
         lengths: steps per episode `[E]`, int64.
         terminated: whether the episode ended by termination, not by a time-out, `[E]`, bool.
         won: whether the episode was won `[E]`, bool; ``None`` where the task has no such notion.
+        group_returns: name of every group whose agents get rewards of their own to the mean of its
+            agents' undiscounted returns `[E]`, float64; empty where there is only the team's reward.
         seed: seed of the evaluation's random stream.
         deterministic: whether the policy took its most likely action.
 
@@ -33,6 +36,7 @@ class EvaluationResult:
     won: Tensor | None = None
     seed: int = 0
     deterministic: bool = True
+    group_returns: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def mean_return(self) -> float:
@@ -59,6 +63,8 @@ class EvaluationResult:
         }
         if self.won is not None:
             found["win_rate"] = float(self.won.double().mean())
+        for name, returns in self.group_returns.items():
+            found[f"return_{name}"] = float(returns.mean())
         return found
 
     def to_record(self) -> dict[str, Any]:
@@ -72,4 +78,6 @@ class EvaluationResult:
         }
         if self.won is not None:
             record["won"] = self.won.tolist()
+        if self.group_returns:
+            record["group_returns"] = {name: one.tolist() for name, one in self.group_returns.items()}
         return record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -48,7 +48,8 @@ def evaluate(
 
     Args:
         policy: writes the joint action into the TensorDict it is given; recurrent parts of it get
-            what they need of the environment.
+            what they need of the environment. Actions of agents that are absent by
+            ``(group, "agent_mask")`` are the environment's to ignore.
         env: environment with batch size `[]` or `[num_envs]` and the team reward
             ``("next", "reward")`` `[*B, 1]`. Its random state is changed.
         episodes: number of episodes E.
@@ -85,6 +86,10 @@ def evaluate(
     won = [one.won for one in rounds if one.won is not None]
     return EvaluationResult(
         returns=torch.cat([one.returns for one in rounds])[:episodes].cpu(),
+        group_returns={
+            name: torch.cat([one.group_returns[name] for one in rounds])[:episodes].cpu()
+            for name in rounds[0].group_returns
+        },
         lengths=torch.cat([one.lengths for one in rounds])[:episodes].cpu(),
         terminated=torch.cat([one.terminated for one in rounds])[:episodes].cpu(),
         won=torch.cat(won)[:episodes].cpu() if won else None,
@@ -100,21 +105,23 @@ class _Round:
     returns: Tensor
     lengths: Tensor
     terminated: Tensor
+    group_returns: dict[str, Tensor]
     won: Tensor | None = None
 
     @classmethod
-    def empty(cls, n: int, device: torch.device | None) -> _Round:
+    def empty(cls, n: int, device: torch.device | None, groups: Iterable[str]) -> _Round:
         return cls(
             torch.zeros(n, dtype=torch.float64, device=device),
             torch.zeros(n, dtype=torch.int64, device=device),
             torch.zeros(n, dtype=torch.bool, device=device),
+            {name: torch.zeros(n, dtype=torch.float64, device=device) for name in groups},
         )
 
 
 def _play_round(policy: Policy, env: EnvBase, win_key: NestedKey, max_steps: int) -> _Round:
     """Plays until the first episode of every environment is over."""
     n = env.batch_size.numel()
-    result = _Round.empty(n, env.device)
+    result = _Round.empty(n, env.device, _rewarded_groups(env))
     running = torch.ones(n, dtype=torch.bool, device=env.device)
     stands_still = team_env(env).ended_stand_still
     data = env.reset()
@@ -145,6 +152,9 @@ def _count(result: _Round, following: TensorDictBase, running: Tensor, win_key: 
     batch = following.batch_size
     require_shape("evaluate", ("next", keys.REWARD), reward, (*batch, 1), "[*batch, 1]", "Sum over agents?")
     result.returns += torch.where(running, reward.reshape(-1).double(), 0.0)
+    for name, total in result.group_returns.items():
+        own = following.get((name, "reward")).reshape(len(running), -1).double().mean(-1)
+        total += torch.where(running, own, 0.0)
     result.lengths += running
     ended = running & following[keys.DONE].reshape(-1)
     result.terminated |= ended & following[keys.TERMINATED].reshape(-1)
@@ -155,14 +165,25 @@ def _count(result: _Round, following: TensorDictBase, running: Tensor, win_key: 
     return running & ~ended
 
 
+def _rewarded_groups(env: EnvBase) -> list[str]:
+    """Groups whose agents get rewards of their own beside the team's."""
+    paths = [keys.key_path(unravel_key(key)) for key in env.reward_keys]
+    return [path[0] for path in paths if path[1:] == (keys.REWARD,)]
+
+
 def _check_actions(env: EnvBase, data: TensorDictBase, running: Tensor) -> None:
-    """Refuses non-finite actions, and says whose they are."""
+    """Refuses non-finite actions of agents that take part, and says whose they are."""
     for key in env.action_keys:
         action = require_key("evaluate", data, key, "Does the policy write this key?")
         if not action.dtype.is_floating_point or action.isfinite().all():
             continue
         # `[n, N, *features]`: the agents come right after the batch dimensions.
         agents = action.isfinite().reshape(running.numel(), action.shape[env.batch_dims], -1).all(-1)
+        takes_part = data.get(keys.sibling_key(unravel_key(key), "agent_mask"), None)
+        if takes_part is not None:
+            agents = agents | ~takes_part.reshape(agents.shape)
+        if agents.all():
+            continue
         agent = int((~agents.all(0)).nonzero()[0])
         raise DataError(
             f"evaluate: {unravel_key(key)!r} of agent {agent} is NaN or infinite in "

@@ -100,7 +100,9 @@ class GroupPolicy(TensorDictModuleBase):
         self.spec = spec
         self.policies = nn.ModuleDict({name: policies[name] for name in spec.groups})
         self.in_keys = list(
-            dict.fromkeys(_in_group(name, key) for name, policy in policies.items() for key in policy.in_keys)
+            dict.fromkeys(
+                key_of_group(name, key) for name, policy in policies.items() for key in policy.in_keys
+            )
         )
         self.out_keys = [(name, "action") for name in spec.groups]
 
@@ -111,7 +113,7 @@ class GroupPolicy(TensorDictModuleBase):
             carried = [memory.memory_key for memory in memories(policy)]
             inputs = TensorDict({}, tensordict.batch_size)
             for key in [*policy.in_keys, *carried, keys.IS_INIT]:
-                value = tensordict.get(_in_group(name, key), None)
+                value = tensordict.get(key_of_group(name, key), None)
                 if value is not None:
                     inputs.set(key, value)
             out = policy(inputs)
@@ -121,7 +123,12 @@ class GroupPolicy(TensorDictModuleBase):
         return tensordict
 
 
-def _in_group(name: str, key: NestedKey) -> NestedKey:
-    """The key of a group's entry in a team of several."""
+def key_of_group(name: str, key: NestedKey) -> NestedKey:
+    """The key of an entry of the group ``"agents"`` in a team of several groups; others stay.
+
+    Args:
+        name: the group.
+        key: the entry, as networks of a plain team have it.
+    """
     path = keys.key_path(key)
     return (name, *path[1:]) if path[0] == keys.GROUP else key

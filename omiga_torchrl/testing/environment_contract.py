@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tensordict import TensorDictBase
+from tensordict import NestedKey, TensorDictBase
 from torchrl.envs import EnvBase, check_env_specs
 
 from omiga_torchrl import keys
@@ -69,20 +69,34 @@ class EnvContract:
         assert env.batch_size == (self.num_envs,) and env.task_name == self.task
         rows = (self.num_envs, self.steps)
         for part in (data, data["next"]):
-            assert part[keys.OBSERVATION].shape == (*rows, spec.n_agents, spec.observation_size)
             assert part[keys.STATE].shape == (*rows, spec.state_size)
-            assert part[keys.OBSERVATION].dtype == part[keys.STATE].dtype == torch.float32
-            assert part[keys.OBSERVATION].isfinite().all() and part[keys.STATE].isfinite().all()
-        sizes = () if spec.discrete else (spec.action_size,)
-        assert data[keys.ACTION].shape == (*rows, spec.n_agents, *sizes)
-        assert data[keys.ACTION].dtype == (torch.int64 if spec.discrete else torch.float32)
+            assert part[keys.STATE].dtype == torch.float32 and part[keys.STATE].isfinite().all()
+        for name, group in spec.groups.items():
+            for part in (data, data["next"]):
+                observation = part[name, "observation"]
+                assert observation.shape == (*rows, group.n_agents, group.observation_size), name
+                assert observation.dtype == torch.float32 and observation.isfinite().all(), name
+            sizes = () if group.discrete else (group.action_size,)
+            assert data[name, "action"].shape == (*rows, group.n_agents, *sizes), name
+            assert data[name, "action"].dtype == (torch.int64 if group.discrete else torch.float32), name
+
+    def test_every_agent_is_named_in_one_group(self):
+        groups = TeamSpec.from_env(self.make()).group_map
+        names = [agent for agents in groups.values() for agent in agents]
+        assert len(set(names)) == len(names)
+        for name in groups:
+            assert len(groups) == 1 or name not in (keys.GROUP, keys.STATE, "next"), name
 
     def test_one_reward_and_one_end_of_the_team(self):
         env = self.make()
         data, rows = self.rollout(env), (self.num_envs, self.steps, 1)
-        assert env.reward_keys == [keys.REWARD]
-        assert data["next", keys.REWARD].shape == rows and data["next", keys.REWARD].isfinite().all()
-        assert data["next", keys.REWARD].dtype == torch.float32
+        groups = TeamSpec.from_env(env).groups
+        own = {(name, keys.REWARD): (*rows[:2], group.n_agents, 1) for name, group in groups.items()}
+        assert keys.REWARD in env.reward_keys and {*env.reward_keys} <= {keys.REWARD, *own}
+        for key in env.reward_keys:
+            reward = data["next"][key]
+            assert reward.shape == own.get(key, rows) and reward.isfinite().all(), key
+            assert reward.dtype == torch.float32, key
         for name in FLAGS:
             assert data["next", name].shape == rows and data["next", name].dtype == torch.bool, name
 
@@ -125,7 +139,8 @@ class EnvContract:
             env = self.make(seed=5)
             torch.manual_seed(1)
             found.append(self.rollout(env))
-        for key in (keys.OBSERVATION, keys.STATE, ("next", keys.REWARD), ("next", keys.DONE)):
+        observations = [(name, "observation") for name in TeamSpec.from_env(env).groups]
+        for key in (*observations, keys.STATE, ("next", keys.REWARD), ("next", keys.DONE)):
             assert torch.equal(found[0][key], found[1][key]), key
 
     def test_building_leaves_the_global_random_stream_alone(self):
@@ -135,14 +150,30 @@ class EnvContract:
 
     def test_agents_that_take_part_have_a_legal_action_and_take_one(self):
         env = self.make()
-        if not TeamSpec.from_env(env).masked:
+        masked = [name for name, group in TeamSpec.from_env(env).groups.items() if group.masked]
+        if not masked:
             pytest.skip("every action is legal")
         data = self.rollout(env)
-        mask, action = data[keys.ACTION_MASK], data[keys.ACTION]
-        takes_part = data.get(keys.AGENT_MASK, None)
-        takes_part = torch.ones(mask.shape[:-1], dtype=torch.bool) if takes_part is None else takes_part
-        assert mask.dtype == torch.bool and mask.any(-1)[takes_part].all()
-        assert mask.gather(-1, action.unsqueeze(-1)).squeeze(-1)[takes_part].all()
+        for name in masked:
+            mask, action = data[name, "action_mask"], data[name, "action"]
+            takes_part = data.get((name, "agent_mask"), None)
+            takes_part = torch.ones(mask.shape[:-1], dtype=torch.bool) if takes_part is None else takes_part
+            assert mask.dtype == torch.bool and mask.any(-1)[takes_part].all(), name
+            assert mask.gather(-1, action.unsqueeze(-1)).squeeze(-1)[takes_part].all(), name
+
+    def test_actions_of_absent_agents_are_ignored(self):
+        env = self.make()
+        absent = [key for key in env.observation_keys if keys.key_path(key)[-1] == "agent_mask"]
+        if not absent:
+            pytest.skip("every agent always takes part")
+        found = []
+        for other in (False, True):
+            env = self.make(seed=5)
+            torch.manual_seed(1)
+            found.append(env.rollout(self.steps, _Others(env, absent) if other else env.rand_action))
+        assert all(
+            torch.equal(found[0]["next"][key], found[1]["next"][key]) for key in (keys.STATE, keys.REWARD)
+        )
 
     def test_evaluation_repeats_itself_and_plays_whole_episodes(self):
         env = self.make()
@@ -155,3 +186,18 @@ class EnvContract:
     def test_one_environment_has_a_batch_dimension_like_many(self):
         data = self.make(num_envs=1).rollout(2, break_when_any_done=False)
         assert data["next", keys.REWARD].shape == (1, 2, 1)
+
+
+class _Others:
+    """Random actions, with other ones for the agents that are absent."""
+
+    def __init__(self, env: EnvBase, masks: list[NestedKey]) -> None:
+        self._env, self._masks = env, masks
+
+    def __call__(self, data: TensorDictBase) -> TensorDictBase:
+        data = self._env.rand_action(data)
+        for mask in self._masks:
+            action, takes_part = data[keys.sibling_key(mask, "action")], data[mask]
+            takes_part = takes_part.reshape(*takes_part.shape, *[1] * (action.ndim - takes_part.ndim))
+            data[keys.sibling_key(mask, "action")] = torch.where(takes_part, action, 0)
+        return data

@@ -15,7 +15,6 @@ from omiga_torchrl.data import (
     bundled_behaviours,
     check_dataset,
     check_dataset_fits,
-    record_episodes,
 )
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
@@ -29,6 +28,9 @@ from omiga_torchrl.specs import TeamSpec
         ("halfcheetah", "halfcheetah-6x1", {"order": "robotics"}),
         ("halfcheetah", "halfcheetah-2x3", {"layout": "local", "obsk": 0}),
         ("humanoid", "humanoid-9|8", {"layout": "local"}),
+        ("humanoid", "humanoid-9|8", {"layout": "local", "groups": True}),
+        ("halfcheetah", "halfcheetah-2|4", {}),
+        ("pusher", "pusher-3p", {"groups": True}),
     ],
 )
 def test_the_team_does_what_the_joint_policy_does(joint, team, options):
@@ -37,11 +39,11 @@ def test_the_team_does_what_the_joint_policy_does(joint, team, options):
     policy = behaviour_actor(TeamSpec.from_env(alone), [8]).requires_grad_(False)
     env = make_env(f"mujoco/{team}", num_envs=2, seed=3, max_steps=8, raw_state=True, **options)
     shared = as_team_policy(policy, TeamSpec.from_env(alone), env)
-    kind = ExplorationType.DETERMINISTIC
-    one = record_episodes(policy, alone, episodes=2, exploration=kind)
-    other = record_episodes(shared, env, episodes=2, exploration=kind)
-    torch.testing.assert_close(torch.tensor(one.reward), torch.tensor(other.reward), rtol=1e-5, atol=1e-5)
-    assert other.action.shape[1] == len(env.joint_slots)
+    with set_exploration_type(ExplorationType.DETERMINISTIC):
+        one, other = (env.rollout(8, acting) for env, acting in ((alone, policy), (env, shared)))
+    torch.testing.assert_close(one["next", "reward"], other["next", "reward"], rtol=1e-5, atol=1e-5)
+    acting = [other[name, "action"].shape[2] for name in env.group_map]
+    assert sum(acting) == len(env.joint_slots)
 
 
 def test_it_samples_when_it_should():

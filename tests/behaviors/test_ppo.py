@@ -48,7 +48,7 @@ def test_the_saved_policy_has_the_scaling_folded_in(state_dependent_std):
         with set_exploration_type(ExplorationType.DETERMINISTIC), torch.no_grad():
             scaled = ppo.acting(seen.clone())["agents", "action"]
             folded = ppo.policy()(seen.clone())["agents", "action"]
-    assert not torch.allclose(ppo.observation_scale.std, torch.ones(18, dtype=torch.float64))
+    assert not torch.allclose(ppo.observation_scales["agents"].std, torch.ones(18, dtype=torch.float64))
     torch.testing.assert_close(scaled, folded, atol=2e-3, rtol=0)  # small deviations amplify rounding
 
 
@@ -94,3 +94,50 @@ def test_a_policy_with_its_own_deviation_is_saved_and_loaded(tmp_path):
     assert read_behaviour(path)[0].settings["state_dependent_std"] is False
     out = policy(make_env("vmas/navigation", num_envs=5).reset())
     assert (out["agents", "scale"] == out["agents", "scale"][0, 0]).all()
+
+
+GROUPS = ["vmas/speaker_listeners", "vmas/speaker_listeners-mixed"]
+
+
+@pytest.mark.parametrize("task", GROUPS)
+def test_a_team_of_groups_is_trained_saved_and_loaded(tmp_path, task):
+    paths = train_behaviour(
+        task, total_frames=48, folder=tmp_path, eval_episodes=3, progress=False, normalise=True, **SMALL
+    )
+    first, last = (read_behaviour(path) for path in (paths[0], paths[-1]))
+    moved = {name.split(".")[1] for name in first[1] if not torch.equal(first[1][name], last[1][name])}
+    assert moved == {"speaker", "listener"}
+    assert last[0].spec["groups"]["listener"]["n_agents"] == 2 and last[0].episodes == 3
+    env = make_env(task, num_envs=3, seed=0, max_steps=4)
+    played = env.rollout(4, load_behaviour(paths[-1]))
+    assert played["next", "reward"].isfinite().all()
+
+
+@pytest.mark.parametrize("task", GROUPS)
+def test_every_groups_scaling_is_folded_in(task):
+    with isolated_random(0):
+        env = make_env(task, num_envs=4, seed=0)
+        ppo = PPO(env, PPOSettings(**SMALL, normalise=True).completed_for(env), batches=2)
+        for _ in ppo.train():
+            pass
+        seen = env.rollout(3)
+        with set_exploration_type(ExplorationType.DETERMINISTIC), torch.no_grad():
+            scaled, folded = ppo.acting(seen.clone()), ppo.policy()(seen.clone())
+    for name, scale in ppo.observation_scales.items():
+        assert not torch.allclose(scale.mean, torch.zeros_like(scale.mean)), name
+        torch.testing.assert_close(scaled[name, "action"], folded[name, "action"], atol=2e-3, rtol=0)
+
+
+def test_the_critic_counts_once_and_every_groups_policy_too():
+    with isolated_random(0):
+        env = make_env(GROUPS[0], num_envs=4, seed=0)
+        ppo = PPO(env, PPOSettings(**SMALL).completed_for(env), batches=1)
+        batch = ppo.gae(ppo._play()).reshape(-1)
+        for name, group in ppo.spec.groups.items():
+            batch[name, "advantage"] = batch["advantage"].unsqueeze(-2).expand(-1, group.n_agents, -1)
+        terms = {name: loss(batch) for name, loss in ppo.losses.items()}
+        total = ppo._total_loss(batch)
+    assert [name for name in terms if "loss_critic" in terms[name]] == ["speaker"]
+    expected = terms["speaker"]["loss_critic"] + sum(term["loss_objective"] for term in terms.values())
+    expected = expected + sum(term["loss_entropy"] for term in terms.values())
+    torch.testing.assert_close(total, expected, rtol=1e-3, atol=1e-4)  # entropies are sampled

@@ -21,6 +21,23 @@ class TestNavigation(EnvContract):
     task = "vmas/navigation"
 
 
+class TestSpeaker(EnvContract):
+    task = "vmas/speaker_listeners"
+
+
+class TestSpeakerOfWords(EnvContract):
+    task = "vmas/speaker_listeners-mixed"
+
+
+class TestLeader(EnvContract):
+    task = "vmas/simple_world_comm"
+
+
+class TestBothSides(EnvContract):
+    task = "vmas/simple_tag"
+    options = {"controlled": ("adversary", "agent"), "team_reward": "adversary", "keep_agent_rewards": True}
+
+
 class Wrong:
     """A step of VMAS of which one entry is put wrong."""
 

@@ -97,11 +97,6 @@ def test_unknown_task_names_the_nearest(task):
         make_env(task)
 
 
-def test_several_groups():
-    with pytest.raises(ValueError, match=r"vmas/simple_tag has the groups .*expected one group 'agents'"):
-        make_env("vmas/simple_tag")
-
-
 @pytest.mark.parametrize("options", [{"num_envs": 0}, {"max_steps": 0}])
 def test_sizes_below_one(options):
     with pytest.raises(ValueError, match="expected at least 1"):

@@ -58,6 +58,41 @@ def test_unequal_agents_are_padded():
     assert torch.equal(data["state"], rollout["next", "state"][:, -1])
 
 
+def test_unequal_agents_in_groups_do_the_same_as_padded_ones():
+    options = {"num_envs": 2, "seed": 0, "layout": "local", "obsk": 0}
+    padded = make_env("mujoco/pusher-3p", **options)
+    groups = make_env("mujoco/pusher-3p", groups=True, **options)
+    check_env_specs(groups)
+    assert groups.group_map == {"agents_0": ["agent_0", "agent_2"], "agents_1": ["agent_1"]}
+    padded.set_seed(0), groups.set_seed(0)
+    one, other = padded.reset(), groups.reset()
+    for _ in range(3):
+        one = padded.rand_action(one)
+        other["agents_0", "action"] = one[ACTION][:, [0, 2]]
+        other["agents_1", "action"] = one[ACTION][:, [1], :1]
+        one, other = padded.step_mdp(padded.step(one)), groups.step_mdp(groups.step(other))
+        assert torch.equal(one["state"], other["state"])
+        assert torch.equal(one[OBSERVATION][:, [0, 2]], other["agents_0", "observation"])
+        size = other["agents_1", "observation"].shape[-1]
+        assert torch.equal(one[OBSERVATION][:, [1], :size], other["agents_1", "observation"])
+
+
+def test_a_robot_cut_into_unequal_parts():
+    env = make_env("mujoco/halfcheetah-2-4", num_envs=2, seed=0)
+    spec = TeamSpec.from_env(env)
+    assert [group.action_size for group in spec.groups.values()] == [2, 4]
+    data = env.reset()
+    data["agents_0", "action"] = torch.tensor([[[0.0, 0.1]]]).expand(2, 1, 2)
+    data["agents_1", "action"] = torch.tensor([[[0.2, 0.3, 0.4, 0.5]]]).expand(2, 1, 4)
+    env.step(data)
+    np.testing.assert_allclose(env._simulators.buffers.action[0], np.arange(6) / 10, rtol=1e-6)
+    data["agents_1", "action"] = torch.full((2, 1, 4), torch.nan)
+    with pytest.raises(DataError, match=r"\('agents_1', 'action'\) of agent 1 is NaN"):
+        env.step(data)
+    padded = TeamSpec.from_env(make_env("mujoco/halfcheetah-2|4", groups=False))
+    assert (padded.n_agents, padded.action_size) == (2, 4)
+
+
 @pytest.mark.parametrize(
     ("task", "scale"), [("mujoco/humanoid-9|8", 0.4), ("mujoco/pusher", 2.0), ("mujoco/hopper", 1.0)]
 )
@@ -316,7 +351,11 @@ def test_wrong_action_size():
     ("name", "options", "message"),
     [
         ("hoper-3x1", {}, r"unknown task 'mujoco/hoper-3x1'; did you mean 'mujoco/hopper-3x1'"),
-        ("ant-3x1", {}, r"unknown partition .*mujoco/ant-2x4, mujoco/ant-2x4d, mujoco/ant-4x2"),
+        (
+            "ant-3x1",
+            {},
+            r"unknown partition .*mujoco/ant-2x4, mujoco/ant-2x4d, mujoco/ant-2.6, mujoco/ant-4x2",
+        ),
         ("manysegmentant-2", {}, r"unknown partition 'mujoco/manysegmentant-2'"),
         ("hopper-3x1", {"layout": "global"}, r"unknown layout 'global'.*local, omiga, state"),
         ("hopper-3x1", {"order": "random"}, r"unknown order 'random'.*omiga, robotics"),
