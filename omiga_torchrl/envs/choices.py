@@ -74,5 +74,7 @@ def directions(size: int) -> Tensor:
         >>> directions(1).tolist()
         [[0.0], [1.0], [-1.0]]
     """
-    axes = torch.eye(size)
-    return torch.cat([torch.zeros(1, size), torch.stack([axes, -axes], 1).flatten(0, 1)])
+    table = torch.zeros(2 * size + 1, size)
+    axes = torch.arange(size)
+    table[1 + 2 * axes, axes], table[2 + 2 * axes, axes] = 1.0, -1.0
+    return table

@@ -97,7 +97,8 @@ class GroupPolicy(TensorDictModuleBase):
     def __init__(self, spec: GroupedTeamSpec, policies: Mapping[str, TensorDictModuleBase]) -> None:
         super().__init__()
         require_groups("GroupPolicy", policies, spec)
-        self.spec = spec
+        # Not `spec`: TorchRL's collectors take that for the policy's own specs.
+        self.team = spec
         self.policies = nn.ModuleDict({name: policies[name] for name in spec.groups})
         self.in_keys = list(
             dict.fromkeys(

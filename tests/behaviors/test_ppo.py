@@ -9,6 +9,7 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 from omiga_torchrl.behaviors import PPOSettings, load_behaviour, read_behaviour, train_behaviour
 from omiga_torchrl.behaviors.ppo import PPO
 from omiga_torchrl.behaviors.running_scale import RunningScale
+from omiga_torchrl.data.recording.collecting import collecting
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.random_state import isolated_random
 
@@ -111,6 +112,8 @@ def test_a_team_of_groups_is_trained_saved_and_loaded(tmp_path, task):
     env = make_env(task, num_envs=3, seed=0, max_steps=4)
     played = env.rollout(4, load_behaviour(paths[-1]))
     assert played["next", "reward"].isfinite().all()
+    with collecting(load_behaviour(paths[-1]), env) as collector:
+        assert next(iter(collector))["listener", "action"].shape[-2:] == (2, 2)
 
 
 @pytest.mark.parametrize("task", GROUPS)
