@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.padding import AgentPadding, PaddingScan
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.specs import ActionBound, TeamSpec
 
 Features = tuple[int, ...]
 
@@ -47,13 +47,17 @@ class _Choice:
             arrays["action_mask"] = arrays["action_mask"][..., : self.n_actions]
         return AgentArrays(**arrays)
 
+    def _bound(self, team: TeamSpec, bound: ActionBound, features: Sequence[int]) -> ActionBound:
+        """The bounds of the group's own agents and features."""
+        if isinstance(bound, float | int):
+            return bound
+        rows = np.broadcast_to(np.asarray(bound), (team.n_agents, team.action_size))
+        return tuple(tuple(row) for row in rows[np.ix_(list(self.agents), list(features))].tolist())
+
     def sizes(self, team: TeamSpec, state_size: int) -> TeamSpec:
         """The sizes of the group, of those of the plain team."""
         action = range(team.action_size) if self.action is None else self.action
-        bounds = [
-            bound if isinstance(bound, float | int) else tuple(bound[feature] for feature in action)
-            for bound in (team.action_low, team.action_high)
-        ]
+        low, high = (self._bound(team, bound, action) for bound in (team.action_low, team.action_high))
         return TeamSpec(
             len(self.agents),
             team.observation_size if self.observation is None else len(self.observation),
@@ -61,8 +65,8 @@ class _Choice:
             state_size,
             discrete=team.discrete,
             masked=team.masked,
-            action_low=bounds[0],
-            action_high=bounds[1],
+            action_low=low,
+            action_high=high,
             agents=tuple(team.agent_names[agent] for agent in self.agents),
         )
 
