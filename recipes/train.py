@@ -22,10 +22,13 @@ from torchrl.record.loggers import get_logger
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
+from omiga_torchrl.errors import require_fields
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import RunWriter, describe_run
 from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
+from omiga_torchrl.trainers.precision import CopyOnCPU, Precision, use_device
+from omiga_torchrl.trainers.stepping import CompileMode
 
 _LOG = logging.getLogger("train")
 _NOT_ARGUMENTS = ("name", "label", "preset", "slice_len")  # of the group ``algorithm``
@@ -75,6 +78,10 @@ class TrainConfig:
         trainer: group ``trainer``.
         evaluation: fields of ``omiga_torchrl.evaluation.Protocol``.
         logger: ``csv``, ``tensorboard``, ``wandb``, or null.
+        device: where networks are trained: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``, a GPU if there is one.
+        compile: ``step``, ``loss``, ``none`` or ``auto``, see :class:`omiga_torchrl.trainers.OfflineTrainer`.
+        precision: ``highest``, ``high``, ``medium`` or ``bf16-mixed``, see there.
+        threads: of torch on the CPU; null leaves them as they are.
     """
 
     imports: list[str] = field(default_factory=list)
@@ -93,6 +100,10 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     evaluation: dict[str, Any] = field(default_factory=lambda: asdict(Protocol()))
     logger: str | None = "csv"
+    device: str = "cpu"
+    compile: str = "auto"
+    precision: str = "highest"
+    threads: int | None = None
 
 
 ConfigStore.instance().store("train_schema", TrainConfig)
@@ -133,6 +144,8 @@ def make_trainer(
         logger=get_logger(config.logger, logger_name=str(run.path), experiment_name="log"),
         save_dir=run.path / "checkpoints",
         seed=config.seed,
+        compile=cast(CompileMode, config.compile),
+        precision=cast(Precision, config.precision),
         **options,
     )
 
@@ -147,14 +160,20 @@ def open_run(config: TrainConfig, dataset: OfflineDataset) -> RunWriter:
         algorithm=config.algorithm.get("label") or config.algorithm["name"],
         seed=config.seed,
         task=config.task,
-        hyperparameters={name: values[name] for name in names},
+        hyperparameters={name: values[name] for name in names} | _precision(config),
     )
     return RunWriter(config.out, info, existing=cast(Any, config.existing))
+
+
+def _precision(config: TrainConfig) -> dict[str, str]:
+    """Part of the hyper-parameters where it is not the default, which former runs did not write down."""
+    return {} if config.precision == "highest" else {"precision": config.precision}
 
 
 def train(config: TrainConfig) -> float:
     """Train and evaluate; the mean return of the final evaluation, NaN without a task."""
     import_modules(config.imports)
+    device = use_device(config.device, config.threads)
     protocol = Protocol(**config.evaluation)
     dataset = open_dataset(config)
     facts = PolicyFacts.of_dataset(dataset, task=config.task, task_kwargs=config.task_kwargs)
@@ -167,10 +186,12 @@ def train(config: TrainConfig) -> float:
     parts = make_algorithm(name, dataset.spec, **arguments)
     check_loss(parts.loss, dataset)  # nothing is written before everything fits together
     run = open_run(config, dataset)
+    parts.loss.to(device)
+    acting = CopyOnCPU(parts.policy)
     trainer = make_trainer(config, parts, dataset, run)
     if env is not None:
         EvaluationHook(
-            lambda: evaluate(parts.policy, env, episodes=protocol.episodes, seed=protocol.seed),
+            lambda: evaluate(acting(), env, episodes=protocol.episodes, seed=protocol.seed),
             protocol.interval,
             on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
         ).register(trainer)
@@ -179,10 +200,10 @@ def train(config: TrainConfig) -> float:
         trainer.load_from_file(last)
     trainer.train()
     saved = {"algorithm": name, "arguments": arguments, "spec": dataset.spec, "metadata": facts.to_dict()}
-    save_policy(run.path / "policy.pt", parts.policy, **saved)
+    save_policy(run.path / "policy.pt", acting(), **saved)
     if env is None:
         return math.nan
-    final = evaluate(parts.policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
+    final = evaluate(acting(), env, episodes=protocol.final_episodes, seed=protocol.final_seed)
     run.evaluation(trainer.step_count, "final", **final.to_record())
     _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
     return final.mean_return
@@ -191,7 +212,7 @@ def train(config: TrainConfig) -> float:
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(config: Any) -> float:
     """Train, and give the final return to Hydra's sweepers."""
-    return train(cast(TrainConfig, OmegaConf.to_object(config)))
+    return train(cast(TrainConfig, require_fields("train", OmegaConf.to_object(config))))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.networks import action_bounds, number_of_agents, parameter_dtype
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 def inside_transform() -> bool:
     """True while Dynamo traces or ``torch.func`` transforms: values cannot be looked at there."""
-    return torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None
+    tracing = torch.compiler.is_compiling() or get_proxy_mode() is not None
+    return tracing or torch._C._functorch.maybe_current_level() is not None
 
 
 def needs_check(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> bool:
