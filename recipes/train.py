@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import warnings
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -27,8 +29,10 @@ from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import RunWriter, describe_run
 from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
+from omiga_torchrl.trainers.grids import comma_lists, grid_variants
 from omiga_torchrl.trainers.precision import CopyOnCPU, Precision, use_device
 from omiga_torchrl.trainers.stepping import CompileMode
+from omiga_torchrl.trainers.together import RunGroup
 
 _LOG = logging.getLogger("train")
 _NOT_ARGUMENTS = ("name", "label", "preset", "slice_len")  # of the group ``algorithm``
@@ -82,6 +86,9 @@ class TrainConfig:
         compile: ``step``, ``loss``, ``none`` or ``auto``, see :class:`omiga_torchrl.trainers.OfflineTrainer`.
         precision: ``highest``, ``high``, ``medium`` or ``bf16-mixed``, see there.
         threads: of torch on the CPU; null leaves them as they are.
+        vectorize: train ``seeds`` and ``grid`` at once, each run in its own folder.
+        seeds: their seeds, e.g. ``seeds=0,1,2``; empty is ``seed``.
+        grid: lists of scalar arguments of the algorithm; ``algorithm.alpha=1,3`` writes it.
     """
 
     imports: list[str] = field(default_factory=list)
@@ -104,6 +111,9 @@ class TrainConfig:
     compile: str = "auto"
     precision: str = "highest"
     threads: int | None = None
+    vectorize: bool = False
+    seeds: list[int] = field(default_factory=list)
+    grid: dict[str, list[Any]] = field(default_factory=dict)
 
 
 ConfigStore.instance().store("train_schema", TrainConfig)
@@ -170,9 +180,16 @@ def _precision(config: TrainConfig) -> dict[str, str]:
     return {} if config.precision == "highest" else {"precision": config.precision}
 
 
-def train(config: TrainConfig) -> float:
-    """Train and evaluate; the mean return of the final evaluation, NaN without a task."""
-    import_modules(config.imports)
+@dataclass
+class PreparedRun:
+    """A run that has not begun: its trainer, and what is left to do after it."""
+
+    trainer: OfflineTrainer
+    finish: Callable[[], float]
+
+
+def prepare(config: TrainConfig) -> PreparedRun:
+    """Open the data, make everything, and resume if ``config`` says so."""
     device = use_device(config.device, config.threads)
     protocol = Protocol(**config.evaluation)
     dataset = open_dataset(config)
@@ -198,15 +215,34 @@ def train(config: TrainConfig) -> float:
     last = latest_checkpoint(run.path / "checkpoints") if config.existing == "resume" else None
     if last is not None:
         trainer.load_from_file(last)
-    trainer.train()
-    saved = {"algorithm": name, "arguments": arguments, "spec": dataset.spec, "metadata": facts.to_dict()}
-    save_policy(run.path / "policy.pt", acting(), **saved)
-    if env is None:
-        return math.nan
-    final = evaluate(acting(), env, episodes=protocol.final_episodes, seed=protocol.final_seed)
-    run.evaluation(trainer.step_count, "final", **final.to_record())
-    _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
-    return final.mean_return
+
+    def finish() -> float:
+        saved = {"algorithm": name, "arguments": arguments, "spec": dataset.spec, "metadata": facts.to_dict()}
+        save_policy(run.path / "policy.pt", acting(), **saved)
+        if env is None:
+            return math.nan
+        final = evaluate(acting(), env, episodes=protocol.final_episodes, seed=protocol.final_seed)
+        run.evaluation(trainer.step_count, "final", **final.to_record())
+        _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
+        return final.mean_return
+
+    return PreparedRun(trainer, finish)
+
+
+def train(config: TrainConfig) -> float:
+    """Train and evaluate; the mean return of the final evaluation, NaN without a task."""
+    import_modules(config.imports)
+    if not config.vectorize:
+        run = prepare(config)
+        run.trainer.train()
+        return run.finish()
+    group, runs = RunGroup(), []
+    for seed, algorithm in grid_variants(config.algorithm, config.seeds or [config.seed], config.grid):
+        one = replace(config, seed=seed, algorithm=algorithm, compile="none")  # the group compiles
+        runs.append(prepare(one))
+        group.add(runs[-1].trainer, kind=repr(algorithm))
+    group.train()
+    return math.fsum(run.finish() for run in runs) / len(runs)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
@@ -216,4 +252,5 @@ def main(config: Any) -> float:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = comma_lists(sys.argv[1:])
     main()

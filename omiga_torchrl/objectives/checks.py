@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import torch
 from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.networks import action_bounds, number_of_agents, parameter_dtype
@@ -16,10 +18,24 @@ if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
 
 
+_UNCHECKED = ContextVar("unchecked", default=False)
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Inside the block losses trust their batches, e.g. while a step is traced."""
+    token = _UNCHECKED.set(True)
+    try:
+        yield
+    finally:
+        _UNCHECKED.reset(token)
+
+
 def inside_transform() -> bool:
     """True while Dynamo traces or ``torch.func`` transforms: values cannot be looked at there."""
-    tracing = torch.compiler.is_compiling() or get_proxy_mode() is not None
-    return tracing or torch._C._functorch.maybe_current_level() is not None
+    if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None:
+        return True
+    return _UNCHECKED.get()
 
 
 def needs_check(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None) -> bool:

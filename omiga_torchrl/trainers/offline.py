@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from tensordict import TensorDictBase
 from torchrl.collectors import BaseCollector
 from torchrl.data import ReplayBuffer
 from torchrl.objectives.common import LossModule
@@ -19,9 +18,9 @@ from torchrl.record.loggers import Logger
 from torchrl.trainers import LRSchedulerHook, TrainerHookBase
 
 from omiga_torchrl.errors import require_count
-from omiga_torchrl.trainers.checkpointed import CheckpointedTrainer
 from omiga_torchrl.trainers.collector import NoCollector
 from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook
+from omiga_torchrl.trainers.loop import SteppedTrainer
 from omiga_torchrl.trainers.parameter_groups import (
     OptimizerFactory,
     ParameterGroups,
@@ -33,7 +32,7 @@ from omiga_torchrl.trainers.schedules import Schedule, make_schedule
 from omiga_torchrl.trainers.stepping import CompileMode, StepOptions, make_stepper
 
 
-class OfflineTrainer(CheckpointedTrainer):
+class OfflineTrainer(SteppedTrainer):
     """Trains a loss on a replay buffer; a TorchRL `Trainer` whose "frames" are gradient steps.
 
     Each step samples a batch, sums the ``loss*`` entries, and updates disjoint parameter groups by
@@ -77,7 +76,7 @@ class OfflineTrainer(CheckpointedTrainer):
 
     Raises:
         ValueError: groups that overlap or do not fit the loss, a number out of its range, an interval of a
-            group that is none, a precision that the device lacks, or ``compile="step"`` without compiled form.
+            group that is none, a precision that the device lacks, or a step without compiled form.
         TypeError: ``optimizer`` builds no optimizer, or ``target_updater`` is no TargetNetUpdater.
 
     Examples:
@@ -191,60 +190,3 @@ class OfflineTrainer(CheckpointedTrainer):
                 f"'post_optim_log' (gets the batch), or a subclass of GroupedStepper."
             )
         super().register_op(dest, op, **kwargs)
-
-    def train(self) -> None:
-        """Trains until ``total_frames`` gradient steps are done or a hook requests a stop.
-
-        Raises:
-            FloatingPointError: a loss is NaN or infinite.
-        """
-        self._stop_training = False
-        self._open_bar()
-        try:
-            self._setup_hook()
-            while self.collected_frames < self.total_frames and not self._stop_training:
-                self._train_step()
-            self.check_finite()
-            self._flush_log()
-            self._shutdown_hook()
-        finally:
-            self._close_bar()
-        self.collector.shutdown()
-
-    def _train_step(self) -> None:
-        batch = self._process_batch_hook(self._empty_batch)
-        self.collected_frames += 1
-        self._pre_steps_log_hook(batch)
-        self.optim_steps(batch)
-        self._post_steps_hook()
-        # Before the last hooks: a checkpoint must not hold a window that is due.
-        if self.collected_frames % self._log_interval == 0:
-            self._flush_log()
-        self._post_steps_log_hook(batch)
-        if self._bar is not None:
-            self._bar.update(1)
-
-    def optim_steps(self, batch: TensorDictBase) -> None:
-        """One gradient step with all hooks around it.
-
-        Args:
-            batch: what the ``batch_process`` hooks made of the (empty) collected batch.
-        """
-        self._pre_optim_hook()
-        self._pre_epoch_log_hook(batch)
-        self._pre_epoch_hook(batch)
-        self._optim_count += 1
-        sub_batch = self._process_optim_batch_hook(self._sample())
-        losses = self.optimization_stepper.step(self, sub_batch)
-        self._post_optim_hook()
-        self._post_optim_log(sub_batch)
-        self._post_epoch_log_hook(batch)
-        self._post_epoch_hook()
-        self._post_optim_complete_log_hook(self._optim_count, losses)
-
-    def _sample(self) -> TensorDictBase:
-        buffer = cast(ReplayBuffer, self.replay_buffer)
-        batch = buffer.sample(self.batch_size)
-        if self._device.type != "cpu":
-            batch = batch.to(self._device, non_blocking=True)
-        return cast(TensorDictBase, batch)

@@ -125,4 +125,17 @@ def trace_functional(function: Any, example: Sequence[Tensor]) -> fx.GraphModule
     """A graph without mutations, in the operations that inductor knows."""
     functional = torch.func.functionalize(function, remove="mutations")
     with torch.no_grad():
-        return make_fx(functional, decomposition_table=select_decomp_table(), tracing_mode="fake")(*example)
+        module = make_fx(functional, decomposition_table=select_decomp_table(), tracing_mode="fake")(*example)
+    _drop_copies(module.graph)
+    module.recompile()
+    return module
+
+
+def _drop_copies(graph: fx.Graph) -> None:
+    """Replaces ``copy(old, new)``, what a mutation leaves behind, by ``new``."""
+    for node in list(graph.nodes):
+        if node.target is torch.ops.aten.copy.default:
+            old, new = (argument.meta["val"] for argument in node.args[:2])
+            if (old.shape, old.dtype) == (new.shape, new.dtype):
+                node.replace_all_uses_with(node.args[1])
+                graph.erase_node(node)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchrl.objectives import SoftUpdate
 from torchrl.objectives.utils import TargetNetUpdater
 
+from omiga_torchrl.objectives.checks import unchecked
 from omiga_torchrl.trainers.compiled.optimizers import (
     AdamMoments,
     adam_update,
@@ -73,6 +74,10 @@ class PureStep:
         update_intervals: as of ``train_step``.
         precision: as of :class:`omiga_torchrl.trainers.OfflineTrainer`.
 
+    Attributes:
+        known: all tensors of the loss.
+        parameters: the trained ones, in the order of the groups.
+
     Raises:
         ValueError: another optimizer or target updater.
 
@@ -107,23 +112,23 @@ class PureStep:
         self.clip_grad_norm, self.target_updater = clip_grad_norm, target_updater
         self.intervals = check_update_intervals(update_intervals, parameter_groups, target_updater)
         settings = read_settings(optimizer)
-        self._parameters = [p for group in parameter_groups.values() for p in group]
+        self.parameters = [p for group in parameter_groups.values() for p in group]
         self._owner = [name for name, group in parameter_groups.items() for _ in group]
-        self._trained = [self.known.index(parameter) for parameter in self._parameters]
-        self._settings = [settings[id(parameter)] for parameter in self._parameters]
+        self._trained = [self.known.index(parameter) for parameter in self.parameters]
+        self._settings = [settings[id(parameter)] for parameter in self.parameters]
         self._targets = target_pairs(target_updater, self.known)
         self._scalars: dict[tuple[type, float], Tensor] = {}
 
     @property
     def device(self) -> torch.device:
         """Where the trained parameters are."""
-        return self._parameters[0].device
+        return self.parameters[0].device
 
     def state(self) -> StepState:
         """The live tensors of the loss and the optimizer, not copies."""
         return StepState(
             [tensor.detach() for tensor in self.known.tensors],
-            [optimizer_state(self.optimizer, parameter) for parameter in self._parameters],
+            [optimizer_state(self.optimizer, parameter) for parameter in self.parameters],
         )
 
     def inputs(self, step: int) -> StepInputs:
@@ -174,7 +179,7 @@ class PureStep:
         tensors = [tensor.detach().clone() for tensor in state.tensors]
         leaves = [tensors[index].requires_grad_() for index in self._trained]
         with self.known.replaced_by(tensors):
-            with autocast(self.device, self.precision):
+            with autocast(self.device, self.precision), unchecked():
                 losses = self.loss(batch)
             found = torch.autograd.grad(total_loss(losses), leaves, allow_unused=True)
             gradients: list[Tensor | None] = list(found)

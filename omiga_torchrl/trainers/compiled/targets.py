@@ -19,7 +19,8 @@ def target_pairs(updater: TargetNetUpdater | None, known: LossTensors) -> list[t
         ValueError: another updater.
 
     Examples:
-        >>> target_pairs(None, LossTensors(torch.nn.Linear(2, 1)))
+        >>> from torch import nn
+        >>> target_pairs(None, LossTensors(nn.Linear(2, 1)))
         []
     """
     if updater is None:

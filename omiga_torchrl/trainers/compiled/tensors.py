@@ -25,7 +25,7 @@ class LossTensors:
         >>> loss = nn.Linear(2, 1)
         >>> known = LossTensors(loss)
         >>> with known.replaced_by([value * 0 + 1 for value in known.tensors]):
-        ...     float(loss.weight.sum())
+        ...     float(loss.weight.detach().sum())
         2.0
         >>> known.index(loss.bias)
         1
