@@ -82,7 +82,7 @@ class TrainConfig:
         trainer: group ``trainer``.
         evaluation: fields of ``omiga_torchrl.evaluation.Protocol``.
         logger: ``csv``, ``tensorboard``, ``wandb``, or null.
-        device: where networks are trained: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``, a GPU if there is one.
+        device: of the networks: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``, a GPU if there is one.
         compile: ``step``, ``loss``, ``none`` or ``auto``, see :class:`omiga_torchrl.trainers.OfflineTrainer`.
         precision: ``highest``, ``high``, ``medium`` or ``bf16-mixed``, see there.
         threads: of torch on the CPU; null leaves them as they are.
@@ -164,32 +164,21 @@ def open_run(config: TrainConfig, dataset: OfflineDataset) -> RunWriter:
     """The run's folder, with what the run is; nothing of the records is written before."""
     values = asdict(config)
     values["algorithm"].pop("preset", None)  # the arguments say it
-    names = ("reward_scale", "normalise_observations", "read", "algorithm", "trainer", "evaluation")
+    names = ["reward_scale", "normalise_observations", "read", "algorithm", "trainer", "evaluation"]
+    if config.precision != "highest":  # runs before there was a choice did not write it down
+        names.append("precision")
     info = describe_run(
         dataset,
         algorithm=config.algorithm.get("label") or config.algorithm["name"],
         seed=config.seed,
         task=config.task,
-        hyperparameters={name: values[name] for name in names} | _precision(config),
+        hyperparameters={name: values[name] for name in names},
     )
     return RunWriter(config.out, info, existing=cast(Any, config.existing))
 
 
-def _precision(config: TrainConfig) -> dict[str, str]:
-    """Part of the hyper-parameters where it is not the default, which former runs did not write down."""
-    return {} if config.precision == "highest" else {"precision": config.precision}
-
-
-@dataclass
-class PreparedRun:
-    """A run that has not begun: its trainer, and what is left to do after it."""
-
-    trainer: OfflineTrainer
-    finish: Callable[[], float]
-
-
-def prepare(config: TrainConfig) -> PreparedRun:
-    """Open the data, make everything, and resume if ``config`` says so."""
+def prepare(config: TrainConfig) -> tuple[OfflineTrainer, Callable[[], float]]:
+    """A run's trainer, resumed if ``config`` says so, and what to do after training."""
     device = use_device(config.device, config.threads)
     protocol = Protocol(**config.evaluation)
     dataset = open_dataset(config)
@@ -226,23 +215,24 @@ def prepare(config: TrainConfig) -> PreparedRun:
         _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
         return final.mean_return
 
-    return PreparedRun(trainer, finish)
+    return trainer, finish
 
 
 def train(config: TrainConfig) -> float:
     """Train and evaluate; the mean return of the final evaluation, NaN without a task."""
     import_modules(config.imports)
     if not config.vectorize:
-        run = prepare(config)
-        run.trainer.train()
-        return run.finish()
-    group, runs = RunGroup(), []
+        trainer, finish = prepare(config)
+        trainer.train()
+        return finish()
+    group, ends = RunGroup(), []
     for seed, algorithm in grid_variants(config.algorithm, config.seeds or [config.seed], config.grid):
         one = replace(config, seed=seed, algorithm=algorithm, compile="none")  # the group compiles
-        runs.append(prepare(one))
-        group.add(runs[-1].trainer, kind=repr(algorithm))
+        trainer, finish = prepare(one)
+        group.add(trainer, kind=repr(algorithm))
+        ends.append(finish)
     group.train()
-    return math.fsum(run.finish() for run in runs) / len(runs)
+    return math.fsum(finish() for finish in ends) / len(ends)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")

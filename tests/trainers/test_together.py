@@ -125,10 +125,8 @@ def test_a_run_resumes_alone_and_together(tmp_path: Path) -> None:
     alone = resumed(0)
     alone.train()
     assert_near(alone, whole[0])
-    for one, other in zip(
-        run_group(lambda: resumed(1), lambda: resumed(1)), (whole[1], whole[1]), strict=True
-    ):
-        assert_near(one, other)
+    for one in run_group(lambda: resumed(1), lambda: resumed(1)):
+        assert_near(one, whole[1])
 
 
 @pytest.mark.slow
@@ -160,9 +158,7 @@ def test_a_trainer_that_compiles_itself_is_refused() -> None:
 
 
 def test_grid_names_an_unknown_argument() -> None:
-    with pytest.raises(
-        ValueError, match=r"unknown key of grid 'algorithm.alhpa'; did you mean 'algorithm.alpha'"
-    ):
+    with pytest.raises(ValueError, match=r"key of grid 'algorithm.alhpa'; did you mean 'algorithm.alpha'"):
         grid_variants({"name": "omiga"}, [0], {"algorithm.alhpa": [1.0]})
 
 

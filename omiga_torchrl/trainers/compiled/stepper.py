@@ -76,6 +76,11 @@ class CompiledStepper(OptimizationStepper):
         self._seen: tuple[Any, ...] = ()
 
     @property
+    def graphs(self) -> list[StepGraph]:
+        """The graphs compiled so far."""
+        return [compiled.graph for compiled in self._graphs.values()]
+
+    @property
     def compilations(self) -> int:
         """Graphs compiled so far."""
         return len(self._graphs)
