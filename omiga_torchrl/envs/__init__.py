@@ -11,6 +11,7 @@ from omiga_torchrl.envs.memory import LastAction, with_memory
 from omiga_torchrl.envs.mujoco import make_mujoco_env
 from omiga_torchrl.envs.mujoco_env import MujocoTeamEnv
 from omiga_torchrl.envs.mujoco_tasks import mujoco_tasks
+from omiga_torchrl.envs.pettingzoo import make_pettingzoo_env, pettingzoo_tasks
 from omiga_torchrl.envs.registry import EnvFactory, available_tasks, make_env, register_env, unregister_env
 from omiga_torchrl.envs.smac import make_smac_env, smac_tasks
 from omiga_torchrl.envs.smax import SmaxTeamEnv, make_smax_env
@@ -23,6 +24,7 @@ from omiga_torchrl.team_env import TeamEnv
 
 register_env("vmas", make_vmas_env, tasks=vmas_tasks, replace=True)
 register_env("mujoco", make_mujoco_env, tasks=mujoco_tasks, replace=True)
+register_env("pettingzoo", make_pettingzoo_env, tasks=pettingzoo_tasks, replace=True)
 register_env("smac", make_smac_env, tasks=smac_tasks, replace=True)
 register_env("smax", make_smax_env, tasks=smax_tasks, replace=True)
 register_env("tabular", cast(EnvFactory, make_tabular_env), tasks=tabular_tasks, replace=True)
@@ -46,11 +48,13 @@ __all__ = [
     "directions",
     "make_env",
     "make_mujoco_env",
+    "make_pettingzoo_env",
     "make_smac_env",
     "make_smax_env",
     "make_tabular_env",
     "make_vmas_env",
     "mujoco_tasks",
+    "pettingzoo_tasks",
     "register_env",
     "smac_tasks",
     "smax_tasks",

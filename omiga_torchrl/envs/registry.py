@@ -106,6 +106,9 @@ def make_env(
     ``"episode_reward"``, and ``"done"``, ``"terminated"``, ``"truncated"``. Time-outs
     set ``truncated``, never ``terminated``.
 
+    A team whose agents differ has several groups of agents with equal spaces: its ``group_map`` names them,
+    and ``(group, "observation")`` stands in place of ``("agents", "observation")``.
+
     Args:
         task: ``"<prefix>/<name>"``, e.g. ``"vmas/navigation"``; see :func:`available_tasks`.
         num_envs: number of environments stepped together.
@@ -113,7 +116,7 @@ def make_env(
         max_steps: episode length in steps; ``None`` means the task's own.
         device: where the simulator runs.
         task_kwargs: passed on to the simulator, e.g. ``n_agents``; for VMAS also
-            ``team_reward="mean"|"sum"``.
+            ``team_reward="mean"|"sum"|"first"`` or a group's name.
 
     Raises:
         ValueError: the task is unknown, or ``num_envs`` or ``max_steps`` is below 1.

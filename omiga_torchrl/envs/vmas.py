@@ -16,7 +16,8 @@ from torchrl.envs.libs.vmas import VmasEnv
 
 from omiga_torchrl import keys
 from omiga_torchrl.envs.choices import DiscretizedActions
-from omiga_torchrl.envs.transforms import AGGREGATES, ConcatState, TeamReward
+from omiga_torchrl.envs.grouping import require_reward_rule, uniform_groups
+from omiga_torchrl.envs.transforms import ConcatState, TeamReward
 from omiga_torchrl.envs.vmas_rules import Rule, flee, follow_rule, shadow
 from omiga_torchrl.errors import unknown_name
 
@@ -162,7 +163,8 @@ def make_vmas_env(
         "scenario_kwargs": {**task.scenario, **scenario_kwargs},
     }
     base = _grouped(name.removesuffix(MIXED), task, options)
-    rule = _reward_rule(name, base, team_reward)
+    sides = {agent.adversary for agent in base.agents}
+    rule = require_reward_rule(f"vmas/{name}", team_reward, base.group_map, two_sides=len(sides) > 1)
     env = TransformedEnv(
         base,
         Compose(
@@ -213,48 +215,12 @@ def _scenario(name: str, task: VmasTask) -> Any:
     return follow_rule(scenario, task.controlled, task.rule, f"vmas/{name}")
 
 
-def _reward_rule(name: str, env: VmasEnv, team_reward: str | None) -> str:
-    if team_reward is None and len({agent.adversary for agent in env.agents}) > 1:
-        raise ValueError(
-            f"make_env: team_reward of vmas/{name} must be given, as policies play both sides of a game, got "
-            f"none. Choose from: {', '.join((*AGGREGATES, *env.group_map))}; a group's name is its side."
-        )
-    return team_reward or "mean"
-
-
 def _spaces(env: VmasEnv) -> list[tuple[Any, ...]]:
     """What has to be equal within a group, for every agent."""
     return [
         (seen.shape, act.low.tolist(), act.high.tolist())
         for seen, act in zip(env.observation_space, env.action_space, strict=True)
     ]
-
-
-def uniform_groups(group_map: Mapping[str, Sequence[str]], spaces: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Groups whose agents have equal spaces.
-
-    Args:
-        group_map: name of every group to its agents.
-        spaces: name of every agent to its spaces, in any form that compares.
-
-    Returns:
-        The groups, those with unequal agents split into ``"<name>_0"``, ``"<name>_1"``, ...; a single one is
-        called ``"agents"``.
-
-    Examples:
-        >>> uniform_groups({"cars": ["a", "b", "c"]}, {"a": 2, "b": 3, "c": 2})
-        {'cars_0': ['a', 'c'], 'cars_1': ['b']}
-    """
-    found: dict[str, list[str]] = {}
-    for name, agents in group_map.items():
-        kinds: list[Any] = []
-        for agent in agents:
-            if spaces[agent] not in kinds:
-                kinds.append(spaces[agent])
-        for index, kind in enumerate(kinds):
-            split = name if len(kinds) == 1 else f"{name}_{index}"
-            found[split] = [agent for agent in agents if spaces[agent] == kind]
-    return {keys.GROUP: next(iter(found.values()))} if len(found) == 1 else found
 
 
 def _each(env: VmasEnv, entry: str) -> list[NestedKey]:

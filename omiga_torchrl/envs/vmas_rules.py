@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from omiga_torchrl.envs.grouping import group_name
 from omiga_torchrl.errors import unknown_name
 
 Rule = Callable[[Any, Any], None]
@@ -52,16 +53,6 @@ def _push(agent: Any, direction: Tensor) -> None:
     """Full force in a direction."""
     force = direction / direction.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     agent.action.u = force * agent.action.u_range_tensor * agent.action.u_multiplier_tensor
-
-
-def group_name(agent: str) -> str:
-    """The group of an agent by TorchRL's convention for VMAS: its name without the number.
-
-    Examples:
-        >>> group_name("lead_adversary_0")
-        'lead_adversary'
-    """
-    return agent.rpartition("_")[0]
 
 
 def follow_rule(scenario: Any, controlled: Sequence[str], rule: Rule | None, task: str) -> Any:

@@ -27,7 +27,9 @@ def test_specs(task):
 # Each map of SMAX would be compiled for this: tests/envs/test_smax.py looks at some of them.
 @pytest.mark.parametrize("task", [task for task in available_tasks() if not task.startswith("smax/")])
 def test_every_listed_task_is_one_team(task):
-    env = make_env(task, num_envs=2, max_steps=3)
+    # Of PettingZoo some are games of two sides.
+    options = {"team_reward": "first"} if task.startswith("pettingzoo/") else {}
+    env = make_env(task, num_envs=2, max_steps=3, **options)
     spec = TeamSpec.from_env(env)
     rollout = env.rollout(3, break_when_any_done=False)
     assert rollout["state"].shape == (2, 3, spec.state_size)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from omiga_torchrl.envs import make_env
-from omiga_torchrl.envs.vmas import uniform_groups
+from omiga_torchrl.envs.grouping import uniform_groups
 from omiga_torchrl.envs.vmas_rules import flee, shadow
 from omiga_torchrl.specs import TeamSpec
 
