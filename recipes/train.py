@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import math
 import sys
-import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -29,39 +28,17 @@ from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import RunWriter, describe_run
 from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
-from omiga_torchrl.trainers.grids import comma_lists, grid_variants
-from omiga_torchrl.trainers.precision import CopyOnCPU, Precision, use_device
-from omiga_torchrl.trainers.stepping import CompileMode
-from omiga_torchrl.trainers.together import RunGroup
+from omiga_torchrl.trainers.grids import comma_lists, train_variants
+from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
+from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
 
 _LOG = logging.getLogger("train")
 _NOT_ARGUMENTS = ("name", "label", "preset", "slice_len")  # of the group ``algorithm``
 
 
 @dataclass
-class TrainerConfig:
-    """Arguments of :class:`omiga_torchrl.trainers.OfflineTrainer`; ``steps`` are gradient steps."""
-
-    steps: int = MISSING
-    batch_size: int = MISSING
-    lr: float = MISSING
-    lr_schedule: str | None = None  # or cosine
-    clip_grad_norm: float | None = 1.0
-    log_interval: int = 100
-    save_interval: int = 10_000
-    progress_bar: bool = True
-    cosine_decay: bool | None = None  # deprecated: true is lr_schedule=cosine, false is null
-
-    def __post_init__(self) -> None:
-        if self.cosine_decay is not None:
-            message = "train: trainer.cosine_decay is deprecated. Use trainer.lr_schedule=cosine or null."
-            warnings.warn(message, FutureWarning, stacklevel=2)
-            self.lr_schedule, self.cosine_decay = "cosine" if self.cosine_decay else None, None
-
-
-@dataclass
-class TrainConfig:
-    """Fields of the recipe.
+class TrainConfig(SpeedOptions):
+    """Fields of the recipe, besides those of :class:`omiga_torchrl.trainers.options.SpeedOptions`.
 
     Attributes:
         imports: modules to import first: those that register algorithms, environments or layouts of your own.
@@ -82,13 +59,6 @@ class TrainConfig:
         trainer: group ``trainer``.
         evaluation: fields of ``omiga_torchrl.evaluation.Protocol``.
         logger: ``csv``, ``tensorboard``, ``wandb``, or null.
-        device: of the networks: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``, a GPU if there is one.
-        compile: ``step``, ``loss``, ``none`` or ``auto``, see :class:`omiga_torchrl.trainers.OfflineTrainer`.
-        precision: ``highest``, ``high``, ``medium`` or ``bf16-mixed``, see there.
-        threads: of torch on the CPU; null leaves them as they are.
-        vectorize: train ``seeds`` and ``grid`` at once, each run in its own folder.
-        seeds: their seeds, e.g. ``seeds=0,1,2``; empty is ``seed``.
-        grid: lists of scalar arguments of the algorithm; ``algorithm.alpha=1,3`` writes it.
     """
 
     imports: list[str] = field(default_factory=list)
@@ -104,16 +74,9 @@ class TrainConfig:
     out: str = "runs/train"
     existing: str = "error"
     data_root: str | None = None
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    trainer: TrainerOptions = field(default_factory=TrainerOptions)
     evaluation: dict[str, Any] = field(default_factory=lambda: asdict(Protocol()))
     logger: str | None = "csv"
-    device: str = "cpu"
-    compile: str = "auto"
-    precision: str = "highest"
-    threads: int | None = None
-    vectorize: bool = False
-    seeds: list[int] = field(default_factory=list)
-    grid: dict[str, list[Any]] = field(default_factory=dict)
 
 
 ConfigStore.instance().store("train_schema", TrainConfig)
@@ -142,8 +105,7 @@ def make_trainer(
     config: TrainConfig, parts: Algorithm, dataset: OfflineDataset, run: RunWriter
 ) -> OfflineTrainer:
     """The trainer of ``parts`` on ``dataset``, with its files in the run's folder."""
-    options = dict(vars(config.trainer))
-    del options["cosine_decay"]
+    options = {name: value for name, value in vars(config.trainer).items() if name != "cosine_decay"}
     return OfflineTrainer(
         loss_module=parts.loss,
         replay_buffer=dataset,
@@ -154,8 +116,8 @@ def make_trainer(
         logger=get_logger(config.logger, logger_name=str(run.path), experiment_name="log"),
         save_dir=run.path / "checkpoints",
         seed=config.seed,
-        compile=cast(CompileMode, config.compile),
-        precision=cast(Precision, config.precision),
+        compile=cast(Any, config.compile),
+        precision=cast(Any, config.precision),
         **options,
     )
 
@@ -201,8 +163,7 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer, Callable[[], float]]:
             protocol.interval,
             on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
         ).register(trainer)
-    last = latest_checkpoint(run.path / "checkpoints") if config.existing == "resume" else None
-    if last is not None:
+    if config.existing == "resume" and (last := latest_checkpoint(run.path / "checkpoints")):
         trainer.load_from_file(last)
 
     def finish() -> float:
@@ -221,18 +182,11 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer, Callable[[], float]]:
 def train(config: TrainConfig) -> float:
     """Train and evaluate; the mean return of the final evaluation, NaN without a task."""
     import_modules(config.imports)
-    if not config.vectorize:
-        trainer, finish = prepare(config)
-        trainer.train()
-        return finish()
-    group, ends = RunGroup(), []
-    for seed, algorithm in grid_variants(config.algorithm, config.seeds or [config.seed], config.grid):
-        one = replace(config, seed=seed, algorithm=algorithm, compile="none")  # the group compiles
-        trainer, finish = prepare(one)
-        group.add(trainer, kind=repr(algorithm))
-        ends.append(finish)
-    group.train()
-    return math.fsum(finish() for finish in ends) / len(ends)
+    if config.vectorize:
+        return train_variants(config, prepare)
+    trainer, finish = prepare(config)
+    trainer.train()
+    return finish()
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")

@@ -27,6 +27,10 @@ class IndexSelectStorage(TensorStorage):
         tensor([3, 1])
     """
 
+    def __init__(self, storage: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(storage, *args, **kwargs)
+        self._plain_leaves: dict[int, tuple[Tensor, Tensor]] = {}
+
     def get(self, index: Any) -> Any:
         """The rows at `index`, as new tensors."""
         rows = index[0] if isinstance(index, tuple) and len(index) == 1 else index
@@ -34,23 +38,28 @@ class IndexSelectStorage(TensorStorage):
         simple = isinstance(rows, Tensor) and rows.ndim == 1 and rows.dtype in (torch.int64, torch.int32)
         if not (simple and self._is_full and isinstance(data, TensorDictBase)):
             return super().get(index)
-        return _gather(data, rows)
+        return self._gather(data, rows, rows.shape[0])
 
+    def _gather(self, data: TensorDictBase, rows: Tensor, size: int) -> TensorDictBase:
+        """`data[rows]`, nested batch sizes included."""
+        gathered: dict[str, Any] = {}
+        for name, value in data.items():
+            if isinstance(value, TensorDictBase):
+                gathered[name] = self._gather(value, rows, size)
+            else:
+                gathered[name] = self._plain(value).index_select(0, rows)
+        # The sizes are right by construction; checking them again doubles the cost.
+        return TensorDict._new_unsafe(
+            gathered, batch_size=torch.Size((size, *data.batch_size[1:])), device=data.device
+        )
 
-def _gather(data: TensorDictBase, rows: Tensor) -> TensorDictBase:
-    """`data[rows]`, nested batch sizes included."""
-    gathered = {
-        name: _gather(value, rows)
-        if isinstance(value, TensorDictBase)
-        else _plain(value).index_select(0, rows)
-        for name, value in data.items()
-    }
-    # The sizes are right by construction; checking them again doubles the cost.
-    return TensorDict._new_unsafe(
-        gathered, batch_size=torch.Size((len(rows), *data.batch_size[1:])), device=data.device
-    )
-
-
-def _plain(leaf: Tensor) -> Tensor:
-    # A MemoryMappedTensor dispatches every call through Python.
-    return leaf.as_subclass(Tensor)
+    def _plain(self, leaf: Tensor) -> Tensor:
+        """The same memory without the subclass: a MemoryMappedTensor dispatches every call through Python."""
+        if type(leaf) is Tensor:
+            return leaf
+        known = self._plain_leaves.get(id(leaf))
+        if known is None or known[0] is not leaf:
+            if len(self._plain_leaves) > 1000:  # a storage that makes its leaves anew each time
+                self._plain_leaves.clear()
+            known = self._plain_leaves[id(leaf)] = (leaf, leaf.as_subclass(Tensor))
+        return known[1]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 from omiga_torchrl.algorithms import default_arguments
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.trainers.loop import SteppedTrainer
+from omiga_torchrl.trainers.options import SpeedOptions
+from omiga_torchrl.trainers.together import RunGroup
 
 
 def grid_variants(
@@ -44,6 +49,29 @@ def grid_variants(
             one["label"] = "-".join([label, *(f"{name}-{value}" for name, value in chosen.items())])
         found.append((seed, one))
     return found
+
+
+def train_variants(
+    config: SpeedOptions, prepare: Callable[[Any], tuple[SteppedTrainer, Callable[[], float]]]
+) -> float:
+    """Trains every seed with every value of ``grid`` at once; the mean of what the runs end with.
+
+    Args:
+        config: of a recipe, with the fields ``seed`` and ``algorithm``.
+        prepare: from the config of one run to its trainer, and what to do after training.
+
+    Raises:
+        ValueError: the runs differ in structure, or ``grid`` names no argument of the algorithm.
+    """
+    one = cast(Any, config)
+    group, ends = RunGroup(), []
+    for seed, algorithm in grid_variants(one.algorithm, config.seeds or [one.seed], config.grid):
+        # The group compiles.
+        trainer, finish = prepare(replace(one, seed=seed, algorithm=algorithm, compile="none"))
+        group.add(trainer, kind=repr(algorithm))
+        ends.append(finish)
+    group.train()
+    return math.fsum(finish() for finish in ends) / len(ends)
 
 
 def comma_lists(arguments: Sequence[str]) -> list[str]:

@@ -81,7 +81,8 @@ def toy_trainer(
 def snapshot(trainer: OfflineTrainer) -> list[torch.Tensor]:
     """All parameters, targets and optimiser state."""
     state = [value for value in trainer.loss_module.state_dict().values() if isinstance(value, torch.Tensor)]
-    for entry in trainer.optimizer.state_dict()["state"].values():
+    # In the order of the parameters: the state has that of their first updates.
+    for _, entry in sorted(trainer.optimizer.state_dict()["state"].items()):
         state += list(entry.values())
     return [value.clone() for value in state]
 

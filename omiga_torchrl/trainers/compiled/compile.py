@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch._guards import TracingContext, tracing
+from torch._inductor import config
 from torch._inductor.compile_fx import compile_fx_inner
 from torch._inductor.virtualized import V
 
@@ -33,7 +34,9 @@ def compile_graph(module: fx.GraphModule, n_state: int) -> Run:
     module.recompile()
     inputs = [node.meta["val"] for node in module.graph.nodes if node.op == "placeholder"]
     fake = inputs[0].fake_mode
-    with torch.no_grad(), tracing(TracingContext(fake)), V.set_fake_mode(fake):
+    # Batches are compared with the traced ones before each step; sizes need no second check.
+    options = {"size_asserts": False}
+    with torch.no_grad(), tracing(TracingContext(fake)), V.set_fake_mode(fake), config.patch(options):
         compiled = compile_fx_inner(module, inputs, is_inference=True)
     _LOG.info("compiled %d operations in %.1f s", len(module.graph.nodes), time.perf_counter() - began)
     return compiled

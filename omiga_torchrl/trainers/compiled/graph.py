@@ -102,7 +102,9 @@ def trace_step(step: PureStep, batch: TensorDictBase) -> StepGraph:
         names["written"] = list(written)
         return [*flat_state(following), *(out.get(key) for key in names["out"]), *written.values()]
 
-    flat = [*flat_state(state), *flat_inputs(inputs), *leaves.values()]
+    # One tensor given twice, e.g. as two equal learning rates, would be traced as one input.
+    given = [value.clone() for value in (*flat_inputs(inputs), *leaves.values())]
+    flat = [*flat_state(state), *given]
     traced = make_fx(flat_step, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
     traced.graph.eliminate_dead_code()
     traced.recompile()

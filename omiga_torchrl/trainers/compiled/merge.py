@@ -52,7 +52,9 @@ def lift_numbers(graph: fx.Graph, others: Sequence[fx.Graph]) -> list[Tensor]:
 
     Examples:
         >>> from torch.fx.experimental.proxy_tensor import make_fx
-        >>> first, second = (make_fx(lambda x, a=a: x * a)(torch.ones(2)) for a in (2.0, 3.0))
+        >>> def product(number):
+        ...     return make_fx(lambda x: x * number)(torch.ones(2))
+        >>> first, second = product(2.0), product(3.0)
         >>> lift_numbers(first.graph, [second.graph])
         [tensor([2., 3.])]
         >>> _ = first.recompile()

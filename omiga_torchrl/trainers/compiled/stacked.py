@@ -55,6 +55,7 @@ class StackedRuns:
         self._state = [torch.stack(values) for values in zip(*states, strict=True)]
         for number in range(len(self.steps)):
             self._give(number, [value[number] for value in self._state])
+        self._seen = [step.optimizer.state for step in self.steps]
 
     def release(self, number: int) -> None:
         """Gives a run memory of its own, which later steps no longer change.
@@ -76,7 +77,15 @@ class StackedRuns:
 
         Returns:
             The output of every run's loss, see :class:`PureStep`.
+
+        Raises:
+            RuntimeError: a checkpoint has been loaded into a run since.
         """
+        if any(step.optimizer.state is not seen for step, seen in zip(self.steps, self._seen, strict=True)):
+            raise RuntimeError(
+                "vectorize: a run must be loaded before the runs train together, got a checkpoint loaded "
+                "since. Load it, then add the run to a new group."
+            )
         graph = self._graphs[0]
         inputs = [flat_inputs(step.inputs(number)) for step, number in zip(self.steps, numbers, strict=True)]
         leaves = [batch_leaves(batch) for batch in batches]

@@ -102,6 +102,7 @@ class CompiledStepper(OptimizationStepper):
         pure = self._step_of(trainer)
         leaves = batch_leaves(sub_batch)
         kind = signature(sub_batch, leaves)
+        live = self._live(pure)
         compiled = self._graphs.get(kind)
         if compiled is None and not self._uses_fallback:
             compiled = self._compile(pure, sub_batch, kind)
@@ -110,7 +111,7 @@ class CompiledStepper(OptimizationStepper):
         graph = compiled.graph
         number = trainer._optim_count
         inputs = flat_inputs(pure.inputs(number))
-        values = compiled.run([*self._live(pure), *inputs, *leaves.values(), *graph.draw()])
+        values = compiled.run([*live, *inputs, *leaves.values(), *graph.draw()])
         pure.count(number)
         names = graph.out_keys
         for key, value in zip(graph.written_keys, values[len(names) :], strict=True):
@@ -131,7 +132,10 @@ class CompiledStepper(OptimizationStepper):
         """The tensors that the graph changes: gathered anew if a checkpoint or a cast has replaced some."""
         seen = (pure.optimizer.state, *[tensor.data_ptr() for tensor in pure.known.tensors])
         if len(seen) != len(self._seen) or seen[0] is not self._seen[0] or seen[1:] != self._seen[1:]:
+            known = [(value.shape, value.stride(), value.dtype, value.device) for value in self._state]
             self._state, self._seen = flat_state(pure.state()), seen
+            if known != [(value.shape, value.stride(), value.dtype, value.device) for value in self._state]:
+                self._graphs.clear()  # compiled code trusts them
         return self._state
 
     def _compile(self, pure: PureStep, batch: TensorDictBase, kind: Signature) -> CompiledGraph | None:

@@ -50,12 +50,13 @@ def every_case() -> list[Case]:
 
 def pure_step(parts: Algorithm, **options: Any) -> PureStep:
     optimizer = make_optimizer(parts.parameter_groups, 1e-3, options.pop("optimizer", None))
+    intervals = options.pop("update_intervals", parts.update_intervals)
     return PureStep(
         parts.loss,
         optimizer,
         parts.parameter_groups,
         target_updater=parts.target_updater,
-        update_intervals=parts.update_intervals,
+        update_intervals=intervals,
         **options,
     )
 
@@ -91,6 +92,7 @@ class EagerRun:
     def __init__(self, case: Case, **options: Any) -> None:
         self.parts = case.make()
         self.optimizer = make_optimizer(self.parts.parameter_groups, 1e-3, options.pop("optimizer", None))
+        self.intervals = options.pop("update_intervals", self.parts.update_intervals)
         self.options = options
 
     def __call__(self, batch: TensorDictBase, number: int) -> TensorDictBase:
@@ -100,7 +102,7 @@ class EagerRun:
             self.optimizer,
             parameter_groups=self.parts.parameter_groups,
             target_updater=self.parts.target_updater,
-            update_intervals=self.parts.update_intervals,
+            update_intervals=self.intervals,
             step=number,
             **self.options,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,9 @@ def assert_equal_for(case: Case, steps: int, **options: Any) -> None:
     eager, traced = EagerRun(case, **options), GraphRun(case, **options)
     for number in range(1, steps + 1):
         batch = case.batch()
+        for optimizer in (eager.optimizer, traced.step.optimizer):  # rates that were equal when it was traced
+            for i, group in enumerate(optimizer.param_groups):
+                group["lr"] = 1e-3 / (1 + i * number)
         seed = torch.random.get_rng_state()
         expected = eager(batch.copy(), number)
         after = torch.random.get_rng_state()
@@ -50,3 +54,14 @@ def test_every_algorithm_equals_the_eager_step(case: Case) -> None:
 @pytest.mark.parametrize("case", SOME, ids=str)
 def test_some_algorithms_equal_the_eager_step(case: Case) -> None:
     assert_equal_for(case, 3)
+
+
+def test_intervals_of_several_names_and_weight_decay() -> None:
+    options = {"update_intervals": {"actor": 2, "targets": 3}, "clip_grad_norm": 0.1}
+    case = next(case for case in SOME if case.name == "td3_bc")
+    for optimizer in (
+        None,
+        partial(torch.optim.AdamW, weight_decay=0.1),
+        partial(torch.optim.Adam, weight_decay=0.1, betas=(0.8, 0.9)),
+    ):
+        assert_equal_for(case, 6, optimizer=optimizer, **options)
