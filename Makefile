@@ -68,6 +68,7 @@ format: $(VENV)/dev.stamp ## repair what ruff can repair
 bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion and environments
 	$(RUN_ENV) $(PY) recipes/benchmark.py
 	$(RUN_ENV) $(PY) recipes/benchmark_algorithms.py
+	$(RUN_ENV) $(PY) recipes/benchmark_steps.py
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py
 	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, Final
 
@@ -60,6 +61,34 @@ def require_choice(component: str, **values: tuple[object, Iterable[object]]) ->
     for name, (value, choices) in values.items():
         if value not in choices:
             raise unknown_name(component, name, value, map(str, choices))
+
+
+def require_fields(component: str, config: object) -> object:
+    """``config``, unless it has an entry that its dataclass does not know: that would be ignored.
+
+    Args:
+        component: the recipe.
+        config: instance of a dataclass, nested ones included.
+
+    Raises:
+        ValueError: names the entry and the nearest field.
+
+    Examples:
+        >>> from omiga_torchrl.evaluation import Protocol
+        >>> config = Protocol()
+        >>> object.__setattr__(config, "epsiodes", 3)
+        >>> require_fields("train", config)
+        Traceback (most recent call last):
+            ...
+        ValueError: train: unknown key 'epsiodes'; did you mean 'episodes'? Choose ...
+    """
+    if is_dataclass(config):
+        known = [field.name for field in fields(config)]
+        for name, value in vars(config).items():
+            if name not in known:
+                raise unknown_name(component, "key", name, known)
+            require_fields(component, value)
+    return config
 
 
 def require_key(component: str, tensordict: TensorDictBase, key: NestedKey, hint: str = "") -> Any:

@@ -89,7 +89,8 @@ def in_group(group: str) -> dict[str, NestedKey]:
         >>> loss.in_keys
         [('robots', 'observation'), ('robots', 'action')]
     """
-    return {name: (group, name) for _, name in _AGENT_KEYS}
+    of_agents: dict[str, NestedKey] = {name: (group, name) for _, name in _AGENT_KEYS}
+    return {**of_agents, "agent_reward": (group, AGENT_REWARD[-1])}
 
 
 def next_key(key: NestedKey) -> NestedKey:

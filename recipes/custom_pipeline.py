@@ -27,7 +27,7 @@ def main(steps: int = 2000, alpha: float = 1.0, batch_size: int = 256, seed: int
     torch.manual_seed(seed)
     # Any TensorDict with the keys of omiga_torchrl.keys serves; here it is the bundled data.
     data = OfflineDataset("vmas/navigation/mixed")
-    spec = data.spec
+    spec = data.spec.groups["agents"]
     buffer = TensorDictReplayBuffer(storage=LazyTensorStorage(len(data)), batch_size=batch_size)
     buffer.extend(TensorDict(data.data.to_dict(), [len(data)]))
 

@@ -18,7 +18,7 @@ from torchrl.envs import EnvBase
 
 from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.behaviors import load_behaviour, read_behaviour
-from omiga_torchrl.errors import DataError
+from omiga_torchrl.errors import DataError, require_fields
 from omiga_torchrl.evaluation import EvaluationResult, PolicyFacts, evaluate, record_video
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.specs import TeamSpec
@@ -124,7 +124,7 @@ def _record(config: EvaluateConfig, policy: Any, env: Any) -> None:
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
 def main(config: Any) -> None:
     """Evaluate the policy that the configuration names."""
-    run(cast(EvaluateConfig, OmegaConf.to_object(config)))
+    run(cast(EvaluateConfig, require_fields("evaluate", OmegaConf.to_object(config))))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from omiga_torchrl.data import LAYOUTS, OfflineDataset
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_fields, unknown_name
 from omiga_torchrl.plugins import import_modules
 
 _LOG = logging.getLogger("export_dataset")
@@ -61,7 +61,9 @@ def export(config: ExportConfig) -> Path:
         raise unknown_name("export_dataset", "layout to write", config.layout, writers)
     dataset = OfflineDataset(config.dataset, root=config.root, progress=True, **config.read)
     out, card = Path(config.out), dataset.card
-    LAYOUTS[config.layout].write(out, dataset.blocks(), n_actions=card.spec.action_size)
+    # Layouts of one team refuse several groups themselves, and say so.
+    n_actions = card.spec.action_size if len(card.spec.groups) == 1 else None
+    LAYOUTS[config.layout].write(out, dataset.blocks(), n_actions=n_actions)
     _LOG.info("wrote %s: %d transitions in %d episodes", out, card.transitions, card.episodes)
     return out
 
@@ -69,7 +71,7 @@ def export(config: ExportConfig) -> Path:
 @hydra.main(config_path="configs", config_name="export_dataset", version_base="1.3")
 def main(config: Any) -> None:
     """Entry point of the command line."""
-    export(cast(ExportConfig, OmegaConf.to_object(config)))
+    export(cast(ExportConfig, require_fields("export_dataset", OmegaConf.to_object(config))))
 
 
 if __name__ == "__main__":

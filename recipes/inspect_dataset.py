@@ -13,8 +13,10 @@ from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
 from omiga_torchrl.data import OfflineDataset, dataset_statistics
+from omiga_torchrl.errors import require_fields
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import format_statistics, write_dataset_report
 
@@ -53,6 +55,7 @@ ConfigStore.instance().store("inspect_dataset_schema", node=InspectConfig)
 @hydra.main(version_base="1.3", config_path="configs", config_name="inspect_dataset")
 def main(config: InspectConfig) -> None:
     """Prints the statistics of ``config.dataset`` and writes the report."""
+    require_fields("inspect_dataset", OmegaConf.to_object(config))
     import_modules(config.imports)
     # Raw rewards need not be scaled back, which would round them.
     dataset = OfflineDataset(

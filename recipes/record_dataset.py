@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from omiga_torchrl.behaviors import read_behaviour, record_tier, train_behaviour
 from omiga_torchrl.data import DatasetCard, bundled_behaviours, read_card
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_fields, unknown_name
 from omiga_torchrl.plugins import import_modules
 
 _LOG = logging.getLogger("record_dataset")
@@ -162,7 +162,7 @@ def find_checkpoints(options: RecordDataset) -> list[Path]:
 @hydra.main(config_path="configs", config_name="record_dataset", version_base="1.3")
 def main(config: Any) -> None:
     """Entry point of the command line."""
-    run(cast(RecordDataset, OmegaConf.to_object(config)))
+    run(cast(RecordDataset, require_fields("record_dataset", OmegaConf.to_object(config))))
 
 
 if __name__ == "__main__":

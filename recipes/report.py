@@ -11,8 +11,9 @@ from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
+from omiga_torchrl.errors import require_fields
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import (
     aggregate_scores,
@@ -45,6 +46,7 @@ ConfigStore.instance().store("report_schema", node=ReportConfig)
 @hydra.main(version_base="1.3", config_path="configs", config_name="report")
 def main(config: ReportConfig) -> None:
     """Prints the table of ``config.runs`` and writes the report."""
+    require_fields("report", OmegaConf.to_object(config))
     import_modules(config.imports)
     runs = load_runs(config.runs)
     sys.stdout.write(format_table(table_rows(runs), "terminal") + "\n")

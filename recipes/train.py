@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import warnings
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -22,10 +24,15 @@ from torchrl.record.loggers import get_logger
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
+from omiga_torchrl.errors import require_fields
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import RunWriter, describe_run
 from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
+from omiga_torchrl.trainers.grids import comma_lists, grid_variants
+from omiga_torchrl.trainers.precision import CopyOnCPU, Precision, use_device
+from omiga_torchrl.trainers.stepping import CompileMode
+from omiga_torchrl.trainers.together import RunGroup
 
 _LOG = logging.getLogger("train")
 _NOT_ARGUMENTS = ("name", "label", "preset", "slice_len")  # of the group ``algorithm``
@@ -75,6 +82,13 @@ class TrainConfig:
         trainer: group ``trainer``.
         evaluation: fields of ``omiga_torchrl.evaluation.Protocol``.
         logger: ``csv``, ``tensorboard``, ``wandb``, or null.
+        device: of the networks: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``, a GPU if there is one.
+        compile: ``step``, ``loss``, ``none`` or ``auto``, see :class:`omiga_torchrl.trainers.OfflineTrainer`.
+        precision: ``highest``, ``high``, ``medium`` or ``bf16-mixed``, see there.
+        threads: of torch on the CPU; null leaves them as they are.
+        vectorize: train ``seeds`` and ``grid`` at once, each run in its own folder.
+        seeds: their seeds, e.g. ``seeds=0,1,2``; empty is ``seed``.
+        grid: lists of scalar arguments of the algorithm; ``algorithm.alpha=1,3`` writes it.
     """
 
     imports: list[str] = field(default_factory=list)
@@ -93,6 +107,13 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     evaluation: dict[str, Any] = field(default_factory=lambda: asdict(Protocol()))
     logger: str | None = "csv"
+    device: str = "cpu"
+    compile: str = "auto"
+    precision: str = "highest"
+    threads: int | None = None
+    vectorize: bool = False
+    seeds: list[int] = field(default_factory=list)
+    grid: dict[str, list[Any]] = field(default_factory=dict)
 
 
 ConfigStore.instance().store("train_schema", TrainConfig)
@@ -133,6 +154,8 @@ def make_trainer(
         logger=get_logger(config.logger, logger_name=str(run.path), experiment_name="log"),
         save_dir=run.path / "checkpoints",
         seed=config.seed,
+        compile=cast(CompileMode, config.compile),
+        precision=cast(Precision, config.precision),
         **options,
     )
 
@@ -141,7 +164,9 @@ def open_run(config: TrainConfig, dataset: OfflineDataset) -> RunWriter:
     """The run's folder, with what the run is; nothing of the records is written before."""
     values = asdict(config)
     values["algorithm"].pop("preset", None)  # the arguments say it
-    names = ("reward_scale", "normalise_observations", "read", "algorithm", "trainer", "evaluation")
+    names = ["reward_scale", "normalise_observations", "read", "algorithm", "trainer", "evaluation"]
+    if config.precision != "highest":  # runs before there was a choice did not write it down
+        names.append("precision")
     info = describe_run(
         dataset,
         algorithm=config.algorithm.get("label") or config.algorithm["name"],
@@ -152,9 +177,9 @@ def open_run(config: TrainConfig, dataset: OfflineDataset) -> RunWriter:
     return RunWriter(config.out, info, existing=cast(Any, config.existing))
 
 
-def train(config: TrainConfig) -> float:
-    """Train and evaluate; the mean return of the final evaluation, NaN without a task."""
-    import_modules(config.imports)
+def prepare(config: TrainConfig) -> tuple[OfflineTrainer, Callable[[], float]]:
+    """A run's trainer, resumed if ``config`` says so, and what to do after training."""
+    device = use_device(config.device, config.threads)
     protocol = Protocol(**config.evaluation)
     dataset = open_dataset(config)
     facts = PolicyFacts.of_dataset(dataset, task=config.task, task_kwargs=config.task_kwargs)
@@ -167,32 +192,55 @@ def train(config: TrainConfig) -> float:
     parts = make_algorithm(name, dataset.spec, **arguments)
     check_loss(parts.loss, dataset)  # nothing is written before everything fits together
     run = open_run(config, dataset)
+    parts.loss.to(device)
+    acting = CopyOnCPU(parts.policy)
     trainer = make_trainer(config, parts, dataset, run)
     if env is not None:
         EvaluationHook(
-            lambda: evaluate(parts.policy, env, episodes=protocol.episodes, seed=protocol.seed),
+            lambda: evaluate(acting(), env, episodes=protocol.episodes, seed=protocol.seed),
             protocol.interval,
             on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
         ).register(trainer)
     last = latest_checkpoint(run.path / "checkpoints") if config.existing == "resume" else None
     if last is not None:
         trainer.load_from_file(last)
-    trainer.train()
-    saved = {"algorithm": name, "arguments": arguments, "spec": dataset.spec, "metadata": facts.to_dict()}
-    save_policy(run.path / "policy.pt", parts.policy, **saved)
-    if env is None:
-        return math.nan
-    final = evaluate(parts.policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
-    run.evaluation(trainer.step_count, "final", **final.to_record())
-    _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
-    return final.mean_return
+
+    def finish() -> float:
+        saved = {"algorithm": name, "arguments": arguments, "spec": dataset.spec, "metadata": facts.to_dict()}
+        save_policy(run.path / "policy.pt", acting(), **saved)
+        if env is None:
+            return math.nan
+        final = evaluate(acting(), env, episodes=protocol.final_episodes, seed=protocol.final_seed)
+        run.evaluation(trainer.step_count, "final", **final.to_record())
+        _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
+        return final.mean_return
+
+    return trainer, finish
+
+
+def train(config: TrainConfig) -> float:
+    """Train and evaluate; the mean return of the final evaluation, NaN without a task."""
+    import_modules(config.imports)
+    if not config.vectorize:
+        trainer, finish = prepare(config)
+        trainer.train()
+        return finish()
+    group, ends = RunGroup(), []
+    for seed, algorithm in grid_variants(config.algorithm, config.seeds or [config.seed], config.grid):
+        one = replace(config, seed=seed, algorithm=algorithm, compile="none")  # the group compiles
+        trainer, finish = prepare(one)
+        group.add(trainer, kind=repr(algorithm))
+        ends.append(finish)
+    group.train()
+    return math.fsum(finish() for finish in ends) / len(ends)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(config: Any) -> float:
     """Train, and give the final return to Hydra's sweepers."""
-    return train(cast(TrainConfig, OmegaConf.to_object(config)))
+    return train(cast(TrainConfig, require_fields("train", OmegaConf.to_object(config))))
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = comma_lists(sys.argv[1:])
     main()

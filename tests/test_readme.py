@@ -24,6 +24,13 @@ def test_python_blocks_run(tmp_path, monkeypatch):
         exec(compile(block, str(README), "exec"), namespace)
 
 
+def test_python_blocks_of_the_docs_run():
+    for page in sorted((README.parent / "docs").glob("*.md")):
+        namespace: dict[str, object] = {}
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
+            exec(compile(block, str(page), "exec"), namespace)
+
+
 def test_the_example_algorithm_trains_from_its_two_files(tmp_path):
     text = README.read_text(encoding="utf-8")
     python = next(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchrl.data.datasets.utils import register_dataset
 
+from omiga_torchrl.data.agent_arrays import AgentArrays
 from omiga_torchrl.data.blocks import episode_blocks, episodes_to_tensordict
 from omiga_torchrl.data.bundled import bundled_behaviours, bundled_datasets, cache_root, find_dataset
 from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard, read_card
@@ -98,6 +99,7 @@ for _family in sorted({name.partition(":")[0] for name in published_datasets()} 
 __all__ = [
     "LAYOUTS",
     "READ_OPTIONS",
+    "AgentArrays",
     "BehaviourCheckpoint",
     "BehaviourEntry",
     "DatasetCard",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes, block_spans
+from omiga_torchrl.data.agent_arrays import PER_ROW, AgentArrays, Array
+from omiga_torchrl.data.episodes import Episodes
+from omiga_torchrl.data.spans import BLOCK_BYTES, block_spans
 
 
 def episodes_to_tensordict(episodes: Episodes) -> TensorDictBase:
@@ -36,15 +38,13 @@ def episodes_to_tensordict(episodes: Episodes) -> TensorDictBase:
     episode = np.repeat(np.arange(len(episodes)), episodes.length)
     # Every earlier episode has one observation row more than it has steps.
     row = np.arange(steps) + episode
-    state = episodes.observation.reshape(len(episodes.observation), -1)
-    rows = {"observation": episodes.observation, "action_mask": episodes.action_mask}
-    before = {name: _tensor(value[row]) for name, value in rows.items() if value is not None}
-    after = {name: _tensor(value[row + 1]) for name, value in rows.items() if value is not None}
-    state = state if episodes.state is None else episodes.state
-    n_agents = episodes.observation.shape[1]
+    state = episodes.joint_state()
+    agents, following = {}, {}
+    for name, group in episodes.groups.items():
+        agents[name], following[name] = _to_group(group, row)
     terminated, truncated = (_tensor(x)[:, None] for x in (episodes.terminated, episodes.truncated))
-    following = {
-        keys.GROUP: TensorDict(after, [steps, n_agents]),
+    outcome = {
+        **following,
         keys.STATE: _tensor(state[row + 1]),
         keys.REWARD: _tensor(episodes.reward)[:, None],
         keys.DONE: terminated | truncated,
@@ -53,13 +53,42 @@ def episodes_to_tensordict(episodes: Episodes) -> TensorDictBase:
     }
     return TensorDict(
         {
-            keys.GROUP: TensorDict({**before, "action": _tensor(episodes.action)}, [steps, n_agents]),
+            **agents,
             keys.STATE: _tensor(state[row]),
             keys.EPISODE: torch.from_numpy(episode),
-            "next": TensorDict(following, [steps]),
+            "next": TensorDict(outcome, [steps]),
         },
         [steps],
     )
+
+
+def _to_group(group: AgentArrays, row: Array) -> tuple[TensorDictBase, TensorDictBase]:
+    """The entries of a group at the observation rows ``row [T]``, and at those that follow."""
+    batch = [len(row), group.n_agents]
+    rows = {name: value for name, value in group.arrays().items() if name in PER_ROW}
+    before = {name: _tensor(value[row]) for name, value in rows.items()}
+    after = {name: _tensor(value[row + 1]) for name, value in rows.items()}
+    if group.reward is not None:
+        after["reward"] = _tensor(group.reward).unsqueeze(-1)
+    return TensorDict({**before, "action": _tensor(group.action)}, batch), TensorDict(after, batch)
+
+
+def group_names(data: TensorDictBase) -> list[str]:
+    """The groups of agents in a batch or dataset: what holds observations, in order.
+
+    Args:
+        data: with the keys of :mod:`omiga_torchrl.keys`, under the names of the groups.
+
+    Examples:
+        >>> group_names(TensorDict({"prey": {"observation": torch.zeros(3)}, "state": torch.zeros(1)}))
+        ['prey']
+    """
+    entries = data.keys(True)
+    return [
+        name
+        for name in data.keys()  # noqa: SIM118
+        if name != "next" and (name, "observation") in entries
+    ]
 
 
 def _tensor(values: np.ndarray[Any, Any]) -> torch.Tensor:
@@ -67,11 +96,14 @@ def _tensor(values: np.ndarray[Any, Any]) -> torch.Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def episode_blocks(data: TensorDictBase, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Episodes]:
+def episode_blocks(
+    data: TensorDictBase, *, groups: Sequence[str] | None = None, block_bytes: int = BLOCK_BYTES
+) -> Iterator[Episodes]:
     """The transitions `[T]` as whole episodes again, block by block.
 
     Args:
         data: transitions in order, with ``"episode"``.
+        groups: names of the groups of agents in order; default is that of ``data``.
         block_bytes: about the size of one block.
 
     Examples:
@@ -80,13 +112,15 @@ def episode_blocks(data: TensorDictBase, *, block_bytes: int = BLOCK_BYTES) -> I
         >>> sum(len(block) for block in episode_blocks(dataset.data)) == dataset.card.episodes
         True
     """
+    names = group_names(data) if groups is None else list(groups)
     starts = first_steps(data[keys.EPISODE]).nonzero().flatten().numpy()
     length = np.diff(starts, append=len(data))
     offsets = np.concatenate([[0], np.cumsum(length)])
     one = data[:1]
     size = sum(value.numel() * value.element_size() for value in one.values(True, True))
     for first, last in block_spans(length, size, block_bytes):
-        yield _to_episodes(data[int(offsets[first]) : int(offsets[last])], length[first:last])
+        part = data[int(offsets[first]) : int(offsets[last])]
+        yield _to_episodes(part, length[first:last], names)
 
 
 def first_steps(episode: torch.Tensor) -> torch.Tensor:
@@ -102,7 +136,7 @@ def first_steps(episode: torch.Tensor) -> torch.Tensor:
     return first
 
 
-def _to_episodes(part: TensorDictBase, length: Array) -> Episodes:
+def _to_episodes(part: TensorDictBase, length: Array, names: Sequence[str]) -> Episodes:
     last = torch.from_numpy(np.cumsum(length) - 1)
     # Where each episode's final row goes once every earlier one has got its own.
     final = last + torch.arange(1, len(length) + 1)
@@ -118,19 +152,20 @@ def _to_episodes(part: TensorDictBase, length: Array) -> Episodes:
         out[final] = part[keys.next_key(key)].index_select(0, last)
         return out.numpy()
 
+    def group(name: str) -> AgentArrays:
+        observation, reward = rows((name, "observation")), part.get(("next", name, "reward"), None)
+        assert observation is not None
+        return AgentArrays(
+            observation,
+            part[name, "action"].numpy(),
+            rows((name, "action_mask")),
+            rows((name, "agent_mask")),
+            None if reward is None else reward.squeeze(-1).numpy(),
+        )
+
     steps = {
         name: part["next", name].squeeze(-1).numpy()
         for name in (keys.REWARD, keys.TERMINATED, keys.TRUNCATED)
     }
-    observation, state = rows(keys.OBSERVATION), rows(keys.STATE)
-    assert observation is not None
-    if state is not None and np.array_equal(state, observation.reshape(len(observation), -1)):
-        state = None
-    return Episodes(
-        observation=observation,
-        action=part[keys.ACTION].numpy(),
-        **steps,
-        length=length,
-        action_mask=rows(keys.ACTION_MASK),
-        state=state,
-    )
+    groups = {name: group(name) for name in names}
+    return Episodes(groups=groups, **steps, length=length, state=rows(keys.STATE)).without_repeated_state()

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.specs import TeamSpec
 
 CARD_FORMAT: Final = 1
 CARD_FILE: Final = "card.json"
 DATA_FILE: Final = "data.npz"
+
+# Of a plain team, or of every group by its name.
+ByGroup = list[float] | dict[str, list[float]]
 
 
 @dataclass
@@ -49,7 +53,7 @@ class DatasetCard:
         tier: how the behaviour policies were chosen.
         transitions: joint transitions T.
         episodes: episodes E; all of them are whole.
-        sizes: sizes of the team, as :meth:`TeamSpec.to_dict` gives them.
+        sizes: sizes of the team or of its groups, as :meth:`TeamSpec.to_dict` gives them.
         data_sha256: checksum of the data file; empty where it was not taken.
         reward_std: standard deviation of the stored rewards, which are raw.
         reward_mean: mean of the stored rewards.
@@ -61,15 +65,17 @@ class DatasetCard:
         seeds: random seeds by what they seeded.
         recording: how it was recorded, as far as the data depend on it.
         timeout_is_terminal: whether running out of time is stored as ``terminated``.
-        team_reward: how the agents' rewards became the team's.
+        team_reward: how the agents' rewards became the team's: ``"mean"``, ``"sum"``, ``"first"``, that of
+            the first agent, or the name of the group whose mean it is.
         action_convention: meaning of the actions; ``"raw"``, ``"clip"`` or ``"scale"`` for
             published data, see :class:`omiga_torchrl.data.ReadOptions`.
         observation_preprocessing: what was done to the simulator's observations.
         layout: layout of the files it was read from.
         source: where it is published.
         expert_return: the return that counts as 1 in normalised scores, if one is published.
-        observation_mean: mean of every observation feature, over agents and steps `[O]`.
-        observation_std: its standard deviation `[O]`.
+        observation_mean: mean of every observation feature, over agents and steps `[O]`; in a team of groups
+            by the name of the group.
+        observation_std: its standard deviation `[O]`; by the name of the group.
         state_mean: mean of every feature of a stored state `[S]`.
         state_std: its standard deviation `[S]`.
         library_versions: packages that made the data.
@@ -102,8 +108,8 @@ class DatasetCard:
     layout: str = "recording"
     source: str = ""
     expert_return: float | None = None
-    observation_mean: list[float] = field(default_factory=list)
-    observation_std: list[float] = field(default_factory=list)
+    observation_mean: ByGroup = field(default_factory=list)
+    observation_std: ByGroup = field(default_factory=list)
     state_mean: list[float] = field(default_factory=list)
     state_std: list[float] = field(default_factory=list)
     library_versions: dict[str, str] = field(default_factory=dict)
@@ -122,16 +128,14 @@ class DatasetCard:
             found.append(f"reward_std is {self.reward_std}, expected a finite number >= 0")
         if set(self.behaviour_return) != {"mean", "std"}:
             found.append(f"behaviour_return has {sorted(self.behaviour_return)}, expected 'mean' and 'std'")
-        unknown = set(self.sizes) ^ {f.name for f in fields(TeamSpec)}
-        if unknown:
-            found.append(f"sizes lacks or has too much: {sorted(unknown)}")
+        found += _problems_of_sizes(self.sizes)
         if found:
             raise DataError(f"DatasetCard {self.name!r}: {'; '.join(found)}.")
 
     @property
-    def spec(self) -> TeamSpec:
-        """Sizes of the team."""
-        return TeamSpec(**self.sizes)
+    def spec(self) -> TeamSpec | GroupedTeamSpec:
+        """Sizes of the team; of every group of a team of several."""
+        return TeamSpec.from_dict(self.sizes)
 
     def to_json(self) -> str:
         """The card as JSON text.
@@ -158,6 +162,17 @@ class DatasetCard:
             return cls(**json.loads(text))
         except (json.JSONDecodeError, TypeError) as error:
             raise DataError(f"DatasetCard: cannot read the card: {error}. Was it edited by hand?") from error
+
+
+def _problems_of_sizes(sizes: dict[str, Any], where: str = "sizes") -> list[str]:
+    if "groups" in sizes:
+        unknown = set(sizes) ^ {"groups", "state_size"}
+        found = [f"{where} lacks or has too much: {sorted(unknown)}"] if unknown else []
+        for name, group in sizes["groups"].items():
+            found += _problems_of_sizes(group, f"{where} of group {name!r}")
+        return found
+    unknown = (set(sizes) - {"agents"}) ^ ({f.name for f in fields(TeamSpec)} - {"agents", "group"})
+    return [f"{where} lacks or has too much: {sorted(unknown)}"] if unknown else []
 
 
 def _entry(values: dict[str, Any]) -> BehaviourEntry:

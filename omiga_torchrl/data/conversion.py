@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +13,11 @@ from omiga_torchrl.action_conventions import ActionConvention, convert_actions
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
-from omiga_torchrl.data.moments import RunningMoments
 from omiga_torchrl.data.ted import TedWriter, row_bytes, write_whole
+from omiga_torchrl.data.totals import TOLERANCE, Totals
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.specs import TeamSpec
-
-# Single precision of a bound such as 1.0 may lie a rounding error outside it.
-_TOLERANCE = 1e-5
-
-
-@dataclass
-class _Totals:
-    """What is summed up while the blocks pass by."""
-
-    reward: RunningMoments = field(default_factory=RunningMoments)
-    observation: RunningMoments = field(default_factory=RunningMoments)
-    state: RunningMoments = field(default_factory=RunningMoments)
-    returns: list[Array] = field(default_factory=list)
-    steps: int = 0
-    outside: int = 0
-    largest: float = 0.0
-
-    def add(self, block: Episodes) -> None:
-        self.reward.add(block.reward[:, None].astype(np.float64))
-        self.observation.add(block.observation)
-        if block.state is not None:
-            self.state.add(block.state)
-        self.returns.append(block.returns())
-        if block.action.dtype.kind == "f":
-            size = np.abs(block.action)
-            self.largest = float(np.maximum(self.largest, size.max()))  # keeps NaN
-            if self.largest > 1 + _TOLERANCE:
-                self.outside += int((size > 1 + _TOLERANCE).reshape(len(size), -1).any(1).sum())
-        self.steps += block.steps
 
 
 def convert(
@@ -78,10 +49,13 @@ def convert(
     first = next(blocks, None)
     if first is None or not first.steps:
         raise DataError(f"OfflineDataset: {name} holds no transition. Is the file complete?")
+    _require_known_groups(known or {}, first, name)
+    if options.agent_rewards and all(group.reward is None for group in first.groups.values()):
+        raise DataError(f"OfflineDataset: {name}: there are no rewards of agents. Leave agent_rewards out.")
     convention = options.actions or reading.actions
 
     def write(writer: TedWriter) -> None:
-        totals = _Totals()
+        totals = Totals()
         # A block is written, which takes longest, while the next one is read.
         with ThreadPoolExecutor(1) as worker:
             written = None
@@ -95,14 +69,28 @@ def convert(
             if written is not None:
                 written.result()
         card = _describe(known or {}, first, reading, totals, name)
+        if options.team_reward is not None:
+            card.team_reward = options.team_reward
         if convention is not None:
             card.action_convention = convention
-        elif totals.largest > max(abs(card.spec.action_low), abs(card.spec.action_high)) + _TOLERANCE:
-            raise _out_of_range(name, totals)
+        else:
+            _require_in_range(card, totals, name)
         (writer.folder / CARD_FILE).write_text(card.to_json())
 
     expected = (reading.steps or 0) * row_bytes(first)
     write_whole(folder, write, expected_bytes=expected)
+
+
+def _require_known_groups(known: Mapping[str, Any], first: Episodes, name: str) -> None:
+    """Raise unless the data have the groups of their card, in its order, which is that of the state."""
+    if "sizes" not in known:
+        return
+    expected = TeamSpec.from_dict(known["sizes"]).groups
+    if list(expected) != list(first.groups):
+        raise DataError(
+            f"OfflineDataset: {name}: the data have the groups {', '.join(first.groups)}, their card says "
+            f"{', '.join(expected)}. Is it the card of these data?"
+        )
 
 
 def _chain(first: Episodes, rest: Iterator[Episodes]) -> Iterator[Episodes]:
@@ -111,26 +99,16 @@ def _chain(first: Episodes, rest: Iterator[Episodes]) -> Iterator[Episodes]:
 
 
 def _convert_actions(block: Episodes, convention: ActionConvention | None) -> Episodes:
-    if block.action.dtype.kind != "f" or convention in (None, "raw"):
-        return block
-    block.action = convert_actions(block.action, convention)
+    if convention not in (None, "raw"):
+        for group in block.groups.values():
+            if not group.is_discrete:
+                group.action = convert_actions(group.action, convention)
     return block
 
 
-def _require_sound(block: Episodes, totals: _Totals, name: str) -> None:
+def _require_sound(block: Episodes, totals: Totals, name: str) -> None:
     """Raise for values that would poison training."""
-    found = []
-    for what, values in (
-        ("observation", totals.observation.mean),
-        ("reward", totals.reward.mean),
-        ("state", totals.state.mean if block.state is not None else 0.0),
-        ("action", totals.largest),
-    ):
-        if not np.isfinite(values).all():
-            rows = getattr(block, what)
-            bad = np.flatnonzero(~np.isfinite(rows.reshape(len(rows), -1)).all(1))
-            at = totals.steps - block.steps + int(bad[0]) if len(bad) else totals.steps
-            found.append(f"{what!r} is NaN or infinite in {len(bad)} rows, first near row {at}")
+    found = list(totals.not_finite(block))
     ends = np.cumsum(block.length) - 1
     done = block.terminated | block.truncated
     if not done[ends].all():
@@ -142,18 +120,30 @@ def _require_sound(block: Episodes, totals: _Totals, name: str) -> None:
         raise DataError(f"OfflineDataset: {name}: {'; '.join(found)}. Repair the file or fetch it again.")
 
 
-def _out_of_range(name: str, totals: _Totals) -> DataError:
-    return DataError(
-        f"OfflineDataset: {name}: {totals.outside} of {totals.steps} rows have actions outside [-1, 1] "
-        f"(up to {totals.largest:.3g}). Say what they mean: actions='raw' keeps them, 'clip' clips them, "
-        "'scale' divides by 4."
-    )
+def _require_in_range(card: DatasetCard, totals: Totals, name: str) -> None:
+    """Raise for continuous actions beyond their bounds whose meaning nobody has said."""
+    spec = card.spec
+    for group, sizes in spec.groups.items():
+        found = totals.groups[group]
+        bounds = np.maximum(np.abs(sizes.action_low), np.abs(sizes.action_high))
+        if not sizes.discrete and (found.largest > bounds + TOLERANCE).any():
+            told = f" of group {group!r}" if len(spec.groups) > 1 else ""
+            raise DataError(
+                f"OfflineDataset: {name}: {found.outside} of {totals.steps} rows have actions{told} outside "
+                f"[-1, 1] (up to {found.largest.max():.3g}). Say what they mean: actions='raw' keeps them, "
+                "'clip' clips them, 'scale' divides by 4."
+            )
 
 
 def _describe(
-    known: Mapping[str, Any], first: Episodes, reading: Reading, totals: _Totals, name: str
+    known: Mapping[str, Any], first: Episodes, reading: Reading, totals: Totals, name: str
 ) -> DatasetCard:
     """The card: what is known, and everything that only the data can say."""
+    absent = [group for group, found in totals.groups.items() if not found.observation.count]
+    if absent:
+        raise DataError(
+            f"OfflineDataset: {name}: no agent of {absent} ever takes part. Leave such a group out."
+        )
     returns = np.concatenate(totals.returns)
     facts: dict[str, Any] = {
         "name": name,
@@ -166,34 +156,50 @@ def _describe(
         "reward_mean": float(totals.reward.mean[0]),
         "reward_std": float(totals.reward.std[0]),
         "behaviour_return": {"mean": float(returns.mean()), "std": float(returns.std())},
-        "observation_mean": totals.observation.mean.tolist(),
-        "observation_std": totals.observation.std.tolist(),
+        "observation_mean": _by_group(first, {g: t.observation.mean for g, t in totals.groups.items()}),
+        "observation_std": _by_group(first, {g: t.observation.std for g, t in totals.groups.items()}),
     }
     if totals.state.count:
         facts |= {"state_mean": totals.state.mean.tolist(), "state_std": totals.state.std.tolist()}
     return DatasetCard(**facts)
 
 
-def _sizes(block: Episodes, reading: Reading, name: str) -> TeamSpec:
-    n_agents, size = block.observation.shape[1:]
-    discrete = block.action.dtype.kind in "iu"
-    actions = block.action.shape[-1]
-    if discrete:
-        mask = block.action_mask
-        known = mask.shape[-1] if mask is not None else reading.n_actions
-        if known is None:
-            raise DataError(
-                f"OfflineDataset: {name}: the number of discrete actions is unknown; pass n_actions=."
+def _by_group(block: Episodes, moments: Mapping[str, Array]) -> Any:
+    """Plain values: of a plain team without the name of its group."""
+    values = {group: one.tolist() for group, one in moments.items()}
+    return next(iter(values.values())) if block.is_plain else values
+
+
+def _sizes(block: Episodes, reading: Reading, name: str) -> TeamSpec | GroupedTeamSpec:
+    groups = {}
+    state_size = block.joint_state()[:1].size if block.state is None else block.state.shape[-1]
+    for group, arrays in block.groups.items():
+        n_agents, size = arrays.observation.shape[1:]
+        actions = arrays.action.shape[-1]
+        if arrays.is_discrete:
+            mask, counts = arrays.action_mask, reading.n_actions
+            known = (
+                mask.shape[-1]
+                if mask is not None
+                else counts.get(group)
+                if isinstance(counts, dict)
+                else counts
             )
-        actions = known
-    return TeamSpec(
-        n_agents,
-        size,
-        actions,
-        n_agents * size if block.state is None else block.state.shape[-1],
-        discrete=discrete,
-        masked=block.action_mask is not None,
-    )
+            if known is None:
+                raise DataError(
+                    f"OfflineDataset: {name}: the number of discrete actions is unknown; pass n_actions=."
+                )
+            actions = known
+        groups[group] = TeamSpec(
+            n_agents,
+            size,
+            actions,
+            state_size,
+            discrete=arrays.is_discrete,
+            masked=arrays.action_mask is not None,
+            agents=tuple((reading.agents or {}).get(group, ())),
+        )
+    return TeamSpec.from_groups(groups)
 
 
 def _bar(blocks: Iterable[Episodes], steps: int | None, name: str, progress: bool) -> Iterator[Episodes]:

@@ -16,17 +16,19 @@ from torchrl.data.datasets.common import BaseDatasetExperienceReplay
 from torchrl.data.replay_buffers import Sampler
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.blocks import episode_blocks, first_steps
+from omiga_torchrl.data.blocks import episode_blocks, first_steps, group_names
 from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import READ_OPTIONS
 from omiga_torchrl.data.normalisation import Normalisation, normalise
+from omiga_torchrl.data.regroup import regroup
 from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.sources import Source, open_source
 from omiga_torchrl.data.storage import IndexSelectStorage
 from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.specs import TeamSpec
 
 # Part of the cache's name: raise it whenever the converted form changes.
@@ -43,7 +45,8 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     memory-mapped TensorDict `[T]` with the keys of :mod:`omiga_torchrl.keys` plus
     ``"episode"``, and kept in a cache; later openings map the cache. ``"is_init"``, True
     at the first step of every episode, is made from it. The dataset cannot be written
-    to, and the source never is.
+    to, and the source never is. A team whose agents differ has the entries of every group
+    under its name, e.g. ``("prey", "observation")``, see :attr:`spec`.
 
     Args:
         name_or_path: a bundled dataset such as ``"vmas/navigation/mixed"``, a published one
@@ -59,8 +62,8 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         reward_scale: rewards are divided by this once, when the dataset is opened:
             ``"std"`` (default) means by their standard deviation, so that coefficients
             such as OMIGA's alpha carry over between tasks; a number means by that; ``None``
-            keeps them raw. The factor used is :attr:`reward_scale`. Reports of returns
-            are always raw.
+            keeps them raw. The factor used is :attr:`reward_scale`. Agents' own rewards are
+            divided by the same factor. Reports of returns are always raw.
         normalise_observations: subtract from every feature of observations and state its
             mean over the data and divide by its standard deviation, once, on disk. The
             environment has to do the same: :attr:`normalisation` does.
@@ -142,8 +145,8 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         return (batch, info) if return_info else batch
 
     @property
-    def spec(self) -> TeamSpec:
-        """Sizes of the team."""
+    def spec(self) -> TeamSpec | GroupedTeamSpec:
+        """Sizes of the team; of every group of a team of several."""
         return self.card.spec
 
     @property
@@ -156,7 +159,7 @@ class OfflineDataset(BaseDatasetExperienceReplay):
 
         This is what the writers of :data:`omiga_torchrl.data.LAYOUTS` take.
         """
-        return episode_blocks(load_ted(self.data_path))
+        return episode_blocks(load_ted(self.data_path), groups=list(self.spec.groups))
 
     @property
     def data_path_root(self) -> Path:
@@ -177,22 +180,27 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     def _build(self, progress: bool) -> None:
         source = self.source
         source.verify()
-        reading = source.layout.read(source.path, source.options)
+        reading, known = regroup(
+            lambda: source.layout.read(source.path, source.options), source.options, source.known
+        )
         convert(
             reading,
             self.data_path,
             source.options,
             name=source.name,
-            known=source.known,
+            known=known,
             progress=progress,
         )
 
 
 def _open(path: Path, reward_scale: float) -> TensorDictBase:
     data = load_ted(path)
-    reward = data["next", keys.REWARD]
-    # The only entries that are held in memory: five bytes a row.
-    data["next"].set(keys.REWARD, reward.as_subclass(torch.Tensor) / reward_scale)
+    # The only entries that are held in memory: five bytes a row, and those of agents' own rewards.
+    following = data["next"]
+    for key in (keys.REWARD, *((name, "reward") for name in group_names(data))):
+        reward = following.get(key, None)
+        if reward is not None:
+            following.set(key, reward.as_subclass(torch.Tensor) / reward_scale)
     data.set(keys.IS_INIT, first_steps(data[keys.EPISODE]).unsqueeze(-1))
     return data.lock_()
 

@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from omiga_torchrl import keys
+from omiga_torchrl.data.agent_arrays import AgentArrays, Array, joined_names, joined_observations, split_names
 from omiga_torchrl.errors import DataError
 
-Array = npt.NDArray[Any]
+__all__ = ["AgentArrays", "Array", "Episodes"]
 
-# Bytes of one block: large enough that Python costs nothing, small against any machine's memory.
-BLOCK_BYTES: Final = 32 * 2**20
-
-_ROWS = ("observation", "action_mask", "state")
+_TEAM = ("reward", "terminated", "truncated", "length")
 
 
-@dataclass
+class _PlainArray:
+    """An array of a plain team, read and set as an attribute of its episodes."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, episodes: Episodes | None, owner: type) -> Any:
+        return self if episodes is None else getattr(episodes._only(), self._name)
+
+    def __set__(self, episodes: Episodes, value: Array | None) -> None:
+        setattr(episodes._only(), self._name, value)
+
+
 class Episodes:
     """E whole episodes of T steps in all, one after the other.
 
     Observations have one row more per episode than steps: the last row is what the
     team saw after its last action. So there are R = T + E observation rows.
 
-    Attributes:
-        observation: `[R, N, O]`.
-        action: `[T, N, A]`, or integers `[T, N]`.
+    A team of agents with equal spaces is the one group ``"agents"``, whose arrays can be given and read by
+    their own names. A team of several groups has them in ``groups``.
+
+    Args:
+        observation: `[R, N, O]`, of a plain team.
+        action: `[T, N, A]`, or integers `[T, N]`, of a plain team.
         reward: the team's reward, raw `[T]`.
         terminated: `[T]`, true where the task ended.
         truncated: `[T]`, true where time ran out.
         length: steps of every episode `[E]`.
-        action_mask: legal actions `[R, N, K]`, true = legal; or ``None``.
-        state: `[R, S]`; ``None`` means the observations of all agents in a row.
+        action_mask: legal actions `[R, N, K]`, true = legal; or ``None``; of a plain team.
+        state: `[R, S]`; ``None`` means the observations of all agents in a row, group after group.
+        agent_mask: true where an agent takes part `[R, N]`; ``None`` means always; of a plain team.
+        groups: name of every group to its arrays, in the order of the agents; instead of the arrays of a
+            plain team.
 
     Raises:
         DataError: sizes that do not fit together; all of them in one message.
@@ -51,25 +66,56 @@ class Episodes:
         ... )
         >>> two.returns()
         array([2., 1.])
+        >>> hunt = Episodes(
+        ...     groups={"predators": two.groups["agents"], "prey": two.groups["agents"]},
+        ...     **{name: getattr(two, name) for name in ("reward", "terminated", "truncated", "length")},
+        ... )
+        >>> list(hunt.groups), hunt.joint_state().shape
+        (['predators', 'prey'], (5, 16))
     """
 
-    observation: Array
-    action: Array
-    reward: Array
-    terminated: Array
-    truncated: Array
-    length: Array
-    action_mask: Array | None = None
-    state: Array | None = None
+    # Of a plain team only; several groups are an error that names them.
+    observation, action, action_mask, agent_mask = _PlainArray(), _PlainArray(), _PlainArray(), _PlainArray()
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        observation: Array | None = None,
+        action: Array | None = None,
+        reward: Array | None = None,
+        terminated: Array | None = None,
+        truncated: Array | None = None,
+        length: Array | None = None,
+        action_mask: Array | None = None,
+        state: Array | None = None,
+        *,
+        agent_mask: Array | None = None,
+        groups: Mapping[str, AgentArrays] | None = None,
+    ) -> None:
+        plain = (("observation", observation), ("action", action), ("action_mask", action_mask))
+        given = {name: value for name, value in (*plain, ("agent_mask", agent_mask)) if value is not None}
+        if groups is None:
+            groups = {keys.GROUP: AgentArrays(**given)}
+        elif given or not groups:
+            raise DataError(
+                "Episodes: groups must be at least one group, and without the arrays of a plain team, got "
+                f"the groups {list(groups)} and {list(given)}."
+            )
+        self.groups, self.state = dict(groups), state
+        self.reward, self.terminated = _given("reward", reward), _given("terminated", terminated)
+        self.truncated, self.length = _given("truncated", truncated), _given("length", length)
+        self._check()
+
+    def _check(self) -> None:
         steps, episodes = int(self.length.sum()), len(self.length)
-        rows = {"observation": steps + episodes, "action_mask": steps + episodes, "state": steps + episodes}
+        rows = steps + episodes
         found = [
-            f"{name!r} has {len(value)} rows, expected {rows.get(name, steps)}"
-            for name, value in self.arrays().items()
-            if name != "length" and len(value) != rows.get(name, steps)
+            problem for name, group in self.groups.items() for problem in group.problems(name, rows, steps)
         ]
+        for name in ("reward", "terminated", "truncated"):
+            if len(getattr(self, name)) != steps:
+                found.append(f"{name!r} has {len(getattr(self, name))} rows, expected {steps}")
+        if self.state is not None and len(self.state) != rows:
+            found.append(f"'state' has {len(self.state)} rows, expected {rows}")
         if episodes and self.length.min() < 1:
             found.append("'length' has an episode without a step")
         if self.reward.ndim != 1:
@@ -79,25 +125,43 @@ class Episodes:
         if found:
             raise DataError(
                 f"Episodes: {'; '.join(found)} ({steps} steps in {episodes} episodes; observation, "
-                "state and action_mask have one more row per episode)."
+                "state and masks have one more row per episode)."
             )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the team is the one group ``"agents"``."""
+        return list(self.groups) == [keys.GROUP]
+
+    def _only(self) -> AgentArrays:
+        if not self.is_plain:
+            raise DataError(
+                f"Episodes: there must be the one group {keys.GROUP!r} here, got the groups "
+                f"{', '.join(self.groups)}. Read .groups."
+            )
+        return self.groups[keys.GROUP]
 
     @property
     def steps(self) -> int:
         """Number of steps T."""
-        return len(self.action)
+        return len(self.reward)
 
     def __len__(self) -> int:
         return len(self.length)
 
     def arrays(self) -> dict[str, Array]:
-        """The arrays by name, without those that are ``None``."""
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in given.items() if value is not None}
+        """The arrays by name, without those that are ``None``; ``"<group>/<name>"`` in teams of groups."""
+        return joined_names(self.groups, {name: getattr(self, name) for name in (*_TEAM, "state")})
 
     def starts(self) -> Array:
         """First step of every episode `[E]`."""
         return np.cumsum(self.length) - self.length
+
+    def is_step(self) -> Array:
+        """Which observation rows a step follows `[R]`: all but the last one of every episode."""
+        rows = np.ones(self.steps + len(self), bool)
+        rows[np.cumsum(self.length + 1) - 1] = False
+        return rows
 
     def returns(self) -> Array:
         """Undiscounted return of every episode `[E]`, summed in double precision."""
@@ -105,13 +169,38 @@ class Episodes:
             return np.zeros(0)
         return np.add.reduceat(self.reward.astype(np.float64), self.starts())
 
+    def joint_state(self) -> Array:
+        """The state `[R, S]`; where none is stored, the observations of all agents in a row."""
+        return joined_observations(self.groups) if self.state is None else self.state
+
+    def without_repeated_state(self) -> Episodes:
+        """The same episodes, the state left out if it only repeats the observations: it doubles the file."""
+        if self.state is None or not np.array_equal(self.state, joined_observations(self.groups)):
+            return self
+        return self.replaced(state=None)
+
+    def replaced(self, **changes: Any) -> Episodes:
+        """The same episodes with other arrays.
+
+        Args:
+            **changes: ``groups``, ``state`` and arrays of the team, by name.
+        """
+        given = {"groups": self.groups, "state": self.state, **{name: getattr(self, name) for name in _TEAM}}
+        return Episodes(**{**given, **changes})
+
     def part(self, first: int, last: int) -> Episodes:
         """The episodes ``first`` to ``last``, the latter excluded; views, not copies."""
         offsets = np.concatenate([[0], np.cumsum(self.length)])
         steps = slice(int(offsets[first]), int(offsets[last]))
         rows = slice(steps.start + first, steps.stop + last)
-        cut = {name: value[rows if name in _ROWS else steps] for name, value in self.arrays().items()}
-        return Episodes(**{**cut, "length": self.length[first:last]})
+        return Episodes(
+            groups={name: group.part(rows, steps) for name, group in self.groups.items()},
+            reward=self.reward[steps],
+            terminated=self.terminated[steps],
+            truncated=self.truncated[steps],
+            length=self.length[first:last],
+            state=None if self.state is None else self.state[rows],
+        )
 
     def first(self, episodes: int) -> Episodes:
         """The first `episodes` episodes."""
@@ -133,42 +222,25 @@ class Episodes:
             DataError: an array is missing or has no place here.
         """
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        known = {f.name for f in fields(cls)}
-        missing = known - {"action_mask", "state"} - set(arrays)
-        if missing or set(arrays) - known:
-            raise DataError(
-                f"Episodes: {path} lacks {sorted(missing)} and has unknown {sorted(set(arrays) - known)}; "
-                f"expected {sorted(known)} (action_mask and state optional)."
-            )
-        return cls(**arrays)
+            groups, team = split_names({name: file[name] for name in file.files}, _TEAM, f"Episodes: {path}")
+        return cls(groups=groups, **team)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Episodes]) -> Episodes:
         """All episodes of `parts`, in order."""
-        names = parts[0].arrays()
-        return cls(**{name: np.concatenate([part.arrays()[name] for part in parts]) for name in names})
+        first = parts[0]
+        team = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _TEAM}
+        states = [part.state for part in parts if part.state is not None]
+        return cls(
+            groups={
+                name: AgentArrays.concatenate([part.groups[name] for part in parts]) for name in first.groups
+            },
+            state=np.concatenate(states) if first.state is not None else None,
+            **team,
+        )
 
 
-def block_spans(lengths: Array, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, int]]:
-    """Split episodes into runs ``[first, last)`` of about :data:`BLOCK_BYTES` each.
-
-    Args:
-        lengths: steps of every episode `[E]`.
-        row_bytes: bytes of one step.
-        block_bytes: bytes of a run; a longer episode is a run of its own.
-
-    Examples:
-        >>> list(block_spans(np.array([10, 10, 10]), row_bytes=2**20))
-        [(0, 3)]
-        >>> list(block_spans(np.array([40, 10, 10]), row_bytes=2**20))
-        [(0, 1), (1, 3)]
-    """
-    first, size = 0, 0
-    for index, length in enumerate(lengths.tolist()):
-        if size and size + length * row_bytes > block_bytes:
-            yield first, index
-            first, size = index, 0
-        size += length * row_bytes
-    if first < len(lengths):
-        yield first, len(lengths)
+def _given(name: str, value: Array | None) -> Array:
+    if value is None:
+        raise TypeError(f"Episodes: {name} must be given.")
+    return value

@@ -13,8 +13,8 @@ import torch
 from torchrl.envs import Compose, EnvBase, ObservationNorm, TransformedEnv
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.cards import DatasetCard
-from omiga_torchrl.data.episodes import BLOCK_BYTES
+from omiga_torchrl.data.cards import ByGroup, DatasetCard
+from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.data.ted import TedWriter, load_ted, write_whole
 from omiga_torchrl.team_env import team_env
 
@@ -27,8 +27,8 @@ class Normalisation:
     """Mean and standard deviation of every feature of observations and state.
 
     Attributes:
-        observation_mean: `[O]`, the same for all agents.
-        observation_std: `[O]`, at least 1e-6, or else 1.
+        observation_mean: `[O]`, the same for all agents; in a team of groups by the name of the group.
+        observation_std: `[O]`, at least 1e-6, or else 1; by the name of the group.
         state_mean: `[S]`.
         state_std: `[S]`.
 
@@ -41,20 +41,34 @@ class Normalisation:
         >>> env = dataset.normalisation.apply_to(make_env("vmas/navigation"))
     """
 
-    observation_mean: list[float]
-    observation_std: list[float]
+    observation_mean: ByGroup
+    observation_std: ByGroup
     state_mean: list[float]
     state_std: list[float]
 
     @classmethod
     def of(cls, card: DatasetCard) -> Normalisation:
         """The statistics in a card; a state that only repeats the observations shares theirs."""
-        observation = np.array(card.observation_mean), np.array(card.observation_std)
-        state = np.array(card.state_mean), np.array(card.state_std)
+        means, stds = _groups(card.observation_mean), _groups(card.observation_std)
+        stds = {name: _divisors(std) for name, std in stds.items()}
+        state = card.state_mean, _divisors(card.state_std)
         if not card.state_mean:
-            state = np.tile(observation[0], card.spec.n_agents), np.tile(observation[1], card.spec.n_agents)
-        stds = [np.where(std > _SMALLEST, std, 1.0).tolist() for _, std in (observation, state)]
-        return cls(observation[0].tolist(), stds[0], state[0].tolist(), stds[1])
+            groups = card.spec.groups
+            state = (
+                [x for name, group in groups.items() for x in means[name] * group.n_agents],
+                [x for name, group in groups.items() for x in stds[name] * group.n_agents],
+            )
+        if isinstance(card.observation_mean, dict):
+            return cls(means, stds, *state)
+        return cls(means[keys.GROUP], stds[keys.GROUP], *state)
+
+    def moments(self) -> dict[tuple[str, ...], tuple[list[float], list[float]]]:
+        """Mean and standard deviation of every entry that is normalised, by its key."""
+        means, stds = _groups(self.observation_mean), _groups(self.observation_std)
+        moments: dict[tuple[str, ...], tuple[list[float], list[float]]] = {
+            (name, "observation"): (means[name], stds[name]) for name in means
+        }
+        return {**moments, keys.key_path(keys.STATE): (self.state_mean, self.state_std)}
 
     def apply_to(self, env: EnvBase) -> TransformedEnv:
         """The environment with normalised observations and state.
@@ -62,15 +76,11 @@ class Normalisation:
         Args:
             env: an environment whose policy was trained on normalised data.
         """
-        moments = (
-            (keys.OBSERVATION, self.observation_mean, self.observation_std),
-            (keys.STATE, self.state_mean, self.state_std),
-        )
         transforms = [
             ObservationNorm(
                 loc=torch.tensor(mean), scale=torch.tensor(std), in_keys=[key], standard_normal=True
             )
-            for key, mean, std in moments
+            for key, (mean, std) in self.moments().items()
         ]
         task = team_env(env).task_name
         env = TransformedEnv(env, Compose(*transforms), auto_unwrap=False)
@@ -97,10 +107,7 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
     """
     digest = hashlib.sha256(json.dumps(normalisation.to_dict()).encode()).hexdigest()[:8]
     target = folder.with_name(f"{folder.name}-normalised-{digest}")
-    moments = {
-        keys.key_path(keys.OBSERVATION): (normalisation.observation_mean, normalisation.observation_std),
-        keys.key_path(keys.STATE): (normalisation.state_mean, normalisation.state_std),
-    }
+    moments = normalisation.moments()
 
     def write(writer: TedWriter) -> None:
         data = load_ted(folder)
@@ -121,3 +128,12 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
 
     write_whole(target, write)
     return target
+
+
+def _groups(values: ByGroup) -> dict[str, list[float]]:
+    """By the name of the group, also of a plain team."""
+    return values if isinstance(values, dict) else {keys.GROUP: values}
+
+
+def _divisors(stds: list[float]) -> list[float]:
+    return [std if std > _SMALLEST else 1.0 for std in stds]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
@@ -46,33 +47,58 @@ def find_observation_differences(dataset: OfflineDataset, env: EnvBase) -> list[
     data, normalisation = dataset.data, dataset.normalisation
     if normalisation is not None:
         env = normalisation.apply_to(env)
-    recorded = _first_observations(data)
-    fresh = _fresh_observations(env)
+    groups = list(dataset.spec.groups)
+    fresh = _fresh_observations(env, groups)
+    found = []
+    for group in groups:
+        found += _of_group(
+            _first_observations(data, group), fresh[group], "" if groups == [keys.GROUP] else group
+        )
+    if found or normalisation is not None or groups != [keys.GROUP]:
+        return found
+    return _replay(dataset, env)
+
+
+def _of_group(recorded: Tensor, fresh: Tensor, group: str) -> list[str]:
+    # Where agents come and go, no episode may begin with all of them.
+    if not (len(recorded) and len(fresh)):
+        return []
     found = _compare(recorded, fresh)
     if not found:
-        return _replay(dataset, env) if normalisation is None else []
+        return []
     agent, feature = found[0]
     ours, theirs = recorded[:, agent, feature], fresh[:, agent, feature]
+    whose = f" of group {group!r}" if group else ""
     return [
-        f"first observations differ from fresh resets in {len(found)} of {recorded[0].numel()} features: "
-        f"agent {agent}, feature {feature} is {ours.mean():.3g} +- {ours.std():.2g} in the data and "
-        f"{theirs.mean():.3g} +- {theirs.std():.2g} in the environment"
+        f"first observations{whose} differ from fresh resets in {len(found)} of "
+        f"{recorded[0].numel()} features: agent {agent}, feature {feature} is {ours.mean():.3g} +- "
+        f"{ours.std():.2g} in the data and {theirs.mean():.3g} +- {theirs.std():.2g} in the environment"
     ]
 
 
-def _first_observations(data: TensorDictBase) -> Tensor:
+def _first_observations(data: TensorDictBase, group: str) -> Tensor:
     starts = first_steps(data[keys.EPISODE]).nonzero().flatten()
     chosen = starts[torch.linspace(0, len(starts) - 1, min(_EPISODES, len(starts))).long()]
-    return data[keys.OBSERVATION].as_subclass(Tensor)[chosen].double()
+    first = data[group, "observation"].as_subclass(Tensor)[chosen].double()
+    mask = data.get((group, "agent_mask"), None)
+    return first if mask is None else first[mask.as_subclass(Tensor)[chosen].all(-1)]
 
 
-def _fresh_observations(env: EnvBase) -> Tensor:
-    resets: list[Tensor] = []
+def _fresh_observations(env: EnvBase, groups: Sequence[str]) -> dict[str, Tensor]:
+    """First observations `[n, N, O]` of every group, of those resets in which all its agents take part."""
+    resets: dict[str, list[Tensor]] = {group: [] for group in groups}
+    played = 0
     with isolated_random(0):
-        while sum(map(len, resets)) < _RESETS:
-            one: Any = env.reset()[keys.OBSERVATION]
-            resets.append(one.reshape(-1, *one.shape[-2:]).double().cpu())
-    return torch.cat(resets)
+        while played < _RESETS:
+            one: Any = env.reset()
+            for group in groups:
+                rows = one[group, "observation"]
+                rows = rows.reshape(-1, *rows.shape[-2:]).double().cpu()
+                mask = one.get((group, "agent_mask"), None)
+                kept = slice(None) if mask is None else mask.reshape(-1, mask.shape[-1]).all(-1).cpu()
+                resets[group].append(rows[kept])
+            played += len(rows)
+    return {group: torch.cat(rows) for group, rows in resets.items()}
 
 
 def _replay(dataset: OfflineDataset, env: EnvBase) -> list[str]:

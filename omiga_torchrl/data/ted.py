@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +16,7 @@ from filelock import FileLock
 from tensordict import MemoryMappedTensor, TensorDict, TensorDictBase
 
 from omiga_torchrl import keys
+from omiga_torchrl.data.blocks import group_names
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.errors import DataError
 
@@ -47,32 +48,37 @@ class TedWriter:
     def append(self, block: Episodes) -> None:
         """Write all transitions of ``block``."""
         ends = np.cumsum(block.length + 1)
-        for name, rows in (
-            (keys.OBSERVATION, block.observation),
-            (keys.STATE, block.state),
-            (keys.ACTION_MASK, block.action_mask),
-        ):
-            if rows is None:
-                continue
-            key = keys.key_path(name)
-            rows = _storable(rows)
+        rows = {key: _storable(values) for key, values in _row_entries(block)}
+        steps = {key: _storable(values) for key, values in self._step_entries(block)}
+        given = {*rows, *steps, *(("next", *key) for key in rows)}
+        if self.rows and given != self._files.keys():
+            differing = sorted("/".join(key) for key in given ^ self._files.keys())
+            raise DataError(
+                f"OfflineDataset: {', '.join(map(repr, differing))} are in some parts of the data only. Is "
+                "one of the files of another task?"
+            )
+        for key, values in rows.items():
             # Slices of the block, one per episode: nothing is copied on the way to the file.
             for first, last in zip((ends - block.length - 1).tolist(), ends.tolist(), strict=True):
-                self._write(key, rows[first : last - 1])
-                self._write(("next", *key), rows[first + 1 : last])
-        done = block.terminated | block.truncated
-        steps: dict[_Path, Array] = {
-            keys.key_path(keys.ACTION): block.action,
-            (keys.EPISODE,): np.repeat(np.arange(self.episodes, self.episodes + len(block)), block.length),
-            ("next", keys.REWARD): block.reward[:, None],
-            ("next", keys.DONE): done[:, None],
-            ("next", keys.TERMINATED): block.terminated[:, None],
-            ("next", keys.TRUNCATED): block.truncated[:, None],
-        }
-        for path, values in steps.items():
-            self._write(path, _storable(values))
+                self._write(key, values[first : last - 1])
+                self._write(("next", *key), values[first + 1 : last])
+        for key, values in steps.items():
+            self._write(key, values)
         self.rows += block.steps
         self.episodes += len(block)
+
+    def _step_entries(self, block: Episodes) -> Iterator[tuple[_Path, Array]]:
+        """What has one row per step, by its key."""
+        yield from (((name, "action"), group.action) for name, group in block.groups.items())
+        yield (keys.EPISODE,), np.repeat(np.arange(self.episodes, self.episodes + len(block)), block.length)
+        done = block.terminated | block.truncated
+        yield ("next", keys.REWARD), block.reward[:, None]
+        yield ("next", keys.DONE), done[:, None]
+        yield ("next", keys.TERMINATED), block.terminated[:, None]
+        yield ("next", keys.TRUNCATED), block.truncated[:, None]
+        for name, group in block.groups.items():
+            if group.reward is not None:
+                yield ("next", name, "reward"), group.reward[..., None]
 
     def write(self, key: _Path, values: Array) -> None:
         """Append rows to one entry only; its rows have to add up to those of the others."""
@@ -119,8 +125,7 @@ class TedWriter:
             for part in key[:-1]:
                 inner = inner.setdefault(part, {})
             inner[key[-1]] = leaf
-        n_agents = nested[keys.GROUP]["observation"].shape[1]
-        _nest(nested, (self.rows,), n_agents).memmap_(str(self.folder))
+        _nest(nested, (self.rows,)).memmap_(str(self.folder))
 
     def abandon(self) -> None:
         """Close the files without describing them."""
@@ -131,14 +136,26 @@ class TedWriter:
                 continue
 
 
-def _nest(nested: dict[str, Any], batch: tuple[int, ...], n_agents: int) -> TensorDictBase:
+def _row_entries(block: Episodes) -> Iterator[tuple[_Path, Array]]:
+    """What has one row more per episode than steps, by its key."""
+    groups = block.groups
+    yield from (((name, "observation"), group.observation) for name, group in groups.items())
+    # Observations of one group in a row are a view of the same memory; those of several are not.
+    if block.state is not None or len(groups) > 1:
+        yield keys.key_path(keys.STATE), block.joint_state()
+    for entry in ("action_mask", "agent_mask"):
+        for name, group in groups.items():
+            if entry in group.arrays():
+                yield (name, entry), group.arrays()[entry]
+
+
+def _nest(nested: dict[str, Any], batch: tuple[int, ...]) -> TensorDictBase:
+    # The entries of a group, which are one an agent, are beside its observations.
+    agents = nested["observation"].shape[1:2] if "observation" in nested else ()
     content = {
-        name: value
-        if not isinstance(value, dict)
-        else _nest(value, (*batch, n_agents) if name == keys.GROUP else batch, n_agents)
-        for name, value in nested.items()
+        name: _nest(value, batch) if isinstance(value, dict) else value for name, value in nested.items()
     }
-    return TensorDict(content, list(batch))
+    return TensorDict(content, [*batch, *agents])
 
 
 def _storable(values: Array) -> Array:
@@ -199,22 +216,21 @@ def _full(folder: Path, needed: int, free: int) -> OSError:
 
 def row_bytes(block: Episodes) -> int:
     """Bytes on disk of one transition of ``block``."""
-    per_row = sum(
-        2 * _storable(a[:1]).nbytes
-        for a in (block.observation, block.state, block.action_mask)
-        if a is not None
-    )
-    return per_row + _storable(block.action[:1]).nbytes + 8 + 4 + 3
+    per_row = sum(2 * _storable(rows[:1]).nbytes for _, rows in _row_entries(block))
+    actions = sum(_storable(group.action[:1]).nbytes for group in block.groups.values())
+    own = sum(4 * group.n_agents for group in block.groups.values() if group.reward is not None)
+    return per_row + actions + own + 8 + 4 + 3
 
 
 def load_ted(folder: Path) -> TensorDictBase:
     """The transitions in ``folder``, memory-mapped `[T]`; not yet locked.
 
-    Where no state is stored, it is the observations of all agents in a row: a view of the
-    same memory.
+    Where no state is stored, it is the observations of all agents in a row: of a team of one group a view
+    of the same memory. Teams of several groups always have it stored.
     """
     data = TensorDict.load_memmap(folder).unlock_()
     for part in (data, data["next"]):
         if part.get(keys.STATE, None) is None:
-            part.set(keys.STATE, part[keys.OBSERVATION].flatten(1))
+            (group,) = group_names(data)
+            part.set(keys.STATE, part[group, "observation"].flatten(1))
     return data

@@ -130,7 +130,7 @@ class ConditionalVAE(TensorDictModuleBase):
             noise: standard normal ``[K, *B, N, L]``, to share draws with others; None draws it.
         """
         mean, log_std = self.encode(observation, action)
-        noise = standard_normal((samples, *mean.shape), mean) if noise is None else noise
+        noise = self._noise((samples, *mean.shape), mean) if noise is None else noise
         latent = mean + log_std.exp() * noise
         # The constants of the two densities of z cancel.
         log_prior = -0.5 * latent.square().sum(-1)
@@ -155,7 +155,7 @@ class ConditionalVAE(TensorDictModuleBase):
             noise: standard normal ``[*B, N, L]``, to share draws with others; None draws it.
         """
         mean, log_std = self.encode(observation, action)
-        noise = standard_normal(mean.shape, mean) if noise is None else noise
+        noise = self._noise(mean.shape, mean) if noise is None else noise
         latent = mean + log_std.exp() * noise
         error = (action - self.decode(observation, latent)) / self._unit
         divergence = 0.5 * (mean.square() + (2 * log_std).exp() - 1) - log_std
@@ -183,13 +183,16 @@ class ConditionalVAE(TensorDictModuleBase):
         action = mean + spread * of_action
         return clamp_to_bounds(action, self.low, self.high).to(observation.dtype)
 
+    def _noise(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return standard_normal(shape, like)
+
     def sample_noise(self, observation: Tensor, samples: int) -> tuple[Tensor, Tensor | None]:
         """What :meth:`sample` draws: noise of latents, and of actions unless ``max_latent`` is given."""
         rows = (samples, *observation.shape[:-1])
-        latent = standard_normal((*rows, self.latent_size), observation)
+        latent = self._noise((*rows, self.latent_size), observation)
         if self.max_latent is not None:
             return latent, None
-        return latent, at_least_single(standard_normal((*rows, len(self.log_std)), observation))
+        return latent, at_least_single(self._noise((*rows, len(self.log_std)), observation))
 
     def get_dist(self, tensordict: TensorDictBase) -> LatentActions:
         """The distribution of actions ``[*B, N, A]`` given the observation of ``tensordict``."""

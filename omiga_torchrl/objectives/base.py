@@ -61,7 +61,7 @@ class TeamLoss(CoefficientLoss):
     terms: tuple[str, ...]
     """Names of the loss's terms in the order of evaluation; term ``x`` is the method ``x_loss``."""
     metrics: tuple[str, ...] = ()
-    """Names that the terms pass to :meth:`TeamView.record`, besides the diagnostics that all losses share."""
+    """Names that the terms pass to :meth:`TeamView.record`, besides diagnostics that all losses share."""
     reads: tuple[str, ...] = ("action", "reward", "terminated", "done")
     """Fields of ``tensor_keys`` that the loss reads itself."""
 
@@ -110,8 +110,8 @@ class TeamLoss(CoefficientLoss):
         self.reduction = "mean" if reduction is None else reduction
         self.burn_in, self.value_scale = burn_in, value_scale
         self.separate_losses, self.reward_of = separate_losses, reward_of
-        self.shared_entries: dict[str, set[NestedKey]] = {}
         self.networks: list[str] = []
+        self.shared_entries: dict[str, set[NestedKey]] = {}
         self.groups: GroupedTeamSpec | None = None
         self.is_recurrent = False
         self.first_critic: list[TensorDictModuleBase] = []  # no submodule: its parameters would count
@@ -165,11 +165,7 @@ class TeamLoss(CoefficientLoss):
 
     @property
     def is_discrete(self) -> bool:
-        """True for networks of discrete actions; decided by the networks, never by the data.
-
-        Raises:
-            ValueError: some groups of the team have discrete and others continuous actions.
-        """
+        """True for networks of discrete actions; a ValueError if only some groups have them."""
         return has_discrete_actions(self)
 
     @property

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,9 +19,24 @@ if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
 
 
+_UNCHECKED = ContextVar("unchecked", default=False)
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Inside the block losses trust their batches, e.g. while a step is traced."""
+    token = _UNCHECKED.set(True)
+    try:
+        yield
+    finally:
+        _UNCHECKED.reset(token)
+
+
 def inside_transform() -> bool:
     """True while Dynamo traces or ``torch.func`` transforms: values cannot be looked at there."""
-    return torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None
+    if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None:
+        return True
+    return _UNCHECKED.get()
 
 
 def needs_check(loss: TeamLoss, data: TensorDictBase, mask: Tensor | None, team: str) -> bool:

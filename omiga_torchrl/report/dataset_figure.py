@@ -9,6 +9,7 @@ import numpy as np
 
 from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics
 from omiga_torchrl.data.statistics.distributions import Histogram, Spread
+from omiga_torchrl.data.statistics.scan import GroupStatistics
 from omiga_torchrl.report.plots import COLOURS, COLUMNS
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ def plot_dataset(statistics: DatasetStatistics, path: str | Path, title: str = "
 
 
 def draw_dataset(statistics: DatasetStatistics, title: str = "Dataset") -> Figure:
-    """Histograms of returns, lengths and rewards, and one panel for each action feature.
+    """Histograms of returns, lengths and rewards, and panels of the actions.
 
-    Up to seven agents are drawn apart in the panels of the actions, more of them together.
+    A plain team has one panel for each action feature, in which up to seven agents are drawn apart, more of
+    them together. A team of groups has one for each group, with the features of its actions, or its agents
+    where these are discrete.
 
     Args:
         statistics: of :func:`omiga_torchrl.data.dataset_statistics`.
@@ -71,8 +74,9 @@ def draw_dataset(statistics: DatasetStatistics, title: str = "Dataset") -> Figur
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('plot_dataset: matplotlib is missing. pip install "omiga-torchrl[plot]"') from error
-    features = len(statistics.action.minimum[0])
-    lines = -(-(3 + features) // COLUMNS)
+    features = len(statistics.action.minimum[0]) if statistics.is_plain else 0
+    count = 3 + (features if statistics.is_plain else len(statistics.groups))
+    lines = -(-count // COLUMNS)
     # Without pyplot: no global state, no display, no figure left open.
     figure = Figure(figsize=(1.0 + 4.6 * COLUMNS, 0.9 + 3.5 * lines), layout="constrained")
     FigureCanvasAgg(figure)
@@ -89,7 +93,10 @@ def draw_dataset(statistics: DatasetStatistics, title: str = "Dataset") -> Figur
     _label(panels[2], "Reward", "team reward per step", statistics.reward)
     for feature in range(features):
         _draw_action(panels[3 + feature], statistics, feature)
-    for panel in panels[3 + features :]:
+    if not statistics.is_plain:
+        for panel, (name, group) in zip(panels[3:], statistics.groups.items(), strict=False):
+            _draw_group(panel, name, group)
+    for panel in panels[count:]:
         panel.set_visible(False)
     return figure
 
@@ -136,6 +143,27 @@ def _draw_action(panel: Axes, s: DatasetStatistics, feature: int) -> None:
     for bound in (-1.0, 1.0):
         if edges[0] <= bound <= edges[-1]:
             panel.axvline(bound, color="#555555", linestyle=":", linewidth=1.2)
+
+
+def _draw_group(panel: Axes, name: str, group: GroupStatistics) -> None:
+    """All actions of a group: the features of all its agents together, or every agent's index."""
+    action = group.action
+    histograms = action.histograms if action.discrete else tuple(zip(*action.histograms, strict=True))
+    kind = "agent" if action.discrete else "feature"
+    for index, parts in enumerate(histograms):
+        counts = np.sum([part.counts for part in parts], axis=0)
+        colour = COLOURS[index % len(COLOURS)]
+        style = "-" if index < len(COLOURS) else "--"
+        panel.stairs(
+            counts, parts[0].edges, color=colour, linestyle=style, linewidth=1.4, label=f"{kind} {index}"
+        )
+    panel.legend(fontsize=8, frameon=False)
+    _style(panel, "steps" if action.discrete else "actions")
+    agents = len(group.unique_local)
+    panel.set_title(f"Actions of {name} ({agents} agent{'s' if agents > 1 else ''})", fontsize=11)
+    panel.set_xlabel("index of the action" if action.discrete else "value of the action")
+    if action.beyond is not None:
+        panel.set_xlabel(f"value of the action; {100 * np.mean(action.beyond):.1f} % beyond $\\pm$1")
 
 
 def _draw_one(panel: Axes, histogram: Histogram, colour: str, unit: str) -> None:

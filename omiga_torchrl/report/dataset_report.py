@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from omiga_torchrl import keys
+from omiga_torchrl.data.padding import describe_padding
 from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics
 from omiga_torchrl.data.statistics.distributions import Spread
+from omiga_torchrl.data.statistics.scan import GroupStatistics
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.report.dataset_figure import plot_dataset, short_number
 
@@ -83,9 +86,7 @@ def format_statistics(
 
 
 def _lines(s: DatasetStatistics) -> list[Line]:
-    constant = sum(a == b for a, b in zip(s.observation_minimum, s.observation_maximum, strict=True))
-    return [
-        ("agents", str(len(s.unique_local)), f"{len(s.observation_minimum)} observation features each"),
+    lines = [
         ("transitions", str(s.transitions), "joint steps of the team"),
         ("episodes", str(s.episodes), "whole episodes"),
         ("duplicate episodes", str(s.duplicate_episodes), "equal to an earlier one, step for step"),
@@ -105,19 +106,48 @@ def _lines(s: DatasetStatistics) -> list[Line]:
             f"{s.average_oaco:.3f}",
             "unique (observation, action) pairs / transitions, mean over agents",
         ),
-        *_action_lines(s),
-        *_spread("reward", s.reward, "the team's reward per step"),
-        (
-            "observation range",
-            _range(min(s.observation_minimum), max(s.observation_maximum)),
-            "over all agents and features",
-        ),
+    ]
+    reward = _spread("reward", s.reward, "the team's reward per step")
+    if s.is_plain:
+        group = s.groups[keys.GROUP]
+        return [_agents_line(group), *lines, *_action_lines(group), *reward, *_observation_lines(group)]
+    agents = ("agents", str(len(s.unique_local)), f"in {len(s.groups)} groups")
+    lines = [agents, *lines, *reward]
+    for name, group in s.groups.items():
+        of_group = [_agents_line(group), *_action_lines(group), *_observation_lines(group)]
+        lines += [(f"{name}: {title}", value, meaning) for title, value, meaning in of_group]
+    return lines
+
+
+def _agents_line(group: GroupStatistics) -> Line:
+    features = len(group.observation_minimum)
+    return ("agents", str(len(group.unique_local)), f"{features} observation features each")
+
+
+def _observation_lines(group: GroupStatistics) -> list[Line]:
+    low, high = group.observation_minimum, group.observation_maximum
+    constant = sum(a == b for a, b in zip(low, high, strict=True))
+    lines = [
+        ("observation range", _range(min(low), max(high)), "over all agents and features"),
         ("constant observations", str(constant), "features that never change, for any agent"),
     ]
+    lines += [
+        (f"takes part, agent {agent}", _percent(share), "of transitions")
+        for agent, share in enumerate(group.present)
+        if share < 1
+    ]
+    lines += [
+        (f"own return, agent {agent}", short_number(value), "sum of its own rewards per episode, mean")
+        for agent, value in enumerate(group.agent_return or ())
+    ]
+    if group.padding:
+        count = str(len(group.padding))
+        lines.append(("padded agents", count, f"constant, unlike others': {describe_padding(group.padding)}"))
+    return lines
 
 
-def _action_lines(s: DatasetStatistics) -> list[Line]:
-    action = s.action
+def _action_lines(group: GroupStatistics) -> list[Line]:
+    action = group.action
     kind = "index of the action" if action.discrete else f"over its {len(action.minimum[0])} action features"
     lines = [
         (f"action range, agent {agent}", _range(min(low), max(high)), kind)

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from omiga_torchrl.data import LAYOUTS, Episodes, Layout, OfflineDataset, Reading, ReadOptions, find_layout
+from omiga_torchrl.data import (
+    LAYOUTS,
+    AgentArrays,
+    Episodes,
+    Layout,
+    OfflineDataset,
+    Reading,
+    ReadOptions,
+    find_layout,
+)
 from omiga_torchrl.errors import DataError
 
 
@@ -95,17 +104,12 @@ class LayoutContract:
         reading = self.open(path)
         episodes = Episodes.concatenate(list(reading.blocks))
         assert reading.steps in (None, episodes.steps) and len(episodes) >= 2 and episodes.length.max() >= 2
-        assert episodes.observation.ndim == 3 and episodes.observation.dtype.kind == "f"
-        agents = (episodes.steps, episodes.observation.shape[1])
-        is_discrete = episodes.action.dtype.kind in "iu"
-        assert episodes.action.shape[: len(agents)] == agents
-        assert episodes.action.ndim == (2 if is_discrete else 3)
-        assert is_discrete or episodes.action.dtype.kind == "f"
-        assert not is_discrete or reading.n_actions is not None or episodes.action_mask is not None
+        for name, group in episodes.groups.items():
+            counts = reading.n_actions
+            known = counts.get(name) if isinstance(counts, dict) else counts
+            assert_shapes_of_a_group(group, episodes.steps, known)
         assert episodes.reward.shape == (episodes.steps,)
         assert episodes.terminated.dtype == episodes.truncated.dtype == bool
-        if episodes.action_mask is not None:
-            assert episodes.action_mask.dtype == bool and episodes.action_mask.ndim == 3
 
     def test_episodes_end_where_they_end_and_nowhere_else(self, path):
         episodes = self.read(path)
@@ -128,12 +132,12 @@ class LayoutContract:
         episodes = self.read(path)
         data = self.dataset(path, tmp_path / "cache").data
         starts = np.cumsum(episodes.length) - episodes.length
-        rows = np.delete(np.arange(len(episodes.observation)), np.cumsum(episodes.length + 1) - 1)
+        rows = episodes.is_step().nonzero()[0]
         assert len(data) == episodes.steps
-        np.testing.assert_array_equal(data["agents", "observation"], np.float32(episodes.observation[rows]))
-        np.testing.assert_array_equal(
-            data["next", "agents", "observation"], np.float32(episodes.observation[rows + 1])
-        )
+        for name, group in episodes.groups.items():
+            seen = np.float32(group.observation)
+            np.testing.assert_array_equal(data[name, "observation"], seen[rows])
+            np.testing.assert_array_equal(data["next", name, "observation"], seen[rows + 1])
         np.testing.assert_array_equal(data["next", "reward"][:, 0], np.float32(episodes.reward))
         np.testing.assert_array_equal(data["is_init"].flatten().nonzero()[:, 0], starts)
         for name in ("terminated", "truncated"):
@@ -142,7 +146,8 @@ class LayoutContract:
     def test_sampled_slices_are_rows_of_the_whole(self, path, tmp_path):
         torch.manual_seed(0)
         dataset = self.dataset(path, tmp_path / "cache", slice_len=2, batch_size=64)
-        seen, whole = ("agents", "observation"), dataset.data["agents", "observation"]
+        seen = (next(iter(dataset.spec.groups)), "observation")
+        whole = dataset.data[seen]
         batch = dataset.sample()
         assert batch.batch_size == (32, 2)
         for slice_, mask in zip(batch, batch["collector", "mask"], strict=True):
@@ -192,6 +197,25 @@ class LayoutContract:
         """Skip the test for a layout that is only read."""
         if not self.layout.writable:
             pytest.skip("the layout is only read")
+
+
+def assert_shapes_of_a_group(group: AgentArrays, steps: int, n_actions: int | None) -> None:
+    """Raise an AssertionError unless a group's arrays have the shapes and dtypes that they must have.
+
+    Args:
+        group: its arrays.
+        steps: expected steps T.
+        n_actions: the number of discrete actions, if the reader knows it.
+    """
+    assert group.observation.ndim == 3 and group.observation.dtype.kind == "f"
+    is_discrete = group.action.dtype.kind in "iu"
+    assert group.action.shape[:2] == (steps, group.n_agents)
+    assert group.action.ndim == (2 if is_discrete else 3)
+    assert is_discrete or group.action.dtype.kind == "f"
+    assert not is_discrete or n_actions is not None or group.action_mask is not None
+    for mask in (group.action_mask, group.agent_mask):
+        assert mask is None or mask.dtype == bool
+    assert group.action_mask is None or group.action_mask.ndim == 3
 
 
 def assert_equal(found: Episodes, expected: Episodes) -> None:

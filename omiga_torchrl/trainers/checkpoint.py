@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map_only
 
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write, load_plain
@@ -37,10 +38,16 @@ def save_checkpoint(
         3
     """
     path = Path(path)
-    content = {"format": FORMAT, "step": step, "metadata": dict(metadata), "trainer": dict(trainer_state)}
+    state = tree_map_only(torch.Tensor, _own_memory, dict(trainer_state))
+    content = {"format": FORMAT, "step": step, "metadata": dict(metadata), "trainer": state}
     with atomic_write(path) as file:
         torch.save(content, file)
     return path
+
+
+def _own_memory(tensor: torch.Tensor) -> torch.Tensor:
+    """A view without the rest of its memory: of runs that train together, a file holds one only."""
+    return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
 
 
 def load_checkpoint(path: str | Path, **kwargs: Any) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from tensordict import TensorDictBase
 from torchrl.collectors import BaseCollector
 from torchrl.data import ReplayBuffer
 from torchrl.objectives.common import LossModule
@@ -18,20 +17,22 @@ from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger
 from torchrl.trainers import LRSchedulerHook, TrainerHookBase
 
-from omiga_torchrl.trainers.checkpointed import CheckpointedTrainer
+from omiga_torchrl.errors import require_count
 from omiga_torchrl.trainers.collector import NoCollector
 from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook
+from omiga_torchrl.trainers.loop import SteppedTrainer
 from omiga_torchrl.trainers.parameter_groups import (
     OptimizerFactory,
     ParameterGroups,
     check_parameter_groups,
     make_optimizer,
 )
+from omiga_torchrl.trainers.precision import Precision, set_precision
 from omiga_torchrl.trainers.schedules import Schedule, make_schedule
-from omiga_torchrl.trainers.stepper import GroupedStepper
+from omiga_torchrl.trainers.stepping import CompileMode, StepOptions, make_stepper
 
 
-class OfflineTrainer(CheckpointedTrainer):
+class OfflineTrainer(SteppedTrainer):
     """Trains a loss on a replay buffer; a TorchRL `Trainer` whose "frames" are gradient steps.
 
     Each step samples a batch, sums the ``loss*`` entries, and updates disjoint parameter groups by
@@ -65,12 +66,17 @@ class OfflineTrainer(CheckpointedTrainer):
         save_dir: folder of checkpoints; ``None`` keeps none.
         save_interval: steps between two checkpoints.
         checkpoint_metadata: plain values stored with each checkpoint (dataset, versions, …).
-        nan_check_interval: steps between two checks for non-finite losses; ``None`` never checks.
+        nan_check_interval: steps between two checks for non-finite losses; ``None``: none.
+        compile: what of the step is a compiled graph: ``"none"``; ``"loss"``; ``"step"``, all of it, from the
+            batch to the targets; ``"auto"`` (default), like ``"step"`` if ``total_steps`` earn the time of
+            compiling. All give the same numbers up to rounding, and go on from each other's checkpoints.
+        precision: ``"highest"`` (default), ``"high"``, ``"medium"``, see
+            :func:`torch.set_float32_matmul_precision`, or ``"bf16-mixed"``: networks in bfloat16 autocast.
         seed: seed of torch, numpy and Python, set when the trainer is built.
 
     Raises:
-        ValueError: groups that overlap or do not fit the loss, a learning rate that is not positive and
-            finite, a count below one, or an interval of a group that is none.
+        ValueError: groups that overlap or do not fit the loss, a number out of its range, an interval of a
+            group that is none, a precision that the device lacks, or a step without compiled form.
         TypeError: ``optimizer`` builds no optimizer, or ``target_updater`` is no TargetNetUpdater.
 
     Examples:
@@ -116,27 +122,33 @@ class OfflineTrainer(CheckpointedTrainer):
         save_interval: int = 10_000,
         checkpoint_metadata: Mapping[str, Any] | None = None,
         nan_check_interval: int | None = 100,
+        compile: CompileMode = "auto",
+        precision: Precision = "highest",
         seed: int | None = None,
     ) -> None:
-        counts = {"total_steps": total_steps, "log_interval": log_interval, "save_interval": save_interval}
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(f"OfflineTrainer: {name}={count}; expected at least 1.")
+        counts = {"log_interval": log_interval, "save_interval": save_interval}
+        require_count("OfflineTrainer", 1, total_steps=total_steps, **counts)
         check_parameter_groups(parameter_groups, loss_module)
         if not isinstance(target_updater, TargetNetUpdater | None):
             raise TypeError(
                 f"OfflineTrainer: target_updater must be a TargetNetUpdater or None, got "
                 f"{type(target_updater).__name__}. Pass e.g. ForeachSoftUpdate(loss, tau=0.005)."
             )
+        self._device = next(iter(next(iter(parameter_groups.values())))).device
+        set_precision(precision, self._device)
+        own_optimizer = make_optimizer(parameter_groups, lr, optimizer)
         super().__init__(
             collector=cast(BaseCollector, NoCollector()),
             total_frames=total_steps,
             frame_skip=1,
             optim_steps_per_batch=1,
             loss_module=loss_module,
-            optimizer=make_optimizer(parameter_groups, lr, optimizer),
-            optimization_stepper=GroupedStepper(
-                parameter_groups, clip_grad_norm, target_updater, update_intervals
+            optimizer=own_optimizer,
+            optimization_stepper=make_stepper(
+                compile,
+                total_steps,
+                own_optimizer,
+                StepOptions(parameter_groups, clip_grad_norm, target_updater, update_intervals, precision),
             ),
             replay_buffer=replay_buffer,
             target_net_updater=target_updater,
@@ -148,7 +160,6 @@ class OfflineTrainer(CheckpointedTrainer):
         )
         self._own_state()
         self.metadata = dict(checkpoint_metadata or {})
-        self._device = next(iter(next(iter(parameter_groups.values())))).device
         if target_updater is not None:
             self.register_module("target_updater", target_updater)
         if lr_schedule is not None:
@@ -179,61 +190,3 @@ class OfflineTrainer(CheckpointedTrainer):
                 f"'post_optim_log' (gets the batch), or a subclass of GroupedStepper."
             )
         super().register_op(dest, op, **kwargs)
-
-    def train(self) -> None:
-        """Trains until ``total_frames`` gradient steps are done or a hook requests a stop.
-
-        Raises:
-            FloatingPointError: a loss is NaN or infinite.
-        """
-        self._stop_training = False
-        self._open_bar()
-        try:
-            self._setup_hook()
-            while self.collected_frames < self.total_frames and not self._stop_training:
-                self._train_step()
-            self.check_finite()
-            self._flush_log()
-            self._shutdown_hook()
-        finally:
-            self._close_bar()
-        self.collector.shutdown()
-
-    def _train_step(self) -> None:
-        batch = self._process_batch_hook(self._empty_batch)
-        self.collected_frames += 1
-        self._pre_steps_log_hook(batch)
-        self.optim_steps(batch)
-        self._post_steps_hook()
-        # Before the last hooks: a checkpoint must not hold a window that is due.
-        if self.collected_frames % self._log_interval == 0:
-            self._flush_log()
-        self._post_steps_log_hook(batch)
-        if self._bar is not None:
-            self._bar.update(1)
-
-    def optim_steps(self, batch: TensorDictBase) -> None:
-        """One gradient step with all hooks around it.
-
-        Args:
-            batch: what the ``batch_process`` hooks made of the (empty) collected batch.
-        """
-        self._pre_optim_hook()
-        self._pre_epoch_log_hook(batch)
-        self._pre_epoch_hook(batch)
-        self._optim_count += 1
-        sub_batch = self._process_optim_batch_hook(self._sample())
-        stepper = cast(GroupedStepper, self.optimization_stepper)
-        losses = stepper.step(self, sub_batch)
-        self._post_optim_hook()
-        self._post_optim_log(sub_batch)
-        self._post_epoch_log_hook(batch)
-        self._post_epoch_hook()
-        self._post_optim_complete_log_hook(self._optim_count, losses)
-
-    def _sample(self) -> TensorDictBase:
-        buffer = cast(ReplayBuffer, self.replay_buffer)
-        batch = buffer.sample(self.batch_size)
-        if self._device.type != "cpu":
-            batch = batch.to(self._device, non_blocking=True)
-        return cast(TensorDictBase, batch)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from omiga_torchrl.errors import require_count, unknown_name
 from omiga_torchrl.trainers.parameter_groups import ParameterGroups
+from omiga_torchrl.trainers.precision import Precision, autocast
 
 LOSS_PREFIX = "loss"
 GRAD_NORM_PREFIX = "grad_norm"
@@ -57,6 +58,7 @@ def train_step(
     target_updater: Updater | None = None,
     step: int = 1,
     update_intervals: Mapping[str, int] | None = None,
+    precision: Precision = "highest",
 ) -> TensorDictBase:
     """One gradient step on a batch; what :class:`omiga_torchrl.trainers.OfflineTrainer` does at each.
 
@@ -76,6 +78,8 @@ def train_step(
         update_intervals: steps between two updates of a parameter group by its name, and of the targets as
             ``"targets"``, >= 1; ``None`` and what is not named is updated at each step. The optimizer gets
             no gradient of a group that is not due, so that its state stays as it is, too.
+        precision: ``"bf16-mixed"`` evaluates the networks in bfloat16; others are the process's, see
+            :func:`torch.set_float32_matmul_precision`.
 
     Returns:
         The output of the loss, detached, and ``grad_norm_<group>`` before clipping, also of groups that
@@ -98,7 +102,8 @@ def train_step(
     """
     intervals = check_update_intervals(update_intervals, parameter_groups, target_updater)
     waiting = [name for name, interval in intervals.items() if step % interval]
-    losses = loss(batch)
+    with autocast(_device_of(parameter_groups), precision):
+        losses = loss(batch)
     total_loss(losses).backward()
     # Detached: a kept entry with its graph would leak 50 KB a step.
     out = losses.detach()
@@ -113,6 +118,10 @@ def train_step(
     if target_updater is not None and TARGETS not in waiting:
         target_updater.step()
     return out.update(norms)
+
+
+def _device_of(parameter_groups: ParameterGroups) -> torch.device:
+    return next(parameter for group in parameter_groups.values() for parameter in group).device
 
 
 def check_update_intervals(
@@ -172,8 +181,22 @@ def clip_gradients(parameter_groups: ParameterGroups, max_norm: float | None) ->
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         norms[f"{GRAD_NORM_PREFIX}_{name}"] = norm
         if max_norm is not None:
-            torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+            torch._foreach_mul_(gradients, clipping_scale(norm, max_norm))
     return norms
+
+
+def clipping_scale(norm: Tensor, max_norm: float) -> Tensor:
+    """``min(max_norm / (norm + 1e-6), 1)``, what gradients of this norm are multiplied by.
+
+    Args:
+        norm: of a group's gradients, a scalar.
+        max_norm: largest norm, > 0.
+
+    Examples:
+        >>> clipping_scale(torch.tensor(4.0), 1.0)
+        tensor(0.2500)
+    """
+    return (max_norm / (norm + 1e-6)).clamp(max=1.0)
 
 
 def total_loss(losses: TensorDictBase) -> Tensor:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import torch
 from tensordict import TensorDictBase
+from torchrl.objectives.common import LossModule
 from torchrl.trainers import OptimizationStepper, Trainer
 
 from omiga_torchrl.trainers.parameter_groups import ParameterGroups
-from omiga_torchrl.trainers.step import Updater, check_update_intervals, train_step
+from omiga_torchrl.trainers.precision import Precision
+from omiga_torchrl.trainers.step import BatchLoss, Updater, check_update_intervals, train_step
 
 
 class GroupedStepper(OptimizationStepper):
@@ -24,6 +26,8 @@ class GroupedStepper(OptimizationStepper):
         target_updater: target-network updater, stepped after each gradient step.
         update_intervals: steps between two updates of a parameter group or the ``"targets"``, see
             :func:`omiga_torchrl.trainers.train_step`.
+        precision: as of :class:`omiga_torchrl.trainers.OfflineTrainer`.
+        compile_loss: evaluate the loss as one compiled graph, and the rest eagerly.
 
     Raises:
         ValueError: ``clip_grad_norm`` is not positive, or ``update_intervals`` names no group of these.
@@ -35,6 +39,8 @@ class GroupedStepper(OptimizationStepper):
         clip_grad_norm: float | None = 1.0,
         target_updater: Updater | None = None,
         update_intervals: Mapping[str, int] | None = None,
+        precision: Precision = "highest",
+        compile_loss: bool = False,
     ) -> None:
         if clip_grad_norm is not None and not clip_grad_norm > 0:
             raise ValueError(
@@ -45,6 +51,8 @@ class GroupedStepper(OptimizationStepper):
         self.clip_grad_norm = clip_grad_norm
         self.target_updater = target_updater
         self.update_intervals = check_update_intervals(update_intervals, parameter_groups, target_updater)
+        self.precision, self.compile_loss = precision, compile_loss
+        self._compiled: Any = None
 
     def step(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
         """One gradient step on ``sub_batch``.
@@ -60,7 +68,7 @@ class GroupedStepper(OptimizationStepper):
             ValueError: the loss has no ``loss*`` entry, or one that is no scalar.
         """
         return train_step(
-            trainer.loss_module,
+            self._loss(trainer.loss_module),
             sub_batch,
             cast(torch.optim.Optimizer, trainer.optimizer),
             parameter_groups=self.parameter_groups,
@@ -69,4 +77,14 @@ class GroupedStepper(OptimizationStepper):
             # Part of the trainer's checkpoints, so that a resumed run goes on in the same rhythm.
             step=trainer._optim_count,
             update_intervals=self.update_intervals,
+            precision=self.precision,
         )
+
+    def _loss(self, loss: LossModule) -> BatchLoss:
+        if not self.compile_loss:
+            return cast(BatchLoss, loss)
+        if self._compiled is None or self._compiled._orig_mod is not loss:
+            # The eager loss's random numbers, in its order.
+            options: Any = {"fallback_random": True}
+            self._compiled = torch.compile(loss, fullgraph=True, dynamic=False, options=options)
+        return cast(BatchLoss, self._compiled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from omiga_torchrl.data import DatasetCard, Episodes, OfflineDataset, write_recording
+from omiga_torchrl.data import AgentArrays, DatasetCard, Episodes, OfflineDataset, write_recording
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -73,3 +73,44 @@ def write(tmp_path):
 @pytest.fixture
 def episodes():
     return make_episodes()
+
+
+def make_hunt(lengths=(3, 1, 4), *, seed=0, absent=False, own_reward=False, stored_state=False):
+    """Random episodes of two predators with continuous actions, and of one prey with three discrete ones.
+
+    With ``absent`` the second predator takes part in even rows only.
+    """
+    rng = np.random.default_rng(seed)
+    team = make_episodes(lengths, seed=seed)
+    steps, rows = team.steps, team.steps + len(team)
+    mask = np.ones((rows, 2), bool)
+    mask[1::2, 1] = False
+    predators = AgentArrays(
+        rng.normal(size=(rows, 2, 5)).astype(np.float32),
+        rng.uniform(-1, 1, (steps, 2, 2)).astype(np.float32),
+        agent_mask=mask if absent else None,
+        reward=rng.normal(size=(steps, 2)).astype(np.float32) if own_reward else None,
+    )
+    legal = rng.random((rows, 1, 3)) < 0.7
+    legal[..., 0] = True
+    prey = AgentArrays(
+        rng.normal(size=(rows, 1, 4)).astype(np.float32),
+        np.zeros((steps, 1), np.int64),
+        legal,
+        reward=rng.normal(size=(steps, 1)).astype(np.float32) if own_reward else None,
+    )
+    state = rng.normal(size=(rows, 6)).astype(np.float32) if stored_state else None
+    return team.replaced(groups={"predators": predators, "prey": prey}, state=state)
+
+
+HUNT = TeamSpec.from_groups(
+    {
+        "predators": TeamSpec(2, 5, 2, 14, agents=("wolf_0", "wolf_1")),
+        "prey": TeamSpec(1, 4, 3, 14, discrete=True, masked=True, action_low=0.0, action_high=0.0),
+    }
+)
+
+
+def make_hunt_card(episodes, **changes):
+    spec = HUNT if episodes.state is None else TeamSpec.from_groups(HUNT.groups, 6)
+    return make_card(make_episodes(), **{"sizes": spec.to_dict(), "task": "", **changes})

@@ -90,12 +90,12 @@ def test_recorded_actions_are_replayed(tmp_path, task):
 
 
 def test_discrete_episodes_with_the_same_actions_are_copies_only_if_they_saw_the_same():
-    from omiga_torchrl.data.checks import _find_copies
+    from omiga_torchrl.data.value_checks import find_copies
 
     spec = TeamSpec(3, 5, 4, 7, discrete=True)
     data = spec.fake_batch(6)
     data["episode"] = torch.tensor([0, 0, 0, 1, 1, 1])
     data["agents", "action"][3:] = data["agents", "action"][:3]
-    assert not _find_copies(data)
+    assert not find_copies(data)
     data["agents", "observation"][3:] = data["agents", "observation"][:3]
-    assert "1 of 2 episodes repeat" in _find_copies(data)[0]
+    assert "1 of 2 episodes repeat" in find_copies(data)[0]

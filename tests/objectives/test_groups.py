@@ -161,8 +161,8 @@ def test_masks_of_another_group_are_read():
 
 
 def test_every_key_of_the_group_is_renamed():
-    names = {f.name for f in fields(TeamKeys) if keys.key_path(f.default)[0] == keys.GROUP}
-    assert keys.in_group("robots") == {name: ("robots", name) for name in names}
+    of_agents = {f.name: f.default for f in fields(TeamKeys) if keys.key_path(f.default)[0] == keys.GROUP}
+    assert keys.in_group("robots") == {name: ("robots", key[-1]) for name, key in of_agents.items()}
     assert keys.in_group(keys.GROUP).items() <= vars(TeamKeys()).items()
 
 

@@ -59,7 +59,7 @@ def test_product_of_agents_partition_functions_is_that_of_the_joint_action():
     loss, data = ready(DISCRETE, partition_estimate="behavior"), sequences(DISCRETE, 2)
     batch = loss.view(data)
     weight, bias = batch.target.mixer_output
-    got = log_weight(batch, batch.target, torch.tensor(2.0), loss.options).sum(-1)
+    got = log_weight(batch.target, torch.tensor(2.0), loss.options).sum(-1)
     mass = batch.with_distribution("behavior_network", log_probs).exp().detach()
     every = weight.unsqueeze(-1) * batch.target.q_values.squeeze(-1)
     z = 0.0

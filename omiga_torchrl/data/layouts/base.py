@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from omiga_torchrl.action_conventions import ActionConvention
-from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes, block_spans
+from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.options import ReadOptions
+from omiga_torchrl.data.spans import BLOCK_BYTES, block_spans
 from omiga_torchrl.errors import DataError
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "require_rows",
     "split_ends",
     "to_floats",
+    "to_own_rewards",
     "to_team_reward",
 ]
 
@@ -41,14 +43,19 @@ class Reading:
         blocks: whole episodes in order, about :data:`BLOCK_BYTES` at a time. Discrete actions
             are integers, continuous ones floats.
         steps: transitions in all, for the progress bar; ``None`` if that is not known.
-        n_actions: number of discrete actions K; needed where actions are integers without a mask.
+        n_actions: number of discrete actions K, of every group by name where they differ; needed where
+            actions are integers without a mask.
+        agents: name of every group to the names of its agents, if they have some.
+        is_grouped: whether ``ReadOptions.groups`` is taken care of.
         actions: the convention that holds if the user asks for none.
     """
 
     blocks: Iterable[Episodes]
     steps: int | None = None
-    n_actions: int | None = None
+    n_actions: int | dict[str, int] | None = None
+    agents: Mapping[str, Sequence[str]] | None = None
     actions: ActionConvention | None = None
+    is_grouped: bool = False
 
 
 class Layout(ABC):
@@ -121,6 +128,8 @@ def to_team_reward(rewards: Array, options: ReadOptions, where: str) -> Array:
         array([2.])
     """
     rewards = rewards.reshape(len(rewards), math.prod(rewards.shape[1:]))
+    if options.team_reward == "first":
+        return rewards[:, 0]
     if options.team_reward is not None:
         return getattr(rewards, options.team_reward)(1)
     differ = (rewards[:, 1:] != rewards[:, :1]).any(1)
@@ -128,9 +137,32 @@ def to_team_reward(rewards: Array, options: ReadOptions, where: str) -> Array:
         raise DataError(
             f"{where}: the agents' rewards differ in {int(differ.sum())} rows, first in row "
             f"{int(differ.argmax())}: {rewards[differ][0].tolist()}; expected one reward of the team. "
-            "Pass team_reward='mean' or 'sum'."
+            "Pass team_reward='mean', 'sum' or 'first'."
         )
     return rewards[:, 0]
+
+
+def to_own_rewards(rewards: Array, options: ReadOptions, where: str) -> Array | None:
+    """Every agent's own reward `[T, N]`, where ``options.agent_rewards`` asks for it.
+
+    Args:
+        rewards: one per step, or one per step and agent.
+        options: says whether they are kept.
+        where: the file, for the message.
+
+    Raises:
+        DataError: they are asked for, and there is one of the team only.
+
+    Examples:
+        >>> to_own_rewards(np.array([[1.0, 3.0]]), ReadOptions(agent_rewards=True), "file")
+        array([[1., 3.]])
+    """
+    if not options.agent_rewards:
+        return None
+    rewards = rewards.reshape(len(rewards), math.prod(rewards.shape[1:]))
+    if rewards.shape[1] == 1:
+        raise DataError(f"{where}: there is one reward of the team only. Leave agent_rewards out.")
+    return rewards
 
 
 def split_ends(ended: Array, lengths: Array, options: ReadOptions) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.errors import DataError
 
 _CAUSE_LENGTH = 120
@@ -70,3 +71,32 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def require_plain(component: str, block: Episodes, *, has_rewards: bool = False) -> None:
+    """Refuse what a layout of plain teams has no place for, instead of leaving it out.
+
+    Args:
+        component: the layout, for the message.
+        block: what it is to write.
+
+    Keyword Args:
+        has_rewards: whether the layout has a place for every agent's own reward.
+
+    Raises:
+        DataError: several groups, agents that come and go, or rewards of agents.
+    """
+    if not block.is_plain:
+        raise DataError(
+            f"{component}: this layout has no place for the groups {', '.join(block.groups)}, only for one "
+            "team of agents with equal spaces. Keep them in a recording: write_recording."
+        )
+    group = next(iter(block.groups.values()))
+    found = [] if group.agent_mask is None else ["agents that come and go ('agent_mask')"]
+    if group.reward is not None and not has_rewards:
+        found.append("every agent's own reward")
+    if found:
+        raise DataError(
+            f"{component}: this layout has no place for {' or '.join(found)}. Keep them in a recording: "
+            "write_recording."
+        )

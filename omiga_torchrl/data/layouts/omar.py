@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes
+from omiga_torchrl.data.agent_arrays import AgentArrays, Array
+from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import (
     Layout,
     Reading,
@@ -18,10 +19,13 @@ from omiga_torchrl.data.layouts.base import (
     block_spans,
     relabel_ends,
     require,
+    to_own_rewards,
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.npy import NpyFile, to_single
+from omiga_torchrl.data.layouts.omar_groups import find_groups
 from omiga_torchrl.data.layouts.registry import register_layout
+from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("obs", "acs", "rews", "next_obs", "dones")
@@ -29,10 +33,17 @@ _STATES: Final = ("states", "next_states")
 
 
 @dataclass
-class _Team:
-    """The files of one seed: per field one per agent of the team."""
+class _Files:
+    """The files of one seed: per field one per agent.
+
+    Attributes:
+        folder: where they are.
+        groups: name of every group to the numbers of its agents in ``files``.
+        files: per field one file per agent; a state that all agents share has one.
+    """
 
     folder: Path
+    groups: dict[str, list[int]]
     files: dict[str, list[NpyFile]]
 
     @property
@@ -48,9 +59,10 @@ class _Team:
         """Bytes of one transition in the files."""
         return sum(file.row_bytes for files in self.files.values() for file in files)
 
-    def read(self, name: str, first: int, last: int) -> Array:
-        """Rows of all agents `[rows, N, F]`, or `[rows, N]`; in single precision."""
-        return np.stack([to_single(file[first:last]) for file in self.files[name]], 1)
+    def read(self, name: str, first: int, last: int, agents: Sequence[int] | None = None) -> Array:
+        """Rows of some agents `[rows, N, F]`, or `[rows, N]`; in single precision."""
+        files = self.files[name] if agents is None else [self.files[name][agent] for agent in agents]
+        return np.stack([to_single(file[first:last]) for file in files], 1)
 
 
 @register_layout("omar", priority=20)
@@ -64,7 +76,8 @@ class OmarLayout(Layout):
     The state is that of the agents' files if they agree, otherwise theirs in a row.
 
     The team are agent 0 and those after it of the same sizes. Agents of other sizes behind them
-    are the prey of tag and world: their policy is part of the environment.
+    are the prey of tag and world: their policy is part of the environment, unless the option
+    ``groups`` asks for them: ``"all"``, or names with the numbers of their agents.
     """
 
     summary: ClassVar[str] = "OMAR's folder seed_{k}_data with obs_0.npy, acs_0.npy, ..."
@@ -86,12 +99,14 @@ class OmarLayout(Layout):
         Raises:
             DataError: missing files, wrong types or sizes; or there are several seeds.
         """
-        team = _open(_one_seed(path))
+        team = _open(_one_seed(path), options)
         done, length = _find_episodes(team)
         truncated = np.zeros_like(done)
         truncated[np.cumsum(length) - 1] = True
         ends = relabel_ends(done, truncated & ~done, length, options)
-        return Reading(_blocks(team, length, *ends, options), steps=team.rows)
+        return Reading(
+            _blocks(team, length, *ends, options), steps=team.rows, is_grouped=options.groups != "unpadded"
+        )
 
 
 def _is_seed(path: Path) -> bool:
@@ -115,8 +130,8 @@ def _one_seed(path: Path) -> Path:
     return seeds[0]
 
 
-def _open(folder: Path) -> _Team:
-    """All files of the team, checked against each other."""
+def _open(folder: Path, options: ReadOptions) -> _Files:
+    """All files of the agents that are read, checked against each other."""
     n_agents = next(i for i in count() if not (folder / f"obs_{i}.npy").is_file())
     fields = _FIELDS + _STATES if (folder / "states_0.npy").is_file() else _FIELDS
     names = [f"{name}_{i}.npy" for i in range(n_agents) for name in fields]
@@ -124,18 +139,20 @@ def _open(folder: Path) -> _Team:
     require([f"{name} is missing" for name in names if not (folder / name).is_file()], where)
     agents = [{name: NpyFile.open(folder / f"{name}_{i}.npy") for name in fields} for i in range(n_agents)]
     sizes = [(agent["obs"].shape[1:], agent["acs"].shape[1:]) for agent in agents]
-    same = [size == sizes[0] for size in sizes]
-    team = agents[: (same + [False]).index(False)]
-    if sum(same) > len(team):
-        raise DataError(
-            f"{where}: agents have observations and actions of sizes {sizes}; expected one size for the "
-            "team, which comes before its opponents. Pad them to the largest."
-        )
-    require([problem for i, agent in enumerate(team) for problem in _problems(i, agent, agents[0])], where)
-    files = {name: [agent[name] for agent in team] for name in fields}
+    numbers = find_groups(sizes, options, where)
+    found = [
+        problem
+        for group in numbers.values()
+        for i in group
+        for problem in _problems(i, agents[i], agents[group[0]], len(agents[0]["obs"]))
+    ]
+    require(found, where)
+    chosen = [i for group in numbers.values() for i in group]
+    groups = {name: [chosen.index(i) for i in group] for name, group in numbers.items()}
+    files = {name: [agents[i][name] for i in chosen] for name in fields}
     if fields != _FIELDS and _all_equal(files["states"], _chunk(files)):
         files |= {name: files[name][:1] for name in _STATES}
-    return _Team(folder, files)
+    return _Files(folder, groups, files)
 
 
 def _chunk(files: dict[str, list[NpyFile]]) -> int:
@@ -148,8 +165,7 @@ def _all_equal(files: list[NpyFile], chunk: int) -> bool:
     return all(np.array_equal(files[0][span], file[span]) for span in spans for file in files[1:])
 
 
-def _problems(index: int, agent: dict[str, NpyFile], first: dict[str, NpyFile]) -> Iterator[str]:
-    rows = len(first["obs"])
+def _problems(index: int, agent: dict[str, NpyFile], first: dict[str, NpyFile], rows: int) -> Iterator[str]:
     if not rows:
         yield f"obs_{index}.npy is empty"
     for name, file in agent.items():
@@ -160,7 +176,7 @@ def _problems(index: int, agent: dict[str, NpyFile], first: dict[str, NpyFile]) 
             yield f"{name}_{index}.npy has shape {file.shape}, expected {expected if flat else (rows, 'F')}"
 
 
-def _find_episodes(team: _Team) -> tuple[Array, Array]:
+def _find_episodes(team: _Files) -> tuple[Array, Array]:
     """Where all agents are done `[T]`, and the length of every episode `[E]`."""
     flags = team.read("dones", 0, team.rows).reshape(team.rows, -1)
     if not np.isin(flags, (0, 1)).all():
@@ -178,7 +194,7 @@ def _find_episodes(team: _Team) -> tuple[Array, Array]:
 
 
 def _blocks(
-    team: _Team, length: Array, terminated: Array, truncated: Array, options: ReadOptions
+    team: _Files, length: Array, terminated: Array, truncated: Array, options: ReadOptions
 ) -> Iterator[Episodes]:
     offset = np.concatenate([[0], np.cumsum(length)])
     for first, last in block_spans(length, team.row_bytes):
@@ -186,25 +202,39 @@ def _blocks(
         part = length[first:last]
         state = _rows(team, "states", start, stop, part) if "states" in team.files else None
         rewards = team.read("rews", start, stop).reshape(stop - start, -1)
+        at = f"{team.where}, rows {start} to {stop - 1}"
+        own = to_own_rewards(rewards, options, at)
         yield Episodes(
-            observation=_rows(team, "obs", start, stop, part),
-            action=team.read("acs", start, stop),
-            reward=to_team_reward(rewards, options, f"{team.where}, rows {start} to {stop - 1}"),
+            groups={
+                name: AgentArrays(
+                    _rows(team, "obs", start, stop, part, agents),
+                    team.read("acs", start, stop, agents),
+                    reward=None if own is None else own[:, agents],
+                )
+                for name, agents in team.groups.items()
+            },
+            reward=to_team_reward(rewards, options, at),
             terminated=terminated[start:stop],
             truncated=truncated[start:stop],
             length=part,
-            state=None if state is None else state.reshape(len(state), -1),
+            state=state,
         )
 
 
-def _rows(team: _Team, name: str, start: int, stop: int, length: Array) -> Array:
-    """The rows of a block, with the next row behind the last one of every episode."""
+def _rows(
+    team: _Files, name: str, start: int, stop: int, length: Array, agents: Sequence[int] | None = None
+) -> Array:
+    """The rows of a block, with the next row behind the last one of every episode.
+
+    States of all agents are joined to one row: those of unequal agents have no common shape.
+    """
     final = np.cumsum(length + 1) - 1
     inner = np.ones(stop - start + len(length), bool)
     inner[final] = False
-    first = team.files[name][0]
-    out = np.empty((len(inner), len(team.files[name]), *first.shape[1:]), np.float32)
-    out[inner] = team.read(name, start, stop)
-    for agent, file in enumerate(team.files[f"next_{name}"]):
-        out[final, agent] = to_single(file[start:stop][np.cumsum(length) - 1])
-    return out
+    columns = []
+    for agent in range(len(team.files[name])) if agents is None else agents:
+        out = np.empty((len(inner), *team.files[name][agent].shape[1:]), np.float32)
+        out[inner] = to_single(team.files[name][agent][start:stop])
+        out[final] = to_single(team.files[f"next_{name}"][agent][start:stop][np.cumsum(length) - 1])
+        columns.append(out)
+    return np.concatenate(columns, 1) if agents is None else np.stack(columns, 1)

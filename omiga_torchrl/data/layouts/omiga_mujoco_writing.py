@@ -9,6 +9,7 @@ import numpy as np
 
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import require
+from omiga_torchrl.data.layouts.guards import require_plain
 from omiga_torchrl.errors import DataError
 
 # What is compared or stored together.
@@ -17,6 +18,7 @@ PIECE_BYTES: Final = 2**20
 
 def to_rows(block: Episodes) -> dict[str, Array]:
     """The fields of ``block``, row by row."""
+    require_plain("OmigaMujocoLayout", block)
     rows, agents = block.observation.shape[:2]
     found = []
     if block.action_mask is not None:

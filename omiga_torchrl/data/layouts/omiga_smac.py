@@ -10,13 +10,14 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from torch import Tensor
 
-from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes
+from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, split_ends, to_team_reward
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.npy import to_single
 from omiga_torchrl.data.layouts.pickled import PickledArray, is_torch_file, load_pickled
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import steps_to_episodes, whole_actions
+from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("state", "observation", "action", "reward", "done", "action mask")

@@ -7,7 +7,9 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl import keys
+from omiga_torchrl.data.agent_arrays import AgentArrays, Array
+from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import (
     BLOCK_BYTES,
     Reading,
@@ -17,6 +19,7 @@ from omiga_torchrl.data.layouts.base import (
     relabel_ends,
     require,
     to_floats,
+    to_own_rewards,
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.steps import whole_actions
@@ -120,14 +123,20 @@ def padded_to_episodes(
     truncated = np.zeros_like(terminated)
     truncated[np.cumsum(length) - 1] = True
     terminated, truncated = relabel_ends(terminated, truncated & ~terminated, length, options)
+    rewards = flat["reward"][step]
+    own = to_own_rewards(rewards, options, where)
+    agents = AgentArrays(
+        to_floats(flat["obs"][row]),
+        whole_actions(flat["actions"][step].reshape(len(step), mask.shape[1]), mask.shape[-1], where),
+        mask,
+        reward=None if own is None else to_floats(own),
+    )
     return Episodes(
-        observation=to_floats(flat["obs"][row]),
-        action=whole_actions(flat["actions"][step].reshape(len(step), mask.shape[1]), mask.shape[-1], where),
-        reward=to_floats(to_team_reward(flat["reward"][step], options, where)),
+        groups={keys.GROUP: agents},
+        reward=to_floats(to_team_reward(rewards, options, where)),
         terminated=terminated,
         truncated=truncated,
         length=length,
-        action_mask=mask,
         state=to_floats(flat["state"][row]),
     )
 

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from omiga_torchrl.data.episodes import BLOCK_BYTES, Array, Episodes
+from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_spans
-from omiga_torchrl.data.layouts.guards import new_folder
+from omiga_torchrl.data.layouts.guards import new_folder, require_plain
 from omiga_torchrl.data.layouts.npy import NpyFile, to_single
 from omiga_torchrl.data.layouts.padded import PADDED_FIELDS, Readable, read_padded
 from omiga_torchrl.data.layouts.registry import register_layout
+from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.errors import DataError
 
 # Of a field with one row per step where observations have one more.
@@ -147,6 +148,7 @@ class _Spool:
 
 def _to_fields(block: Episodes, n_actions: int | None) -> dict[str, Array]:
     """PyMARL's fields with one row per observation `[R, ...]`; zeros behind the last step."""
+    require_plain("PymarlNpyLayout", block)
     if block.action.dtype.kind == "f":
         raise DataError("PymarlNpyLayout: actions are continuous; PyMARL's fields hold discrete ones only.")
     mask = block.action_mask

@@ -38,10 +38,13 @@ class RecordingLayout(Layout):
                 f"OfflineDataset: {path / DATA_FILE} has sha256 {found[:16]}..., its card says "
                 f"{card.data_sha256[:16]}...; the file is damaged or was replaced. Fetch or record it again."
             )
+        groups = card.spec.groups
+        counts = {name: group.action_size for name, group in groups.items() if group.discrete}
         return Reading(
             self._blocks(path / DATA_FILE),
             steps=card.transitions,
-            n_actions=card.spec.action_size if card.spec.discrete else None,
+            n_actions=(counts if len(groups) > 1 else next(iter(counts.values()))) if counts else None,
+            agents={name: group.agents for name, group in groups.items() if group.agents},
         )
 
     def _blocks(self, file: Path) -> Iterator[Episodes]:

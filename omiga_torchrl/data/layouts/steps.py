@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl import keys
+from omiga_torchrl.data.agent_arrays import AgentArrays, Array
+from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.errors import DataError
 
 
@@ -31,6 +33,7 @@ def steps_to_episodes(
     *,
     action_mask: Array | None = None,
     state: Array | None = None,
+    own_reward: Array | None = None,
 ) -> Episodes:
     """Rows of whole episodes as :class:`~omiga_torchrl.data.Episodes`.
 
@@ -47,6 +50,7 @@ def steps_to_episodes(
         length: rows of every episode `[E]`.
         action_mask: `[T, N, K]`.
         state: `[T, S]`.
+        own_reward: every agent's `[T, N]`.
 
     Examples:
         >>> rows = np.arange(4.0)
@@ -69,14 +73,18 @@ def steps_to_episodes(
     ends[0, np.cumsum(kept) - 1] = ended[whole]
     ends[1, np.cumsum(kept) - 1] = ~ended[whole]
     row = np.repeat(np.arange(len(reward)), times)
+    agents = AgentArrays(
+        observation[row],
+        action[is_step],
+        None if action_mask is None else action_mask[row],
+        reward=None if own_reward is None else own_reward[is_step],
+    )
     return Episodes(
-        observation=observation[row],
-        action=action[is_step],
+        groups={keys.GROUP: agents},
         reward=reward[is_step],
         terminated=ends[0],
         truncated=ends[1],
         length=kept,
-        action_mask=None if action_mask is None else action_mask[row],
         state=None if state is None else state[row],
     )
 

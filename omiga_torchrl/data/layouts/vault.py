@@ -18,6 +18,7 @@ from omiga_torchrl.data.layouts.base import (
     require,
     split_ends,
     to_floats,
+    to_own_rewards,
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.guards import new_folder
@@ -97,7 +98,8 @@ class VaultLayout(Layout):
 
         Reading it gives the same episodes, with floats in single precision, but for what a vault
         has no room for: the observation after a termination becomes the one before it, and an end
-        that is both a termination and a time-out is a termination.
+        that is both a termination and a time-out is a termination. Every agent's own reward is written
+        where there is one, and read again with ``agent_rewards=True`` and the rule ``team_reward``.
 
         .. note:: An episode that ran out of time gets one row more, with its last observation, the
             first legal action (or zeros), no reward, and the mark of its end. Its return is the
@@ -217,14 +219,16 @@ def _blocks(
         at = f"{where}, rows {start} to {stop - 1}"
         legals = rows.get("infos.legals") if _discrete(files) else None
         state = rows.get("infos.state")
+        rewards = to_floats(rows["rewards"])
         block = steps_to_episodes(
             to_floats(rows["observations"]),
             _actions(rows["actions"], legals, at),
-            to_team_reward(to_floats(rows["rewards"]), options, at),
+            to_team_reward(rewards, options, at),
             terminated[start:stop],
             length[first:last],
             action_mask=None if legals is None else legals != 0,
             state=None if state is None else to_floats(state).reshape(len(state), -1),
+            own_reward=to_own_rewards(rewards, options, at),
         )
         if len(block):
             yield block

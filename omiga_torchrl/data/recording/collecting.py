@@ -8,18 +8,20 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from tensordict import TensorDictBase
-from tensordict.nn import TensorDictModule, TensorDictModuleBase
+from tensordict.nn import TensorDictModule, TensorDictModuleBase, TensorDictSequential
 from torch import Tensor
 from torchrl.collectors import BaseCollector, Collector, MultiSyncCollector
+from torchrl.data import TensorSpec
 from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType
 
-from omiga_torchrl import keys
+from omiga_torchrl.data.recording.streams import groups_of
 from omiga_torchrl.errors import unknown_name
 
 Launcher = Literal["local", "process", "ray"]
@@ -92,8 +94,7 @@ def collecting(
         workers: number of processes or Ray actors.
         exploration: whether the policy is sampled.
     """
-    if policy is None and keys.ACTION_MASK in env.full_observation_spec.keys(True, True):
-        policy = TensorDictModule(_any_legal, in_keys=[keys.ACTION_MASK], out_keys=[keys.ACTION])
+    policy = _random_policy(env) if policy is None else policy
     options: dict[str, Any] = {
         "frames_per_batch": _STEPS * env.batch_size.numel() * workers,
         "exploration_type": exploration,
@@ -147,6 +148,26 @@ def _ray_collector(makers: list[Any], **options: Any) -> BaseCollector:
         )
 
 
+def _random_policy(env: EnvBase) -> TensorDictModuleBase | None:
+    """Uniform legal actions; ``None``, which TorchRL takes for uniform ones, where all are legal."""
+    present = env.full_observation_spec.keys(True, True)
+    masked = [group for group in groups_of(env) if (group, "action_mask") in present]
+    if not masked:
+        return None
+    modules = []
+    for group in groups_of(env):
+        key = (group, "action_mask" if group in masked else "observation")
+        action = _any_legal if group in masked else partial(_any, env.full_action_spec[group, "action"])
+        modules.append(TensorDictModule(action, in_keys=[key], out_keys=[(group, "action")]))
+    return modules[0] if len(modules) == 1 else TensorDictSequential(*modules)
+
+
+def _any(spec: TensorSpec, observation: Tensor) -> Tensor:
+    """Uniform actions of a group without a mask."""
+    return spec.rand()
+
+
 def _any_legal(mask: Tensor) -> Tensor:
-    """Uniform legal actions `[*B, N]` of a mask `[*B, N, K]`."""
+    """Uniform legal actions `[*B, N]` of a mask `[*B, N, K]`; any for an agent that has none."""
+    mask = mask | ~mask.any(-1, keepdim=True)
     return mask.flatten(0, -2).float().multinomial(1).reshape(mask.shape[:-1])

@@ -22,8 +22,9 @@ from omiga_torchrl.data.recording.collecting import batches, collecting
 from omiga_torchrl.data.recording.recorder import enough, play
 from omiga_torchrl.data.recording.settings import RecordingSettings
 from omiga_torchrl.data.recording.shards import ShardFolder
-from omiga_torchrl.data.recording.streams import EpisodeCutter, without_repeated_state
+from omiga_torchrl.data.recording.streams import EpisodeCutter, groups_of
 from omiga_torchrl.data.recording.writing import require_replaceable, write_recording
+from omiga_torchrl.data.spec_checks import team_reward_of
 from omiga_torchrl.files import library_versions
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
@@ -119,7 +120,7 @@ def record_dataset(
             random_return=random_return,
             best_checkpoint_return=behaviour.deterministic_return if behaviour else None,
             task_kwargs=dict(task_kwargs or {}),
-            team_reward=str((task_kwargs or {}).get("team_reward", "mean")),
+            team_reward=team_reward_of(env) or str((task_kwargs or {}).get("team_reward", "mean")),
             seeds={"recording": options.seed},
             **UNKNOWN,
         )
@@ -174,7 +175,7 @@ def record_parts(
     card.behaviour = [replace(entry, episodes=count) for entry, count in entries if entry is not None]
     card.recording = {name: plan[name] for name in ("launcher", "workers", "num_envs", "shard_transitions")}
     card.library_versions = library_versions()
-    card = write_recording(folder, without_repeated_state(Episodes.concatenate(played)), card)
+    card = write_recording(folder, Episodes.concatenate(played).without_repeated_state(), card)
     shards.remove()
     return card
 
@@ -193,6 +194,7 @@ def _play_part(
     have = shards.steps(index)
     if have >= transitions:
         return
+    groups = groups_of(env)
     with collecting(
         part.policy, env, env_fn, launcher=options.launcher, workers=options.workers
     ) as collector:
@@ -203,7 +205,7 @@ def _play_part(
             seed = np.random.SeedSequence([options.seed, index, shards.count(index)]).generate_state(1)
             collector.set_seed(int(seed[0]))
             wanted = min(transitions - have, options.shard_transitions)
-            episodes = play(source, EpisodeCutter(steps=wanted), on_steps)
+            episodes = play(source, EpisodeCutter(steps=wanted, groups=groups), on_steps)
             shards.write(index, episodes)
             have += episodes.steps
 

@@ -12,7 +12,7 @@ from torchrl.envs.utils import ExplorationType
 
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.recording.collecting import batches, collecting
-from omiga_torchrl.data.recording.streams import EpisodeCutter, without_repeated_state
+from omiga_torchrl.data.recording.streams import EpisodeCutter, groups_of
 
 
 def record_episodes(
@@ -55,8 +55,10 @@ def record_episodes(
             "of them, at least 1."
         )
     with collecting(policy, env, exploration=exploration) as collector:
-        played = play(batches(collector), EpisodeCutter(steps=transitions, episodes=episodes))
-    return without_repeated_state(enough(played, transitions) if episodes is None else played.first(episodes))
+        cutter = EpisodeCutter(steps=transitions, episodes=episodes, groups=groups_of(env))
+        played = play(batches(collector), cutter)
+    played = enough(played, transitions) if episodes is None else played.first(episodes)
+    return played.without_repeated_state()
 
 
 def play(

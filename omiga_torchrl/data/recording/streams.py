@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase
 from torch import Tensor
+from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl.data.agent_arrays import PER_ROW, PER_STEP, AgentArrays, Array
+from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.errors import require_key
 
-_ROWS: dict[str, NestedKey] = {
-    "observation": keys.OBSERVATION,
-    "state": keys.STATE,
-    "action_mask": keys.ACTION_MASK,
-}
-_STEPS: dict[str, NestedKey] = {
-    "action": keys.ACTION,
+_TEAM: dict[str, NestedKey] = {
     "reward": keys.next_key(keys.REWARD),
     "terminated": keys.next_key(keys.TERMINATED),
     "done": keys.next_key(keys.DONE),
@@ -37,6 +35,7 @@ class EpisodeCutter:
     Args:
         steps: quota of all streams together in steps; or
         episodes: in episodes.
+        groups: names of the groups of agents, in order; those of the environment's ``group_map``.
 
     Examples:
         >>> from omiga_torchrl.envs import make_env
@@ -48,7 +47,10 @@ class EpisodeCutter:
         [5, 5, 5, 5, 5, 5, 5, 5]
     """
 
-    def __init__(self, *, steps: int | None = None, episodes: int | None = None) -> None:
+    def __init__(
+        self, *, steps: int | None = None, episodes: int | None = None, groups: Sequence[str] = (keys.GROUP,)
+    ) -> None:
+        self._groups = tuple(groups)
         self._in_episodes = episodes is not None
         self._quota = episodes or steps or 0
         self._used = torch.zeros(0, dtype=torch.long)
@@ -73,7 +75,7 @@ class EpisodeCutter:
         Raises:
             KeyError: an entry is missing that every dataset needs.
         """
-        batch = _flat(batch)
+        batch = _flat(batch, self._groups)
         done: Tensor = batch["done"].squeeze(-1)
         if not self._steps:
             self._used, self._open = torch.zeros(len(done), dtype=torch.long), torch.ones(len(done)).bool()
@@ -94,34 +96,53 @@ class EpisodeCutter:
         """What was kept: all episodes of the first stream, then of the second one, and so on."""
         steps, finals = (_by_stream(parts) for parts in (self._steps, self._finals))
         ends = steps["done"].squeeze(-1).nonzero().squeeze(-1).numpy()
-        arrays: dict[str, Array] = {
+        team: dict[str, Array] = {
             name: steps[name].squeeze(-1).numpy() for name in ("reward", "terminated", "truncated")
         }
-        for name in set(_ROWS) & set(steps.keys()):
-            arrays[name] = np.insert(steps[name].numpy(), ends + 1, finals[name].numpy(), axis=0)
-        return Episodes(**arrays, action=steps["action"].numpy(), length=np.diff(ends, prepend=-1))
+
+        def rows(key: NestedKey) -> Array:
+            return np.insert(steps[key].numpy(), ends + 1, finals[key].numpy(), axis=0)
+
+        groups = {}
+        for group in self._groups:
+            arrays = {name: value.numpy() for name, value in steps[group].items() if name in PER_STEP}
+            for name in set(PER_ROW) & set(steps[group].keys()):
+                arrays[name] = rows((group, name))
+            groups[group] = AgentArrays(**arrays)
+        state = rows("state") if "state" in steps.keys() else None  # noqa: SIM118
+        return Episodes(**team, groups=groups, state=state, length=np.diff(ends, prepend=-1))
 
 
-def without_repeated_state(episodes: Episodes) -> Episodes:
-    """The same episodes, the state left out if it only repeats the observations: it doubles the file."""
-    state, observation = episodes.state, episodes.observation
-    if state is None or not np.array_equal(state, observation.reshape(len(observation), -1)):
-        return episodes
-    return Episodes(**{name: value for name, value in episodes.arrays().items() if name != "state"})
+def groups_of(env: EnvBase) -> list[str]:
+    """Names of the groups of agents of an environment, as its ``group_map`` has them.
+
+    Args:
+        env: without a ``group_map`` it has the group ``"agents"``.
+    """
+    return list(getattr(env, "group_map", None) or (keys.GROUP,))
 
 
-def _flat(batch: TensorDictBase) -> TensorDictBase:
+def _flat(batch: TensorDictBase, groups: Sequence[str]) -> TensorDictBase:
     """What a dataset holds, by its names there `[S, time]`; the rows that follow are under ``"next"``."""
     out = TensorDict({}, batch.shape)
-    for name, key in _STEPS.items():
+    for name, key in _TEAM.items():
         out[name] = require_key("record_episodes", batch, key, _HINT)
     # Environments without a time limit of their own may lack it.
     truncated = batch.get(keys.next_key(keys.TRUNCATED), None)
     out["truncated"] = out["done"] & ~out["terminated"] if truncated is None else truncated
-    for name, key in _ROWS.items():
-        if name == "observation" or key in batch.keys(True, True):
-            out[name] = require_key("record_episodes", batch, key, _HINT)
-            out["next", name] = require_key("record_episodes", batch, keys.next_key(key), _HINT)
+    present = batch.keys(True, True)
+    rows: dict[NestedKey, NestedKey] = {"state": keys.STATE} if keys.STATE in present else {}
+    for group in groups:
+        out[group, "action"] = require_key("record_episodes", batch, (group, "action"), _HINT)
+        reward = batch.get(("next", group, "reward"), None)
+        if reward is not None:
+            out[group, "reward"] = reward.squeeze(-1)
+        for name in PER_ROW:
+            if name == "observation" or (group, name) in present:
+                rows[group, name] = (group, name)
+    for place, key in rows.items():
+        out[place] = require_key("record_episodes", batch, key, _HINT)
+        out[keys.next_key(place)] = require_key("record_episodes", batch, keys.next_key(key), _HINT)
     return out.reshape(-1, batch.shape[-1]).cpu()
 
 

@@ -19,16 +19,18 @@ average OACo
 mean and standard deviation
     Over all episodes or steps; the deviation is the population's (divisor n), as in OG-MARL.
 
+In teams of groups agents are counted in the order of the groups. Where agents come and go, OACo
+counts the pairs of an agent where it takes part, divided by all transitions; absent agents' actions
+are left out of joint actions.
+
 Pairs are counted exactly as stored: floats in single precision, without rounding or binning.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -37,87 +39,14 @@ from tensordict import NestedKey, TensorDictBase
 from omiga_torchrl import keys
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.episodes import Array
+from omiga_torchrl.data.padding import find_padding
 from omiga_torchrl.data.statistics.digests import count_unique, row_digests
 from omiga_torchrl.data.statistics.distributions import Histogram, Spread, even_edges, whole_edges
-from omiga_torchrl.data.statistics.scan import ActionStatistics, Scan
+from omiga_torchrl.data.statistics.result import DatasetStatistics
+from omiga_torchrl.data.statistics.scan import GroupScan, GroupStatistics, Scan
 from omiga_torchrl.errors import DataError, require_key
 
-
-@dataclass(frozen=True)
-class DatasetStatistics:
-    """The statistics of a dataset; returns and rewards are raw.
-
-    Attributes:
-        transitions: joint transitions T.
-        episodes: episodes E.
-        duplicate_episodes: episodes that equal an earlier one: same states, joint actions and
-            rewards at every step.
-        terminated: share of episodes that the task ended.
-        truncated: share of episodes that ended otherwise, e.g. because time ran out.
-        unfinished: share of episodes whose last step is not done; they count like any other
-            here, while OG-MARL leaves them out of its returns.
-        episode_return: undiscounted returns.
-        episode_length: steps per episode.
-        reward: the team's reward per step.
-        unique_joint: number of different (state, joint action) pairs.
-        unique_local: number of different (observation, action) pairs of every agent.
-        action: the actions.
-        observation_minimum: smallest value of every observation feature, over all agents `[O]`.
-        observation_maximum: largest value of every observation feature, over all agents `[O]`.
-        random_return: mean return of random actions, or ``None`` if not known.
-        best_return: return of the best policy known, or ``None`` if not known.
-        return_histogram: of the episode returns.
-        length_histogram: of the episode lengths.
-        reward_histogram: of the rewards.
-    """
-
-    transitions: int
-    episodes: int
-    duplicate_episodes: int
-    terminated: float
-    truncated: float
-    unfinished: float
-    episode_return: Spread
-    episode_length: Spread
-    reward: Spread
-    unique_joint: int
-    unique_local: tuple[int, ...]
-    action: ActionStatistics
-    observation_minimum: tuple[float, ...]
-    observation_maximum: tuple[float, ...]
-    random_return: float | None
-    best_return: float | None
-    return_histogram: Histogram
-    length_histogram: Histogram
-    reward_histogram: Histogram
-
-    @property
-    def tq(self) -> float | None:
-        """Trajectory quality; ``None`` without references, or if random actions do best."""
-        low, high = self.random_return, self.best_return
-        if low is None or high is None or high <= low:
-            return None
-        return (self.episode_return.mean - low) / (high - low)
-
-    @property
-    def joint_saco(self) -> float:
-        """Unique (state, joint action) pairs per transition."""
-        return self.unique_joint / self.transitions
-
-    @property
-    def oaco(self) -> tuple[float, ...]:
-        """Unique (observation, action) pairs per transition, of every agent."""
-        return tuple(unique / self.transitions for unique in self.unique_local)
-
-    @property
-    def average_oaco(self) -> float:
-        """Mean of :attr:`oaco` over agents."""
-        return sum(self.unique_local) / len(self.unique_local) / self.transitions
-
-    def to_json(self) -> str:
-        """Everything as JSON text, measures such as ``"tq"`` included."""
-        measures = {name: getattr(self, name) for name in ("tq", "joint_saco", "average_oaco", "oaco")}
-        return json.dumps({**measures, **asdict(self)}, indent=2, allow_nan=False) + "\n"
+__all__ = ["DatasetStatistics", "dataset_statistics"]
 
 
 def dataset_statistics(
@@ -167,19 +96,42 @@ def dataset_statistics(
     for rows in _chunks(len(data), chunk, progress):
         scan.add(rows)
     reward = _column(data, ("next", keys.REWARD)).astype(np.float64) * reward_scale
-    _require_finite(observation=scan.observation_range, action=scan.action_range, reward=reward)
+    _require_finite(
+        observation=[group.observation_range for group in scan.groups.values()],
+        action=[group.action_range for group in scan.groups.values()],
+        reward=[reward],
+    )
     return DatasetStatistics(
         transitions=len(data),
         unique_joint=count_unique(scan.joint),
-        unique_local=tuple(count_unique(local) for local in scan.local),
-        action=scan.action_statistics(chunk),
-        observation_minimum=tuple(scan.observation_range[0].tolist()),
-        observation_maximum=tuple(scan.observation_range[1].tolist()),
+        groups={
+            name: _group_statistics(data, name, group, chunk, reward_scale)
+            for name, group in scan.groups.items()
+        },
         random_return=random_return,
         best_return=best_return,
         reward=Spread.of(reward),
         reward_histogram=Histogram.of(reward, even_edges(reward.min(), reward.max())),
         **_episode_statistics(data, reward, scan.joint),
+    )
+
+
+def _group_statistics(
+    data: TensorDictBase, name: str, scan: GroupScan, chunk: int, reward_scale: float
+) -> GroupStatistics:
+    reward = data.get(("next", name, "reward"), None)
+    episodes = 1 + int((data[keys.EPISODE].diff() != 0).sum()) if reward is not None else 0
+    return GroupStatistics(
+        unique_local=scan.count_unique(),
+        action=scan.action_statistics(chunk),
+        observation_minimum=tuple(scan.observation_range[0].tolist()),
+        observation_maximum=tuple(scan.observation_range[1].tolist()),
+        present=scan.shares_present(),
+        padding=find_padding(data, name),
+        # Sums over episodes add up to the sum over all steps.
+        agent_return=None
+        if reward is None
+        else tuple((reward.squeeze(-1).double().sum(0) * reward_scale / episodes).tolist()),
     )
 
 
@@ -228,8 +180,8 @@ def _column(data: TensorDictBase, key: NestedKey) -> Array:
     return values
 
 
-def _require_finite(**values: Array) -> None:
-    found = [name for name, value in values.items() if not np.isfinite(value).all()]
+def _require_finite(**values: list[Array]) -> None:
+    found = [name for name, value in values.items() if not all(np.isfinite(one).all() for one in value)]
     if found:
         raise DataError(
             f"dataset_statistics: {', '.join(found)} has NaN or infinite values; expected finite ones. "

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omiga_torchrl.data.conversion import convert
-from omiga_torchrl.data.episodes import block_spans
 from omiga_torchrl.data.layouts import ReadOptions
 from omiga_torchrl.data.layouts import d4rl as module
 from omiga_torchrl.data.layouts.d4rl import D4rlLayout
+from omiga_torchrl.data.spans import block_spans
 from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.errors import DataError
 

@@ -26,6 +26,18 @@ class TestOmar(LayoutContract):
         patch.setattr(omar, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
 
 
+class TestOmarGroups(TestOmar):
+    """Agents of two sizes, as two groups."""
+
+    options = {"groups": "all", "team_reward": "sum", "agent_rewards": True}
+
+    def write_files(self, folder, *, without=None):
+        arrays = make_omar([3, 1, 2], done=(1,), states="own")
+        for name in ("obs_1", "next_obs_1"):
+            arrays[name] = arrays[name][:, :2]
+        return write_npys(folder, {name: a for name, a in arrays.items() if name != without})
+
+
 class TestOmigaMujoco(LayoutContract):
     name, fields = "omiga-mujoco", ("s", "o", "a", "r", "d")
 

@@ -150,7 +150,7 @@ def test_reward_per_agent():
     arrays = make_padded([2], [True])
     arrays["reward"] = np.array([[[1.0, 3.0], [2.0, 2.0], [9.0, 9.0]]])
     assert padded_to_episodes(arrays, options=ReadOptions(team_reward="sum")).reward.tolist() == [4, 4]
-    with pytest.raises(DataError, match=r"team_reward='mean' or 'sum'"):
+    with pytest.raises(DataError, match=r"team_reward='mean', 'sum' or 'first'"):
         padded_to_episodes(arrays)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensordict import TensorDict
 
-from omiga_torchrl.data.recording.streams import EpisodeCutter, without_repeated_state
+from omiga_torchrl.data.recording.streams import EpisodeCutter
 from omiga_torchrl.errors import DataError
 from tests.data.conftest import make_episodes
 
@@ -132,7 +132,7 @@ def test_what_an_environment_must_give():
 
 def test_only_a_state_that_repeats_the_observations_is_left_out():
     episodes = make_episodes(stored_state=True)
-    assert without_repeated_state(episodes).state is episodes.state
+    assert episodes.without_repeated_state().state is episodes.state
     episodes.state = episodes.observation.reshape(len(episodes.observation), -1).copy()
-    slim = without_repeated_state(episodes)
+    slim = episodes.without_repeated_state()
     assert slim.state is None and slim.observation is episodes.observation

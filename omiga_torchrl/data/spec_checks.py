@@ -1,0 +1,125 @@
+"""The sizes of data, and in what they differ from those of an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tensordict import TensorDict, TensorDictBase
+from torchrl.envs import Compose, EnvBase, TransformedEnv
+
+from omiga_torchrl import keys
+from omiga_torchrl.data.blocks import group_names
+from omiga_torchrl.groups import GroupedTeamSpec
+from omiga_torchrl.specs import TeamSpec
+
+AnyTeamSpec = TeamSpec | GroupedTeamSpec
+
+
+def spec_of(data: TensorDictBase) -> AnyTeamSpec:
+    """The sizes of transitions, of every group that they have.
+
+    Args:
+        data: transitions `[T]`.
+
+    Raises:
+        DataError: a number of discrete actions is unknown.
+
+    Examples:
+        >>> spec = TeamSpec.from_groups({"cars": TeamSpec(2, 6, 3, 20), "drones": TeamSpec(3, 9, 4, 20)})
+        >>> spec_of(spec.fake_batch(5)) == spec
+        True
+    """
+    names = group_names(data)
+    if names in ([], [keys.GROUP]):
+        return TeamSpec.from_batch(data)
+    groups = {}
+    for name in names:
+        entries: dict[Any, Any] = {keys.GROUP: data[name], keys.STATE: data[keys.STATE]}
+        groups[name] = TeamSpec.from_batch(TensorDict(entries, [len(data)]))
+    return TeamSpec.from_groups(groups)
+
+
+def find_spec_differences(recorded: AnyTeamSpec, given: AnyTeamSpec) -> list[str]:
+    """In what the sizes of data and environment differ, group by group and agent by agent.
+
+    Args:
+        recorded: of the data.
+        given: of the environment.
+
+    Examples:
+        >>> one, two = TeamSpec(2, 6, 3, 20), TeamSpec(2, 6, 3, 20, agents=("car_0", "bus_0"))
+        >>> find_spec_differences(one, TeamSpec(2, 5, 3, 20))
+        ['observation_size is 6 in the data and 5 in the environment']
+        >>> data = TeamSpec.from_groups({"cars": two})
+        >>> find_spec_differences(data, TeamSpec.from_groups({"cars": two, "bikes": one}))
+        ["group 'bikes' (agents bikes_0, bikes_1) is in the environment only"]
+    """
+    if isinstance(recorded, TeamSpec) and isinstance(given, TeamSpec):
+        return list(_in_sizes(recorded, given, ""))
+    found = []
+    for name, group in given.groups.items():
+        if name not in recorded.groups:
+            found.append(f"group {name!r} (agents {_listed(given, name)}) is in the environment only")
+        else:
+            found += _in_sizes(recorded.groups[name], group, f"group {name!r}: ")
+    for name in recorded.groups:
+        if name not in given.groups:
+            found.append(f"group {name!r} (agents {_listed(recorded, name)}) is in the data only")
+    found += _in_members(recorded, given)
+    if not found and list(recorded.groups) != list(given.groups):
+        found.append(
+            f"groups come in the order {', '.join(recorded.groups)} in the data and "
+            f"{', '.join(given.groups)} in the environment"
+        )
+    if recorded.state_size != given.state_size:
+        found.append(
+            f"state_size is {recorded.state_size} in the data and {given.state_size} in the environment"
+        )
+    return found
+
+
+def _in_sizes(recorded: TeamSpec, given: TeamSpec, where: str) -> Iterator[str]:
+    ours, theirs = recorded.to_dict(), given.to_dict()
+    for name in ours:
+        # Of several groups the state is the team's, and is compared once.
+        if name == "agents" or (where and name == "state_size"):
+            continue
+        if ours[name] != theirs[name]:
+            yield f"{where}{name} is {ours[name]} in the data and {theirs[name]} in the environment"
+
+
+def _in_members(recorded: AnyTeamSpec, given: AnyTeamSpec) -> Iterator[str]:
+    """Agents by their names, where data and environment name them."""
+    ours = {agent: name for name, group in recorded.groups.items() for agent in group.agents}
+    theirs = {agent: name for name, group in given.groups.items() for agent in group.agents}
+    if not (ours and theirs):
+        return
+    for agent in dict.fromkeys((*ours, *theirs)):
+        if agent not in theirs and ours[agent] in given.groups:
+            yield f"agent {agent!r} of group {ours[agent]!r} is in the data only"
+        elif agent not in ours and theirs[agent] in recorded.groups:
+            yield f"agent {agent!r} of group {theirs[agent]!r} is in the environment only"
+        elif agent in ours and agent in theirs and ours[agent] != theirs[agent]:
+            yield (
+                f"agent {agent!r} is in group {ours[agent]!r} in the data and in {theirs[agent]!r} in the "
+                "environment"
+            )
+
+
+def _listed(spec: AnyTeamSpec, group: str) -> str:
+    return ", ".join(spec.group_map[group])
+
+
+def team_reward_of(env: EnvBase) -> str:
+    """How an environment makes the team's reward of the agents', ``""`` where it does not say.
+
+    Args:
+        env: says it as ``team_reward``, or by its transform :class:`omiga_torchrl.envs.TeamReward`.
+    """
+    rule = getattr(env, "team_reward", "")
+    while not rule and isinstance(env, TransformedEnv):
+        transforms = env.transform if isinstance(env.transform, Compose) else [env.transform]
+        rule = next((one.aggregate for one in transforms if hasattr(one, "aggregate")), "")
+        env = env.base_env
+    return str(rule)

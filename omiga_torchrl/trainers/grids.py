@@ -1,0 +1,72 @@
+"""Runs that train together, from a command line: seeds and lists of an algorithm's numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omiga_torchrl.algorithms import default_arguments
+from omiga_torchrl.errors import unknown_name
+
+
+def grid_variants(
+    algorithm: Mapping[str, Any], seeds: Sequence[int], grid: Mapping[str, Sequence[Any]]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Every seed with every combination of values, and a label that tells them apart.
+
+    Args:
+        algorithm: ``name``, perhaps ``label``, and arguments.
+        seeds: of the runs.
+        grid: ``"algorithm.<argument>"`` to its values.
+
+    Returns:
+        Seed and algorithm of each run.
+
+    Raises:
+        ValueError: a key of ``grid`` is no argument of the algorithm; names the nearest.
+
+    Examples:
+        >>> grid_variants({"name": "iql"}, [0], {"algorithm.temperature": [1, 3]})
+        [(0, {'name': 'iql', 'temperature': 1, 'label': 'iql-temperature-1'}),
+         (0, {'name': 'iql', 'temperature': 3, 'label': 'iql-temperature-3'})]
+    """
+    known = [f"algorithm.{name}" for name in default_arguments(algorithm["name"])]
+    for key in grid:
+        if key not in known:
+            raise unknown_name("train", "key of grid", key, known)
+    found = []
+    for seed, *values in itertools.product(seeds, *grid.values()):
+        chosen = {key.partition(".")[2]: value for key, value in zip(grid, values, strict=True)}
+        one = {**algorithm, **chosen}
+        if chosen:
+            label = algorithm.get("label") or algorithm["name"]
+            one["label"] = "-".join([label, *(f"{name}-{value}" for name, value in chosen.items())])
+        found.append((seed, one))
+    return found
+
+
+def comma_lists(arguments: Sequence[str]) -> list[str]:
+    """A command line whose ``a,b`` are lists where ``vectorize=true``; Hydra would take them for a sweep.
+
+    Args:
+        arguments: overrides of Hydra's.
+
+    Examples:
+        >>> comma_lists(["vectorize=true", "seeds=0,1", "algorithm.alpha=1,3"])
+        ['vectorize=true', 'seeds=[0,1]', '++grid={algorithm.alpha:[1,3]}']
+        >>> comma_lists(["seed=0,1"])
+        ['seed=0,1']
+    """
+    if "vectorize=true" not in arguments:
+        return list(arguments)
+    plain, grid = [], []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if "," not in value or value[:1] in ("[", "{", "'", '"'):
+            plain.append(argument)
+        elif key == "seeds":
+            plain.append(f"seeds=[{value}]")
+        else:
+            grid.append(f"{key}:[{value}]")
+    return [*plain, *([f"++grid={{{','.join(grid)}}}"] if grid else [])]
