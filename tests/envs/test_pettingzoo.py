@@ -73,10 +73,11 @@ def test_games_that_agents_have_left_are_not_stepped_on():
 def test_pictures():
     env = make_env("pettingzoo/simple_tag_v3", team_reward="first", seed=0)
     frame = frame_source(env)
-    data, pictures = env.reset(), [frame()]
-    env.step(env.rand_action(data))
-    pictures.append(frame())
-    assert pictures[0].ndim == 3 and (pictures[0] != pictures[1]).any()
+    data, before = env.reset(), frame()
+    for _ in range(5):
+        forwards = env.full_action_spec.zero().apply(torch.ones_like)
+        data = env.step_mdp(env.step(data.update(forwards)))
+    assert before.ndim == 3 and (before != frame()).any()
 
 
 def test_missing_mpe_names_the_extra(monkeypatch):
