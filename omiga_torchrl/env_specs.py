@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -26,8 +27,21 @@ def groups_of_env(env: EnvBase) -> dict[str, TeamSpec]:
         >>> groups_of_env(make_env("vmas/navigation"))["agents"].n_agents
         3
     """
-    group_map = getattr(env, "group_map", None) or {keys.GROUP: ()}
-    return {name: group_of_env(env, name, tuple(agents)) for name, agents in group_map.items()}
+    return {name: group_of_env(env, name, tuple(agents)) for name, agents in group_map_of(env).items()}
+
+
+def group_map_of(env: EnvBase) -> dict[str, Sequence[str]]:
+    """Name of every group of an environment to its agents; ``"agents"`` where it does not say.
+
+    Args:
+        env: the environment; of TorchRL's batched ones, which give a list, the first one counts.
+    """
+    try:
+        found = getattr(env, "group_map", None)
+    except RecursionError:  # TorchRL's batched environments, before they have started
+        found = None
+    found = found[0] if isinstance(found, list) else found
+    return dict(found) if found else {keys.GROUP: ()}
 
 
 def group_of_env(env: EnvBase, group: str, agents: tuple[str, ...] = ()) -> TeamSpec:

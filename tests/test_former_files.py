@@ -158,7 +158,7 @@ def test_what_cannot_be_loaded_is_refused(tmp_path: Path) -> None:
     [
         ({"algorithm": "mine"}, r"got 'mine': .*unknown algorithm 'mine'.* Import the module"),
         ({"arguments": {"hiden": [4]}}, "unknown argument 'hiden'"),
-        ({"spec": {"agents": 2}}, "unexpected keyword argument 'agents'"),
+        ({"spec": {"colour": 2}}, "unexpected keyword argument 'colour'"),
         ({"arguments": {"hidden": [5]}}, r"must hold the weights .*e\.g\. 'module"),
         ({"arguments": {"hidden": [4, 4]}}, r"must hold the weights .*e\.g\. 'module"),
         ({"format": 2}, "must be a policy file of format 1, got format 2"),

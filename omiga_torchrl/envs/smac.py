@@ -80,7 +80,7 @@ def make_smac_env(
     batched = (SerialEnv if num_envs == 1 else ParallelEnv)(
         num_envs, SmacTeamEnv, create_env_kwargs=[{**arguments, "seed": one} for one in seeds]
     )
-    return TransformedEnv(
+    env = TransformedEnv(
         batched,
         Compose(
             RewardSum(in_keys=[keys.REWARD], out_keys=[keys.EPISODE_RETURN]),
@@ -88,6 +88,9 @@ def make_smac_env(
             ActionMask(action_key=keys.ACTION, mask_key=keys.ACTION_MASK),
         ),
     )
+    n_agents = env.full_observation_spec_unbatched[keys.OBSERVATION].shape[-2]
+    env.group_map = {keys.GROUP: [f"agent_{agent}" for agent in range(n_agents)]}
+    return env
 
 
 class SmacTeamEnv(SMACv2Env):

@@ -276,4 +276,6 @@ def test_bundled_dataset_is_what_its_card_says(name):
     assert sum(entry.episodes for entry in card.behaviour) == card.episodes
     assert (find_dataset(name) / "data.npz").stat().st_size < 8e6
     assert dataset.sample().shape == (64,)
-    assert dataset.data["agents", "action"].shape[1:] == (dataset.spec.n_agents, dataset.spec.action_size)
+    for group, spec in dataset.spec.groups.items():
+        features = () if spec.discrete else (spec.action_size,)
+        assert dataset.data[group, "action"].shape[1:] == (spec.n_agents, *features)

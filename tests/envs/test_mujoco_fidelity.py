@@ -185,7 +185,8 @@ def maze(name):
 
 
 def test_every_listed_task_is_compared():
-    assert sorted([*TEAMS, *SINGLE, *MAZES]) == mujoco_tasks()
+    equal_parts = [name for name in mujoco_tasks() if "|" not in name or name in TEAMS]
+    assert sorted([*TEAMS, *SINGLE, *MAZES]) == equal_parts  # unequal ones: test_mujoco
 
 
 @pytest.mark.parametrize("name", TEAMS)
