@@ -83,6 +83,21 @@ def test_every_direct_dependency_has_a_tested_version() -> None:
     assert wanted - {"omiga-torchrl"} <= pinned
 
 
+def test_every_part_imports_without_optional_packages() -> None:
+    """What `make demo` installs, and less: the slow tests try real environments."""
+    code = """
+import importlib, pkgutil, sys
+for module in ("vmas", "mujoco", "mpe2", "jaxmarl", "h5py", "tensorstore", "minari", "matplotlib", "PIL",
+               "hydra", "tensorboard", "tqdm", "jaxtyping", "beartype", "hypothesis"):
+    sys.modules[module] = None
+import omiga_torchrl
+for module in pkgutil.iter_modules(omiga_torchrl.__path__, "omiga_torchrl."):
+    if module.name not in ("omiga_torchrl.__main__", "omiga_torchrl.testing"):
+        importlib.import_module(module.name)
+"""
+    run([sys.executable, "-c", code], ROOT)
+
+
 def test_nothing_names_this_machine() -> None:
     for name in ("pyproject.toml", "constraints.txt", "Makefile", ".ci/run", ".gitignore"):
         assert not re.search(

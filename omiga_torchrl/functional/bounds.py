@@ -7,10 +7,6 @@ from torch import Tensor
 
 from omiga_torchrl.shapes import Float
 
-Bound = float | Float[Tensor, "*#batch features"]
-"""A bound of all action features, or of each; a feature without a range is padding."""
-
-
 def half_ranges(low: float | Tensor, high: float | Tensor) -> float | Tensor:
     """``(high - low) / 2``, and 1 for a feature without a range, which is padding.
 
