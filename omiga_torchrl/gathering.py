@@ -15,6 +15,7 @@ from omiga_torchrl.functional.discrete import action_index
 
 if TYPE_CHECKING:
     from omiga_torchrl.groups import GroupedTeamSpec
+    from omiga_torchrl.specs import Kind
 
 GATHERED = {
     "observation": "observation_size",
@@ -71,7 +72,7 @@ def _gathered(
 
 def _differ_in_actions(spec: GroupedTeamSpec) -> bool:
     sizes = {group.action_size for group in spec.groups.values()}
-    return len(sizes) > 1 and all(group.discrete for group in spec.groups.values())
+    return len(sizes) > 1 and spec.kind == "discrete"
 
 
 def _all_true(spec: GroupedTeamSpec, observations: Mapping[str, Tensor], size: str | None) -> _Entries:
@@ -127,7 +128,7 @@ def pad_last(value: Tensor, size: int, fill: float = 0.0) -> Tensor:
     return value if missing == 0 else F.pad(value, (0, missing), value=fill)
 
 
-def select_kind(spec: GroupedTeamSpec, value: Tensor, kind: str, dim: int) -> Tensor:
+def select_kind(spec: GroupedTeamSpec, value: Tensor, kind: Kind, dim: int) -> Tensor:
     """A quantity of those agents that have one kind of actions.
 
     Args:
@@ -136,17 +137,18 @@ def select_kind(spec: GroupedTeamSpec, value: Tensor, kind: str, dim: int) -> Te
         kind: ``"continuous"`` or ``"discrete"``.
         dim: dimension of the agents.
     """
-    spans = [spec.spans[name] for name in spec.groups if spec.groups[name].discrete == (kind == "discrete")]
+    spans = [spec.spans[name] for name in spec.groups if spec.groups[name].kind == kind]
     return torch.cat([value.narrow(dim, first, last - first) for first, last in spans], dim)
 
 
-def join_kinds(spec: GroupedTeamSpec, continuous: Tensor, discrete: Tensor, dim: int) -> Tensor:
+def join_kinds(spec: GroupedTeamSpec, *kinds: Tensor, dim: int) -> Tensor:
     """A quantity of all agents in their order, the inverse of :func:`select_kind`.
 
     Args:
         spec: a team with both kinds.
-        continuous: of the agents with continuous actions.
-        discrete: of the others.
+        *kinds: of the agents with continuous actions, and of the others.
+
+    Keyword Args:
         dim: dimension of the agents.
 
     Examples:
@@ -155,9 +157,8 @@ def join_kinds(spec: GroupedTeamSpec, continuous: Tensor, discrete: Tensor, dim:
         >>> join_kinds(TeamSpec.from_groups(groups), torch.tensor([1.0, 2.0]), torch.tensor([3.0]), dim=0)
         tensor([3., 1., 2.])
     """
-    taken, parts = {False: 0, True: 0}, []
+    taken, parts = [0, 0], []
     for group in spec.groups.values():
-        source = discrete if group.discrete else continuous
-        parts.append(source.narrow(dim, taken[group.discrete], group.n_agents))
+        parts.append(kinds[group.discrete].narrow(dim, taken[group.discrete], group.n_agents))
         taken[group.discrete] += group.n_agents
     return torch.cat(parts, dim)

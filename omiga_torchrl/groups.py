@@ -11,7 +11,7 @@ from tensordict import TensorDictBase
 
 from omiga_torchrl import keys
 from omiga_torchrl.gathering import GATHERED, gather_groups
-from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.specs import KINDS, Kind, TeamSpec
 
 _SIZES = frozenset(field.name for field in fields(TeamSpec)) - {"n_agents", "state_size", "agents", "group"}
 
@@ -123,18 +123,30 @@ class GroupedTeamSpec:
         return dict(zip(self.groups, zip([0, *ends[:-1]], ends, strict=True), strict=True))
 
     @property
+    def kind(self) -> Kind:
+        """``"continuous"``, ``"discrete"``, or ``"mixed"``: some groups have the one and others the other."""
+        kinds = {group.kind for group in self.groups.values()}
+        return kinds.pop() if len(kinds) == 1 else "mixed"
+
+    @property
     def is_mixed(self) -> bool:
         """True if some groups have discrete actions and others continuous ones."""
-        return len({group.discrete for group in self.groups.values()}) > 1
+        return self.kind == "mixed"
 
-    def of_kind(self, *, discrete: bool) -> GroupedTeamSpec | None:
+    def of_kind(self, kind: Kind) -> GroupedTeamSpec | None:
         """The groups of one kind of actions; None if there is none.
 
-        Keyword Args:
-            discrete: the kind.
+        Args:
+            kind: ``"continuous"`` or ``"discrete"``.
         """
-        chosen = {name: group for name, group in self.groups.items() if group.discrete is discrete}
+        chosen = {name: group for name, group in self.groups.items() if group.kind == kind}
         return GroupedTeamSpec(chosen, self.state_size) if chosen else None
+
+    @property
+    def parts(self) -> tuple[GroupedTeamSpec, ...]:
+        """Of a mixed team, the groups of each kind of actions: continuous, then discrete; else nothing."""
+        found = (self.of_kind(kind) for kind in KINDS) if self.is_mixed else ()
+        return tuple(part for part in found if part is not None)
 
     def largest(self, size: str) -> int:
         """The largest of a size over the groups, to which entries of the team are padded.
@@ -208,7 +220,7 @@ class GroupedTeamSpec:
 AnyTeamSpec = TeamSpec | GroupedTeamSpec
 
 
-def require_groups(component: str, names: Iterable[str], spec: TeamSpec | GroupedTeamSpec) -> None:
+def require_groups(component: str, names: Iterable[str], spec: AnyTeamSpec) -> None:
     """Raise a ValueError unless ``names`` are the groups of ``spec``.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from tensordict import TensorDictBase
@@ -15,6 +15,11 @@ from omiga_torchrl.errors import DataError, require_key
 
 if TYPE_CHECKING:
     from omiga_torchrl.groups import GroupedTeamSpec
+
+Kind = Literal["continuous", "discrete", "mixed"]
+"""Kind of actions; that of a team is ``"mixed"`` where groups differ in it."""
+KINDS: Final[tuple[Kind, ...]] = ("continuous", "discrete")
+"""The kinds of actions that the agents of a group can have."""
 
 ActionBound = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
 """A bound of all action features, or one for each, or for each of every agent."""
@@ -101,6 +106,11 @@ class TeamSpec:
     def groups(self) -> dict[str, TeamSpec]:
         """Name of every group to its sizes: here the one group ``"agents"``."""
         return {keys.GROUP: self}
+
+    @property
+    def kind(self) -> Kind:
+        """``"continuous"`` or ``"discrete"``."""
+        return "discrete" if self.discrete else "continuous"
 
     @property
     def group_map(self) -> dict[str, list[str]]:

@@ -152,4 +152,4 @@ def test_agents_of_each_kind_and_back():
     values = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
     continuous, discrete = (select_kind(spec, values, kind, -1) for kind in ("continuous", "discrete"))
     assert continuous.tolist() == [[2.0, 3.0]] and discrete.tolist() == [[1.0, 4.0]]
-    assert torch.equal(join_kinds(spec, continuous, discrete, -1), values)
+    assert torch.equal(join_kinds(spec, continuous, discrete, dim=-1), values)

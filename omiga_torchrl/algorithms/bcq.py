@@ -77,10 +77,10 @@ def make_bcq(spec: AnyTeamSpec, config: BCQConfig) -> Algorithm:
     build = NetworkBuilder(spec, config)
     behavior = build.network(lambda group: _behavior_model(group, build, config))
     qvalue, mixer, actor = build.qvalue(), build.mixer(), None
-    if not all(group.discrete for group in spec.groups.values()):
+    if spec.kind != "discrete":
         actor = build.network(
             lambda group: perturbation_network(group, config.perturbation, **build.arguments(group)),
-            discrete=False,
+            kind="continuous",
         )
     policy = build.policy(partial(_policy, config), behavior, qvalue, actor)
     loss = BCQLoss(actor, qvalue, mixer, behavior_network=behavior, **config.loss_arguments(BCQLoss))

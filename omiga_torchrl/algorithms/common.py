@@ -19,7 +19,7 @@ from omiga_torchrl.modules.group_behavior import GroupVAE
 from omiga_torchrl.modules.group_policy import GroupPolicy, group_actor
 from omiga_torchrl.modules.groups import GroupNetwork, MixedNetwork
 from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.specs import KINDS, Kind, TeamSpec
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class NetworkBuilder:
         return {name: _of_group(name, value, spec.group) for name, value in arguments.items()}
 
     def network(
-        self, make: Callable[[TeamSpec], TensorDictModuleBase], *, discrete: bool | None = None
+        self, make: Callable[[TeamSpec], TensorDictModuleBase], *, kind: Kind | None = None
     ) -> TensorDictModuleBase:
         """A network of the team: what ``make`` gives for a plain team, or of groups one for each.
 
@@ -84,7 +84,7 @@ class NetworkBuilder:
             make: makes the network of agents with equal spaces, in the keys of a plain team.
 
         Keyword Args:
-            discrete: make it for groups of this kind of actions only; None for all.
+            kind: make it for groups of this kind of actions only; None for all.
 
         Examples:
             >>> from omiga_torchrl.modules import value_network
@@ -95,11 +95,7 @@ class NetworkBuilder:
         """
         if isinstance(self.spec, TeamSpec):
             return make(self.spec)
-        made = {
-            name: make(group)
-            for name, group in self.spec.groups.items()
-            if discrete in (None, group.discrete)
-        }
+        made = {name: make(group) for name, group in self.spec.groups.items() if kind in (None, group.kind)}
         network = join_groups(self.spec, made)
         self._of_groups[network] = made
         return network
@@ -107,7 +103,7 @@ class NetworkBuilder:
     def policy(
         self, make: Callable[..., TensorDictModuleBase], *networks: TensorDictModuleBase | None
     ) -> TensorDictModuleBase:
-        """What acts: ``make(spec, *networks)`` of a plain team, or of groups one policy for each.
+        """The policy that acts: ``make(spec, *networks)`` of a plain team, or one for each group.
 
         Args:
             make: makes the policy of agents with equal spaces from their networks.
@@ -122,18 +118,18 @@ class NetworkBuilder:
         }
         return GroupPolicy(self.spec, policies)
 
-    def actor(self, *, discrete: bool | None = None, **changes: Any) -> ProbabilisticTensorDictSequential:
+    def actor(self, *, kind: Kind | None = None, **changes: Any) -> ProbabilisticTensorDictSequential:
         """A stochastic policy.
 
         Keyword Args:
-            discrete: of groups of this kind of actions only; None for all.
+            kind: of groups of this kind of actions only; None for all.
             **changes: arguments in place of the config's.
         """
 
         def make(spec: TeamSpec) -> TensorDictModuleBase:
             return make_actor(spec, **self.arguments(spec, **changes))
 
-        network = self.network(make, discrete=discrete)
+        network = self.network(make, kind=kind)
         return cast(ProbabilisticTensorDictSequential, network)
 
     def qvalue(self, *, wrap_single: bool = True, **changes: Any) -> TensorDictModuleBase:
@@ -145,7 +141,7 @@ class NetworkBuilder:
         """
         number = self._critics.num_qvalue_nets
         if number is None:
-            number = 1 if all(group.discrete for group in self.spec.groups.values()) else 2
+            number = 1 if self.spec.kind == "discrete" else 2
         members = number if number > 1 or wrap_single else None
         arguments = {"ensemble_size": members, **changes}
         return self.network(lambda spec: qvalue_network(spec, **self.arguments(spec, **arguments)))
@@ -204,9 +200,9 @@ def join_groups(spec: GroupedTeamSpec, networks: Mapping[str, TensorDictModuleBa
     """
     if not spec.is_mixed:
         return _join(spec, networks)
-    kinds = {}
-    for kind in ("continuous", "discrete"):
-        part = spec.of_kind(discrete=kind == "discrete")
+    kinds: dict[str, TensorDictModuleBase] = {}
+    for kind in KINDS:
+        part = spec.of_kind(kind)
         if part is not None and all(name in networks for name in part.groups):
             kinds[kind] = _join(part, {name: networks[name] for name in part.groups})
     return MixedNetwork(spec, kinds)

@@ -104,8 +104,7 @@ def make_cfcql(spec: AnyTeamSpec, config: CFCQLConfig) -> Algorithm:
 
 def _assemble(spec: AnyTeamSpec, config: CQLConfig) -> Algorithm:
     build, arguments = NetworkBuilder(spec, config), config.loss_arguments(CQLLoss)
-    is_discrete = all(group.discrete for group in spec.groups.values())
-    actor = None if is_discrete else build.actor(discrete=False)
+    actor = None if spec.kind == "discrete" else build.actor(kind="continuous")
     qvalue, mixer, behavior = build.qvalue(), build.mixer(), None
     if spec.n_agents == 1:
         arguments["penalty_inverse_temperature"] = 0.0

@@ -86,11 +86,7 @@ def _sizes(spec: AnyTeamSpec) -> TeamSpec:
     if spec.is_mixed:
         raise ValueError(
             "omac: all groups must have the same kind of actions, which its coupled weights read, got "
-            f"{', '.join(f'{name} {_kind(group)}' for name, group in spec.groups.items())}. Use omiga or iql."
+            f"{', '.join(f'{name} {group.kind}' for name, group in spec.groups.items())}. Use omiga or iql."
         )
     size, seen = spec.largest("action_size"), spec.largest("observation_size")
     return TeamSpec(spec.n_agents, seen, size, spec.state_size, discrete=spec.discrete)
-
-
-def _kind(group: TeamSpec) -> str:
-    return "discrete" if group.discrete else "continuous"

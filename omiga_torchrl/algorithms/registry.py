@@ -50,9 +50,7 @@ class RegisteredAlgorithm(Generic[Config]):
         Raises:
             ValueError: it is not, or an argument is not one of its own or out of its range.
         """
-        kinds: dict[str, Actions] = {
-            name: "discrete" if group.discrete else "continuous" for name, group in spec.groups.items()
-        }
+        kinds = {name: group.kind for name, group in spec.groups.items()}
         for group, kind in kinds.items():
             if kind not in self.actions:
                 fitting = sorted(

@@ -11,7 +11,7 @@ from tensordict.nn import TensorDictModuleBase
 from omiga_torchrl.algorithms.registry import make_algorithm
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write, load_plain
-from omiga_torchrl.groups import GroupedTeamSpec
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.renames import rename_arguments, rename_entries
 from omiga_torchrl.specs import TeamSpec
 
@@ -24,7 +24,7 @@ def save_policy(
     policy: TensorDictModuleBase,
     *,
     algorithm: str,
-    spec: TeamSpec | GroupedTeamSpec,
+    spec: AnyTeamSpec,
     arguments: dict[str, Any],
     metadata: dict[str, Any] | None = None,
 ) -> Path:

@@ -8,7 +8,7 @@ from tensordict.nn import ProbabilisticTensorDictSequential
 from torch import nn
 
 from omiga_torchrl import keys
-from omiga_torchrl.groups import GroupedTeamSpec
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import make_actor
 from omiga_torchrl.modules.group_policy import GroupPolicy
 from omiga_torchrl.specs import TeamSpec
@@ -29,7 +29,7 @@ def behaviour_actor(spec: TeamSpec, hidden: list[int], **options: Any) -> Probab
 
 
 def behaviour_policy(
-    spec: TeamSpec | GroupedTeamSpec, hidden: list[int], **options: Any
+    spec: AnyTeamSpec, hidden: list[int], **options: Any
 ) -> ProbabilisticTensorDictSequential | GroupPolicy:
     """The behaviour policies of a whole team, one network for every group.
 
@@ -44,7 +44,7 @@ def behaviour_policy(
 
 
 def team_policy(
-    spec: TeamSpec | GroupedTeamSpec, actors: dict[str, ProbabilisticTensorDictSequential]
+    spec: AnyTeamSpec, actors: dict[str, ProbabilisticTensorDictSequential]
 ) -> ProbabilisticTensorDictSequential | GroupPolicy:
     """One policy of all groups' actors; the actor itself of a plain team.
 

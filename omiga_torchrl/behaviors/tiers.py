@@ -20,7 +20,7 @@ from omiga_torchrl.data.recording.settings import RecordingSettings
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError, unknown_name
 from omiga_torchrl.files import file_sha256
-from omiga_torchrl.groups import GroupedTeamSpec
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.team_env import team_env
@@ -192,7 +192,7 @@ def _random_part(random_return: float, episodes: int) -> Part:
     return Part(None, "", entry)
 
 
-def _require_fit(checkpoints: Sequence[Path], spec: TeamSpec | GroupedTeamSpec, task: str) -> None:
+def _require_fit(checkpoints: Sequence[Path], spec: AnyTeamSpec, task: str) -> None:
     for path in checkpoints:
         info = read_behaviour(path)[0]
         if TeamSpec.from_dict(info.spec) != spec and not _is_joint(info, task):

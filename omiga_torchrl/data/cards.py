@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.groups import GroupedTeamSpec
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
 
 CARD_FORMAT: Final = 1
@@ -133,7 +133,7 @@ class DatasetCard:
             raise DataError(f"DatasetCard {self.name!r}: {'; '.join(found)}.")
 
     @property
-    def spec(self) -> TeamSpec | GroupedTeamSpec:
+    def spec(self) -> AnyTeamSpec:
         """Sizes of the team; of every group of a team of several."""
         return TeamSpec.from_dict(self.sizes)
 

@@ -12,7 +12,7 @@ from torchrl.envs import EnvBase
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.observation_checks import find_observation_differences
 from omiga_torchrl.data.padding import describe_padding, find_padding
-from omiga_torchrl.data.spec_checks import AnyTeamSpec, find_spec_differences, spec_of, team_reward_of
+from omiga_torchrl.data.spec_checks import find_spec_differences, spec_of, team_reward_of
 from omiga_torchrl.data.value_checks import (
     find_actions,
     find_copies,
@@ -22,6 +22,7 @@ from omiga_torchrl.data.value_checks import (
     in_blocks,
 )
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.team_env import team_env
 

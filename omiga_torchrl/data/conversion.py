@@ -16,7 +16,7 @@ from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.ted import TedWriter, row_bytes, write_whole
 from omiga_torchrl.data.totals import TOLERANCE, Totals
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.groups import GroupedTeamSpec
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -170,7 +170,7 @@ def _by_group(block: Episodes, moments: Mapping[str, Array]) -> Any:
     return next(iter(values.values())) if block.is_plain else values
 
 
-def _sizes(block: Episodes, reading: Reading, name: str) -> TeamSpec | GroupedTeamSpec:
+def _sizes(block: Episodes, reading: Reading, name: str) -> AnyTeamSpec:
     groups = {}
     state_size = block.joint_state()[:1].size if block.state is None else block.state.shape[-1]
     for group, arrays in block.groups.items():

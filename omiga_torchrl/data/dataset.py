@@ -28,8 +28,7 @@ from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.sources import Source, open_source
 from omiga_torchrl.data.storage import IndexSelectStorage
 from omiga_torchrl.data.ted import load_ted
-from omiga_torchrl.groups import GroupedTeamSpec
-from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.groups import AnyTeamSpec
 
 # Part of the cache's name: raise it whenever the converted form changes.
 _LAYOUT = 2
@@ -145,7 +144,7 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         return (batch, info) if return_info else batch
 
     @property
-    def spec(self) -> TeamSpec | GroupedTeamSpec:
+    def spec(self) -> AnyTeamSpec:
         """Sizes of the team; of every group of a team of several."""
         return self.card.spec
 

@@ -10,10 +10,8 @@ from torchrl.envs import Compose, EnvBase, TransformedEnv
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.blocks import group_names
-from omiga_torchrl.groups import GroupedTeamSpec
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
-
-AnyTeamSpec = TeamSpec | GroupedTeamSpec
 
 
 def spec_of(data: TensorDictBase) -> AnyTeamSpec:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.blocks import first_steps, group_names
-from omiga_torchrl.data.spec_checks import AnyTeamSpec
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
 
 # Single precision of a bound such as 0.6 may lie a rounding error outside it.

@@ -113,6 +113,7 @@ class TeamLoss(CoefficientLoss):
         self.networks: list[str] = []
         self.shared_entries: dict[str, set[NestedKey]] = {}
         self.groups: GroupedTeamSpec | None = None
+        self.parts: tuple[GroupedTeamSpec, ...] = ()  # of a mixed team, the groups of each kind of actions
         self.is_recurrent = False
         self.first_critic: list[TensorDictModuleBase] = []  # no submodule: its parameters would count
         self.normalizes_mixer = False  # ICQ's released mixer: weights of sum 1 over the agents that take part
@@ -146,7 +147,8 @@ class TeamLoss(CoefficientLoss):
         """
         if network is None:
             return
-        self.groups = self.groups or groups_of(network)
+        if self.groups is None and (groups := groups_of(network)) is not None:
+            self.groups, self.parts = groups, groups.parts
         known = set(self.parameters())
         self.convert_to_functional(network, name, create_target_params=target)
         params = getattr(self, f"{name}_params").items(True, True)
@@ -230,7 +232,7 @@ class TeamLoss(CoefficientLoss):
 
     def view(self, data: TensorDictBase | TeamView) -> TeamView:
         """The batch as the terms read it; a view is returned as it is, so that terms share evaluations."""
-        return data if isinstance(data, TeamView) else TeamView(self, read_team(self, data))
+        return data if isinstance(data, TeamView) else TeamView.of(self, read_team(self, data))
 
     @dispatch(auto_batch_size=False)
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:

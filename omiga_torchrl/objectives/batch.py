@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from tensordict import NestedKey, TensorDictBase
@@ -17,12 +17,10 @@ from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.keys import next_key
 from omiga_torchrl.objectives.checks import check_batch, needs_check
 from omiga_torchrl.objectives.sequences import prev_actions, require_one_episode, require_sequences
+from omiga_torchrl.specs import Kind
 
 if TYPE_CHECKING:
     from omiga_torchrl.objectives.base import TeamLoss
-
-Kind = Literal["continuous", "discrete", "mixed"]
-KINDS: tuple[Kind, ...] = ("continuous", "discrete")
 
 # Importance weights under TorchRL's older key; the present one is a field of `tensor_keys`.
 _OLD_WEIGHT_KEY = "_weight"
@@ -65,11 +63,9 @@ def read_team(loss: TeamLoss, tensordict: TensorDictBase) -> TeamBatch:
     groups = loss.groups
     if groups is None:
         return read_batch(loss, tensordict, "discrete" if loss.is_discrete else "continuous")
-    if not groups.is_mixed:
-        return read_batch(loss, tensordict, "discrete" if groups.discrete else "continuous", groups)
-    batch = read_batch(loss, tensordict, "mixed", groups)
-    for kind in KINDS:
-        batch.parts[kind] = read_batch(loss, tensordict, kind, groups.of_kind(discrete=kind == "discrete"))
+    batch = read_batch(loss, tensordict, groups.kind, groups)
+    for part in loss.parts:
+        batch.parts[part.kind] = read_batch(loss, tensordict, part.kind, part)
     return batch
 
 

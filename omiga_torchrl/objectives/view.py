@@ -47,24 +47,26 @@ class TeamView(ValueView):
 
     def __init__(self, loss: TeamLoss, batch: TeamBatch, **place: bool) -> None:
         super().__init__(loss, batch, **place)
-        self._views = {(self._at_next, self._is_target, self.has_grad): self}
+        self._place = self._at_next, self._is_target, self.has_grad
+        self._views = {self._place: self}
         self._whole: TeamView | None = None
-        self._parts = tuple(self._part(part) for part in batch.parts.values())
+        self._parts: tuple[TeamView, ...] = ()
+
+    @classmethod
+    def of(cls, loss: TeamLoss, batch: TeamBatch) -> TeamView:
+        """The view of a batch at this step, of the online networks, with those of its parts."""
+        view = cls(loss, batch)
+        view._parts = tuple(cls(loss, part) for part in batch.parts.values())
+        for part in view._parts:
+            part._whole, part.metrics = view, view.metrics
+        return view
 
     # Agents of each kind of actions -------------------------------------------------------
-
-    def _part(self, batch: TeamBatch) -> TeamView:
-        part = TeamView(self.loss, batch)
-        part._whole, part.metrics = self, self.metrics
-        return part
 
     @property
     def parts(self) -> tuple[TeamView, ...]:
         """Views of the agents of each kind of actions; of a team of one kind, this view."""
-        if self.batch.kind != "mixed":
-            return (self,)
-        place = self._at_next, self._is_target, self.has_grad
-        return tuple(part._elsewhere(*place) for part in self._parts)
+        return tuple(part._elsewhere(*self._place) for part in self._parts) or (self,)
 
     @property
     def continuous(self) -> TeamView:
@@ -96,9 +98,7 @@ class TeamView(ValueView):
         """
         if len(values) == 1:
             return values[0]
-        continuous, discrete = values
-        groups = cast(GroupedTeamSpec, self.loss.groups)
-        return join_kinds(groups, continuous, discrete, len(self.agents) - 1)
+        return join_kinds(cast(GroupedTeamSpec, self.loss.groups), *values, dim=len(self.agents) - 1)
 
     # The same batch elsewhere -------------------------------------------------------------
 
@@ -164,8 +164,7 @@ class TeamView(ValueView):
         """dQ_tot / dQ_i at the data's actions ``[*B, N]``, detached; ones without a mixer."""
         if self._whole is None:
             return agent_weight(self)
-        place = self._at_next, self._is_target, self.has_grad
-        whole = self._whole._elsewhere(*place).agent_weight
+        whole = self._whole._elsewhere(*self._place).agent_weight
         return select_kind(cast(GroupedTeamSpec, self.loss.groups), whole, self.batch.kind, -1)
 
     def weighted(self, local: Tensor) -> Tensor:

@@ -183,7 +183,7 @@ def test_slices_of_groups(write):
     slices = write(episodes, card=make_hunt_card(episodes), slice_len=3, batch_size=12).sample()
     assert slices["predators", "observation"].shape == (4, 3, 2, 5)
     assert slices["predators", "agent_mask"].shape == (4, 3, 2)
-    assert HUNT.of_kind(discrete=False).gather(slices)["agents", "action"].shape == (4, 3, 2, 2)
+    assert HUNT.of_kind("continuous").gather(slices)["agents", "action"].shape == (4, 3, 2, 2)
 
 
 def test_without_a_card_the_sizes_are_those_of_the_data(tmp_path):

@@ -40,5 +40,5 @@ def test_a_dataset_of_groups_is_recorded_opened_and_checked(tmp_path):
     assert dataset.data["wolves", "agent_mask"].shape == (len(dataset), 2)
     whole = Episodes.concatenate(list(dataset.blocks()))
     assert_equal(whole, Episodes.load(tmp_path / "hunt" / "data.npz"))
-    team = dataset.spec.of_kind(discrete=True).gather(dataset.sample(6))
+    team = dataset.spec.of_kind("discrete").gather(dataset.sample(6))
     assert team["agents", "action"].shape == (6, 1)
