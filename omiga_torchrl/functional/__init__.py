@@ -18,7 +18,7 @@ from omiga_torchrl.functional.advantage import (
     scaled_advantage,
     updated_alpha,
 )
-from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges
+from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges, log_bound
 from omiga_torchrl.functional.brac import brac_actor_loss
 from omiga_torchrl.functional.conservative import boltzmann_kl, conservative_penalty, counterfactual_weights
 from omiga_torchrl.functional.density import tanh_gaussian_log_density
@@ -91,6 +91,7 @@ __all__ = [
     "gru",
     "half_ranges",
     "lambda_target",
+    "log_bound",
     "log_partition",
     "mean_absolute_deviation",
     "mix_linearly",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from omiga_torchrl.shapes import Float
+
 
 def half_ranges(low: float | Tensor, high: float | Tensor) -> float | Tensor:
     """``(high - low) / 2``, and 1 for a feature without a range, which is padding.
@@ -21,6 +24,19 @@ def half_ranges(low: float | Tensor, high: float | Tensor) -> float | Tensor:
     """
     half = (high - low) / 2
     return half.masked_fill(half == 0, 1.0) if isinstance(half, Tensor) else half
+
+
+def log_bound(x: float | Tensor) -> float | Tensor:
+    """Logarithm of half a range, or of another quantity in units of action, that is a number or a tensor.
+
+    Args:
+        x: > 0.
+
+    Examples:
+        >>> log_bound(1.0)
+        0.0
+    """
+    return x.log() if isinstance(x, Tensor) else math.log(x)
 
 
 def feature_sum(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import require_number
-from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges
+from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges, log_bound
 from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.modules.bounds import Bound, register_bounds
@@ -104,7 +104,7 @@ class ConditionalVAE(TensorDictModuleBase):
 
     @property
     def _unit(self) -> Bound:
-        """What actions are divided by: half their range, or 1 for a feature without one."""
+        """Unit of actions: half their range, or 1 for a feature without one."""
         return half_ranges(self.low, self.high)
 
     def encode(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +138,7 @@ class ConditionalVAE(TensorDictModuleBase):
         observations = observation.expand(samples, *observation.shape)
         error = (action - self.decode(observations, latent)) / self._unit
         spread = at_least_single(self.log_std).clamp(*_LOG_STD_RANGE)
-        log_action = -0.5 * (error / spread.exp()).square() - spread - LOG_SQRT_TWO_PI - _log(self._unit)
+        log_action = -0.5 * (error / spread.exp()).square() - spread - LOG_SQRT_TWO_PI - log_bound(self._unit)
         weight = feature_sum(log_action, self.low, self.high) + log_prior - log_posterior
         return weight.logsumexp(0) - math.log(samples)
 
@@ -211,10 +211,6 @@ def standard_normal(shape: Sequence[int], like: Tensor) -> Tensor:
         like: gives dtype and device.
     """
     return torch.randn(tuple(shape), dtype=like.dtype, device=like.device)
-
-
-def _log(x: Bound) -> Bound:
-    return x.log() if isinstance(x, Tensor) else math.log(x)
 
 
 @renamed_arguments(**NETWORK_NAMES, latent_limit="max_latent")

@@ -50,9 +50,9 @@ class ActionBounds(nn.Module):
 
     def forward(self, loc: Tensor) -> tuple[Tensor, Tensor]:
         """The bounds with the shape of ``loc [*B, N, A]``."""
-        return (loc.new_tensor(0.0) + self.low).expand_as(loc), (loc.new_tensor(0.0) + self.high).expand_as(
-            loc
-        )
+        bounds = (b if isinstance(b, Tensor) else loc.new_tensor(b) for b in (self.low, self.high))
+        low, high = (bound.expand_as(loc) for bound in bounds)
+        return low, high
 
 
 def register_bounds(module: nn.Module, low: Bound | ActionBound, high: Bound | ActionBound) -> None:

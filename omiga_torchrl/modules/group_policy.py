@@ -7,19 +7,15 @@ from typing import cast
 
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase
-from tensordict.nn import (
-    ProbabilisticTensorDictModule,
-    ProbabilisticTensorDictSequential,
-    TensorDictModuleBase,
-)
+from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import nn
-from torch.distributions import Categorical
 
 from omiga_torchrl import keys
 from omiga_torchrl.gathering import pad_last
 from omiga_torchrl.groups import GroupedTeamSpec, require_groups
 from omiga_torchrl.modules.bounds import ActionBounds, with_bounds
-from omiga_torchrl.modules.groups import GroupNetwork, memories
+from omiga_torchrl.modules.groups import GroupNetwork, memory_keys
+from omiga_torchrl.modules.policies import with_logits
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -44,16 +40,7 @@ def group_actor(
         torch.Size([8, 5])
     """
     network = GroupNetwork(spec, {name: actor.det_part for name, actor in actors.items()})
-    if spec.discrete:
-        logits = keys.sibling_key(keys.ACTION, "logits")
-        sampler = ProbabilisticTensorDictModule(
-            in_keys={"logits": logits},
-            out_keys=[keys.ACTION],
-            distribution_class=Categorical,
-            distribution_kwargs={"validate_args": False},
-        )
-        return ProbabilisticTensorDictSequential(network, sampler)
-    return with_bounds(network, group_bounds(spec))
+    return with_logits(network) if spec.discrete else with_bounds(network, group_bounds(spec))
 
 
 def group_bounds(spec: GroupedTeamSpec) -> ActionBounds:
@@ -100,6 +87,7 @@ class GroupPolicy(TensorDictModuleBase):
         # Not `spec`: TorchRL's collectors take that for the policy's own specs.
         self.team = spec
         self.policies = nn.ModuleDict({name: policies[name] for name in spec.groups})
+        self.memory_keys = {name: memory_keys(policy) for name, policy in policies.items()}
         self.in_keys = list(
             dict.fromkeys(
                 key_of_group(name, key) for name, policy in policies.items() for key in policy.in_keys
@@ -111,7 +99,7 @@ class GroupPolicy(TensorDictModuleBase):
         """Write the actions of every group, and their memories under ``"next"``."""
         for name, module in self.policies.items():
             policy = cast(TensorDictModuleBase, module)
-            carried = [memory.memory_key for memory in memories(policy)]
+            carried = self.memory_keys[name]
             inputs = TensorDict({}, tensordict.batch_size)
             for key in [*policy.in_keys, *carried, keys.IS_INIT]:
                 value = tensordict.get(key_of_group(name, key), None)

@@ -47,6 +47,8 @@ class GroupNetwork(TensorDictModuleBase):
         require_groups("GroupNetwork", networks, spec)
         self.spec, self.n_agents = spec, spec.n_agents
         self.networks = nn.ModuleDict({name: networks[name] for name in spec.groups})
+        self.spans = spec.spans
+        self.memory_keys = {name: memory_keys(network) for name, network in networks.items()}
         self.in_keys = list(dict.fromkeys(key for net in networks.values() for key in net.in_keys))
         written = [net.out_keys for net in networks.values()]
         self.out_keys = [key for key in written[0] if all(key in others for others in written)]
@@ -59,10 +61,10 @@ class GroupNetwork(TensorDictModuleBase):
             parts = [out.get(key) for out in found.values()]
             tensordict.set(key, torch.cat(_filled_up(keys.key_path(key)[-1], parts, agents + 1), agents))
         for name, out in found.items():
-            for memory in memories(self.networks[name]):
-                after = out.get(("next", memory.memory_key), None)
+            for key in self.memory_keys[name]:
+                after = out.get(("next", key), None)
                 if after is not None:
-                    tensordict.set(("next", memory.memory_key), after)
+                    tensordict.set(("next", key), after)
         return tensordict
 
     def _agent_dim(self, data: TensorDictBase) -> int:
@@ -73,10 +75,9 @@ class GroupNetwork(TensorDictModuleBase):
 
     def _of_group(self, name: str, data: TensorDictBase, agents: int) -> TensorDictBase:
         network = cast(TensorDictModuleBase, self.networks[name])
-        first, last = self.spec.spans[name]
+        first, last = self.spans[name]
         inputs = TensorDict({}, [])
-        carried = [*(memory.memory_key for memory in memories(network)), keys.IS_INIT]
-        for key in [*network.in_keys, *carried]:
+        for key in [*network.in_keys, *self.memory_keys[name], keys.IS_INIT]:
             value = data.get(key, None)
             if value is not None:
                 of_agents = keys.key_path(key)[0] == keys.GROUP
@@ -89,11 +90,9 @@ class GroupNetwork(TensorDictModuleBase):
         dim, first, last = span
         value = value.narrow(dim, first, last - first)
         size = GATHERED.get(keys.key_path(key)[-1])
-        return (
-            value
-            if size is None or value.ndim == dim + 1
-            else value[..., : getattr(self.spec.groups[group], size)]
-        )
+        if size is None or value.ndim == dim + 1:
+            return value
+        return value[..., : getattr(self.spec.groups[group], size)]
 
 
 def _filled_up(name: str, parts: list[Tensor], dim: int) -> list[Tensor]:
@@ -149,10 +148,10 @@ def groups_of(network: nn.Module) -> GroupedTeamSpec | None:
     return None
 
 
-def memories(network: nn.Module) -> list[TeamGRU]:
-    """The memories in a network.
+def memory_keys(network: nn.Module) -> list[str]:
+    """Keys of the memories that a network carries from step to step in an environment.
 
     Args:
         network: any module.
     """
-    return [part for part in network.modules() if isinstance(part, TeamGRU)]
+    return [part.memory_key for part in network.modules() if isinstance(part, TeamGRU)]

@@ -10,6 +10,7 @@ from tensordict import NestedKey
 from tensordict.nn import (
     ProbabilisticTensorDictModule,
     ProbabilisticTensorDictSequential,
+    TensorDictModuleBase,
 )
 from torch import Tensor, nn
 from torch.distributions import Categorical
@@ -171,15 +172,30 @@ def categorical_actor(
     body = agent_network(
         spec, spec.action_size, logits, extra=mask, wrap=MaskedLogits, observation=observation, **network
     )
+    return with_logits(body, action=action, return_log_prob=return_log_prob)
+
+
+def with_logits(
+    network: TensorDictModuleBase, *, action: NestedKey = keys.ACTION, return_log_prob: bool = False
+) -> ProbabilisticTensorDictSequential:
+    """A policy that samples integer actions.
+
+    Args:
+        network: writes ``logits`` beside the action.
+
+    Keyword Args:
+        action: key written.
+        return_log_prob: also write ``action_log_prob`` beside the action.
+    """
     sampler = ProbabilisticTensorDictModule(
-        in_keys={"logits": logits},
+        in_keys={"logits": keys.sibling_key(action, "logits")},
         out_keys=[action],
         distribution_class=Categorical,
         distribution_kwargs={"validate_args": False},
         return_log_prob=return_log_prob,
         log_prob_key=keys.sibling_key(action, "action_log_prob"),
     )
-    return ProbabilisticTensorDictSequential(body, sampler)
+    return ProbabilisticTensorDictSequential(network, sampler)
 
 
 @renamed_arguments(**NETWORK_NAMES)

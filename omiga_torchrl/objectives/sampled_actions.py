@@ -95,7 +95,7 @@ class SampledActions:
         # A share that rounds to 1 would be a sample infinitely far away.
         smallest = torch.finfo(share.dtype).eps
         noise = torch.special.ndtri(share.clamp(smallest, 1 - smallest))
-        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - _log(std) - (above - below).log()
+        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - F.log_bound(std) - (above - below).log()
         return cls(F.clamp_to_bounds(action + std * noise, low, high), F.feature_sum(log_prob, low, high))
 
     @classmethod
@@ -114,9 +114,5 @@ class SampledActions:
             high: upper bound of actions.
         """
         noise = torch.randn((samples, *action.shape), dtype=action.dtype, device=action.device)
-        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - _log(std)
+        log_prob = -0.5 * noise.square() - LOG_SQRT_TWO_PI - F.log_bound(std)
         return cls(F.clamp_to_bounds(action + std * noise, low, high), F.feature_sum(log_prob, low, high))
-
-
-def _log(x: Bound) -> Bound:
-    return x.log() if isinstance(x, Tensor) else math.log(x)
