@@ -93,3 +93,64 @@ def interleaved(
                 function()
             times[name].append((time.process_time() - start) / steps * 1e3)
     return {name: median(values) for name, values in times.items()}
+
+
+@dataclass(frozen=True)
+class SpeedRatio:
+    """Ratio of two times or speeds of environments, and the bar that it has to meet.
+
+    Attributes:
+        name: what was compared.
+        value: median of the ratios over the blocks.
+        bar: the limit.
+        at_least: whether the bar is a lower limit.
+        speeds: environment steps per second of both sides, best block of each.
+    """
+
+    name: str
+    value: float
+    bar: float
+    at_least: bool
+    speeds: tuple[float, float]
+
+    @property
+    def met(self) -> bool:
+        """Whether the bar is met."""
+        return self.value >= self.bar if self.at_least else self.value <= self.bar
+
+    def __str__(self) -> str:
+        sign, (ours, theirs) = ">=" if self.at_least else "<=", self.speeds
+        return (
+            f"{self.name}: {ours:,.0f} to {theirs:,.0f} steps/s, ratio {self.value:.2f} "
+            f"(bar {sign} {self.bar:g}: {'met' if self.met else 'MISSED'})"
+        )
+
+
+def speed_ratio(
+    name: str, ours: Callable[[], int], theirs: Callable[[], int], bar: float, *, blocks: int
+) -> SpeedRatio:
+    """Times both alternately, so that both meet the same machine; ratio of their speeds.
+
+    Args:
+        name: for the result.
+        ours: runs a block and says how many environment steps it was.
+        theirs: the same on the other route.
+        bar: lower limit of the ratio.
+        blocks: pairs of blocks; one more pair warms up.
+
+    Examples:
+        >>> def run():
+        ...     return len([number**2 for number in range(1000)])
+        >>> speed_ratio("squares", run, run, 1.0, blocks=1).name
+        'squares'
+    """
+    speeds = []
+    for block in range(blocks + 1):
+        pair = {}
+        for run in (ours, theirs) if block % 2 else (theirs, ours):
+            start = time.process_time()
+            steps = run()
+            pair[run] = steps / (time.process_time() - start)
+        speeds.append((pair[ours], pair[theirs]))
+    best = max(mine for mine, _ in speeds[1:]), max(other for _, other in speeds[1:])
+    return SpeedRatio(name, median(mine / other for mine, other in speeds[1:]), bar, True, best)

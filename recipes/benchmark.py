@@ -69,10 +69,8 @@ def _buffer(batch_size: int) -> ReplayBuffer:
 
 def _trainer(algorithm: Algorithm, buffer: ReplayBuffer) -> OfflineTrainer:
     trainer = OfflineTrainer(
-        loss_module=algorithm.loss,
+        **algorithm.trainer_arguments,
         replay_buffer=buffer,
-        parameter_groups=algorithm.parameter_groups,
-        target_updater=algorithm.target_updater,
         total_steps=1,
         progress_bar=False,
     )

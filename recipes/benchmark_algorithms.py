@@ -33,11 +33,8 @@ def steps_of(name: str, spec: TeamSpec, batch_size: int) -> Callable[[int], None
     buffer = ReplayBuffer(storage=LazyTensorStorage(len(data)), batch_size=batch_size // steps)
     buffer.extend(data)
     trainer = OfflineTrainer(
-        loss_module=parts.loss,
+        **parts.trainer_arguments,
         replay_buffer=buffer,
-        parameter_groups=parts.parameter_groups,
-        target_updater=parts.target_updater,
-        update_intervals=parts.update_intervals,
         total_steps=1,
         progress_bar=False,
     )

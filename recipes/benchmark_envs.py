@@ -6,11 +6,9 @@ Run: ``python recipes/benchmark_envs.py``. Needs the extras ``mujoco`` and ``sma
 from __future__ import annotations
 
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from torchrl.envs import EnvBase
 from omiga_torchrl import keys
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import evaluate
+from omiga_torchrl.timing import SpeedRatio, speed_ratio
 
 
 @dataclass(frozen=True)
@@ -50,62 +49,7 @@ ANT = Robot("mujoco/ant-2x4", "Ant-v4", ("Ant", "2x4"), 0.75, 5, (("use_contact_
 ROBOTS = (CHEETAH, HOPPER, ANT)
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of two times or speeds, and the bar that it has to meet.
-
-    Attributes:
-        name: what was compared.
-        value: median of the ratios over the blocks.
-        bar: the limit.
-        at_least: whether the bar is a lower limit.
-        speeds: environment steps per second of both sides, best block of each.
-    """
-
-    name: str
-    value: float
-    bar: float
-    at_least: bool
-    speeds: tuple[float, float]
-
-    @property
-    def met(self) -> bool:
-        """Whether the bar is met."""
-        return self.value >= self.bar if self.at_least else self.value <= self.bar
-
-    def __str__(self) -> str:
-        sign, (ours, theirs) = ">=" if self.at_least else "<=", self.speeds
-        return (
-            f"{self.name}: {ours:,.0f} to {theirs:,.0f} steps/s, ratio {self.value:.2f} "
-            f"(bar {sign} {self.bar:g}: {'met' if self.met else 'MISSED'})"
-        )
-
-
-def speed_ratio(
-    name: str, ours: Callable[[], int], theirs: Callable[[], int], bar: float, *, blocks: int
-) -> Ratio:
-    """Times both alternately, so that both meet the same machine; ratio of their speeds.
-
-    Args:
-        name: for the result.
-        ours: runs a block and says how many environment steps it was.
-        theirs: the same on the other route.
-        bar: lower limit of the ratio.
-        blocks: pairs of blocks; one more pair warms up.
-    """
-    speeds = []
-    for block in range(blocks + 1):
-        pair = {}
-        for run in (ours, theirs) if block % 2 else (theirs, ours):
-            start = time.process_time()
-            steps = run()
-            pair[run] = steps / (time.process_time() - start)
-        speeds.append((pair[ours], pair[theirs]))
-    best = max(mine for mine, _ in speeds[1:]), max(other for _, other in speeds[1:])
-    return Ratio(name, median(mine / other for mine, other in speeds[1:]), bar, True, best)
-
-
-def against_gymnasium(robot: Robot, *, num_envs: int = 32, steps: int = 50, blocks: int = 9) -> Ratio:
+def against_gymnasium(robot: Robot, *, num_envs: int = 32, steps: int = 50, blocks: int = 9) -> SpeedRatio:
     """The batched environment against the joint environment of ``gymnasium.make``.
 
     Args:
@@ -123,7 +67,7 @@ def against_gymnasium(robot: Robot, *, num_envs: int = 32, steps: int = 50, bloc
     )
 
 
-def against_wrapper(robot: Robot, *, num_envs: int = 32, steps: int = 50, blocks: int = 5) -> Ratio:
+def against_wrapper(robot: Robot, *, num_envs: int = 32, steps: int = 50, blocks: int = 5) -> SpeedRatio:
     """The batched environment against TorchRL's ``PettingZooWrapper`` of gymnasium-robotics.
 
     Both play rollouts of random actions.
@@ -143,7 +87,9 @@ def against_wrapper(robot: Robot, *, num_envs: int = 32, steps: int = 50, blocks
     )
 
 
-def evaluation_cost(robot: Robot, *, episodes: int = 32, max_steps: int = 1000, blocks: int = 3) -> Ratio:
+def evaluation_cost(
+    robot: Robot, *, episodes: int = 32, max_steps: int = 1000, blocks: int = 3
+) -> SpeedRatio:
     """Time of :func:`evaluate` over the time that Gymnasium takes for the same episodes.
 
     Gymnasium steps as many environments in turn as the evaluation does. The policy costs nothing
@@ -181,10 +127,10 @@ def evaluation_cost(robot: Robot, *, episodes: int = 32, max_steps: int = 1000, 
 
     name = f"{robot.task}, time of evaluating {episodes} episodes over the simulator's own"
     speed = speed_ratio(name, run_evaluation, run_gymnasium, 1.0, blocks=blocks)
-    return Ratio(name, 1 / speed.value, 1.3, False, speed.speeds)
+    return SpeedRatio(name, 1 / speed.value, 1.3, False, speed.speeds)
 
 
-def against_jax(*, steps: int = 50, blocks: int = 9) -> Ratio:
+def against_jax(*, steps: int = 50, blocks: int = 9) -> SpeedRatio:
     """SMAX, 128 games, against its own compiled program driven by JAX alone; both reset what ends."""
     import jax
 

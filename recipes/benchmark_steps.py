@@ -43,11 +43,8 @@ def make_trainer(name: str, size: Sequence[int], compile: str, seed: int = 0) ->
     data = spec.fake_batch(8192 // steps, steps) if steps > 1 else spec.fake_batch(8192)
     buffer = ReplayBuffer(storage=IndexSelectStorage(data), batch_size=batch // steps)
     return OfflineTrainer(
-        loss_module=parts.loss,
+        **parts.trainer_arguments,
         replay_buffer=buffer,
-        parameter_groups=parts.parameter_groups,
-        target_updater=parts.target_updater,
-        update_intervals=parts.update_intervals,
         total_steps=10**9,
         progress_bar=False,
         compile=cast(Any, compile),

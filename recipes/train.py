@@ -107,11 +107,8 @@ def make_trainer(
     """The trainer of ``parts`` on ``dataset``, with its files in the run's folder."""
     options = {name: value for name, value in vars(config.trainer).items() if name != "cosine_decay"}
     return OfflineTrainer(
-        loss_module=parts.loss,
+        **parts.trainer_arguments,
         replay_buffer=dataset,
-        parameter_groups=parts.parameter_groups,
-        target_updater=parts.target_updater,
-        update_intervals=parts.update_intervals,
         total_steps=options.pop("steps"),
         logger=get_logger(config.logger, logger_name=str(run.path), experiment_name="log"),
         save_dir=run.path / "checkpoints",

@@ -69,10 +69,8 @@ def trainer_of(name: str, **arguments: Any) -> OfflineTrainer:
     buffer = ReplayBuffer(storage=LazyTensorStorage(16), batch_size=8)
     buffer.extend(SPEC.fake_batch(16))
     return OfflineTrainer(
-        loss_module=parts.loss,
+        **parts.trainer_arguments,
         replay_buffer=buffer,
-        parameter_groups=parts.parameter_groups,
-        target_updater=parts.target_updater,
         total_steps=6,
         log_interval=4,
         progress_bar=False,

@@ -42,6 +42,23 @@ class Algorithm:
     target_updater: TargetNetUpdater | None = None
     update_intervals: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def trainer_arguments(self) -> dict[str, Any]:
+        """The arguments of a trainer that are the algorithm's.
+
+        Examples:
+            >>> from omiga_torchrl.algorithms import make_algorithm
+            >>> from omiga_torchrl.specs import TeamSpec
+            >>> list(make_algorithm("bc", TeamSpec(3, 5, 2, 7)).trainer_arguments)
+            ['loss_module', 'parameter_groups', 'target_updater', 'update_intervals']
+        """
+        return {
+            "loss_module": self.loss,
+            "parameter_groups": self.parameter_groups,
+            "target_updater": self.target_updater,
+            "update_intervals": self.update_intervals,
+        }
+
 
 class NetworkBuilder:
     """The networks of an algorithm, as its config describes them, and the whole around its loss.

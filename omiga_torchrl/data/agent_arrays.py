@@ -68,7 +68,7 @@ class AgentArrays:
         )
 
     def problems(self, name: str, rows: int, steps: int) -> Iterator[str]:
-        """What does not fit together.
+        """Arrays that do not fit together.
 
         Args:
             name: of the group, for the messages.

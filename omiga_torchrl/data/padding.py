@@ -11,12 +11,12 @@ from tensordict import TensorDictBase
 from omiga_torchrl.data.agent_arrays import Array
 
 # Rows that are looked at together.
-_BLOCK = 100_000
+ROWS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True)
 class AgentPadding:
-    """What is padded of one agent.
+    """Padded features of one agent.
 
     Attributes:
         agent: its number in its group.
@@ -118,8 +118,8 @@ def find_padding(data: TensorDictBase, group: str) -> tuple[AgentPadding, ...]:
         group: name of the group.
     """
     scan = PaddingScan()
-    for first in range(0, len(data), _BLOCK):
-        part = data[first : first + _BLOCK]
+    for first in range(0, len(data), ROWS_AT_ONCE):
+        part = data[first : first + ROWS_AT_ONCE]
         for rows in (part, part["next"]):
             observation = rows.get((group, "observation"), None)
             if observation is None:

@@ -68,7 +68,7 @@ class TedWriter:
         self.episodes += len(block)
 
     def _step_entries(self, block: Episodes) -> Iterator[tuple[_Path, Array]]:
-        """What has one row per step, by its key."""
+        """Entries with one row per step, by their keys."""
         yield from (((name, "action"), group.action) for name, group in block.groups.items())
         yield (keys.EPISODE,), np.repeat(np.arange(self.episodes, self.episodes + len(block)), block.length)
         done = block.terminated | block.truncated
@@ -137,7 +137,7 @@ class TedWriter:
 
 
 def _row_entries(block: Episodes) -> Iterator[tuple[_Path, Array]]:
-    """What has one row more per episode than steps, by its key."""
+    """Entries with one row more per episode than steps, by their keys."""
     groups = block.groups
     yield from (((name, "observation"), group.observation) for name, group in groups.items())
     # Observations of one group in a row are a view of the same memory; those of several are not.

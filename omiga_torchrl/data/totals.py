@@ -1,4 +1,4 @@
-"""What is summed up while the blocks of a dataset pass by."""
+"""Sums over a dataset whose blocks pass by: its statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with the entries of a dataset, one function a kind."""
+"""Faults of the entries of a dataset, one function a kind."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from torch import Tensor
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.blocks import first_steps, group_names
+from omiga_torchrl.data.padding import ROWS_AT_ONCE
+from omiga_torchrl.data.totals import TOLERANCE
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
-
-# Single precision of a bound such as 0.6 may lie a rounding error outside it.
-_TOLERANCE = 1e-5
-# Rows that are looked at together.
-_BLOCK = 100_000
 
 
 def find_sizes(data: TensorDictBase, spec: AnyTeamSpec) -> Iterator[str]:
@@ -52,9 +49,9 @@ def find_sizes(data: TensorDictBase, spec: AnyTeamSpec) -> Iterator[str]:
 
 
 def in_blocks(data: TensorDictBase, find: Callable[[TensorDictBase], Iterable[str]]) -> list[str]:
-    """What ``find`` finds in the first block in which it finds anything."""
-    for first in range(0, len(data), _BLOCK):
-        found = [f"{one}{_offset(first)}" for one in find(data[first : first + _BLOCK])]
+    """Faults that ``find`` names in the first block that has any."""
+    for first in range(0, len(data), ROWS_AT_ONCE):
+        found = [f"{one}{_offset(first)}" for one in find(data[first : first + ROWS_AT_ONCE])]
         if found:
             return found
     return []
@@ -83,7 +80,7 @@ def find_actions(data: TensorDictBase, name: str, spec: TeamSpec, bounded: bool)
     elif not bounded:
         low, high = torch.tensor(-math.inf), torch.tensor(math.inf)
     # NaN is reported as such, not as out of bounds.
-    outside = (action < low - _TOLERANCE) | (action > high + _TOLERANCE)
+    outside = (action < low - TOLERANCE) | (action > high + TOLERANCE)
     outside = outside.reshape(*action.shape[:2], -1).any(-1)
     bad = (outside if present is None else outside & present).any(-1)
     if bad.any():

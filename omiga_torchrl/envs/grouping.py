@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tensordict import NestedKey
+from torchrl.envs import Compose, EnvBase, RewardSum, StepCounter, Transform, TransformedEnv
+
 from omiga_torchrl import keys
-from omiga_torchrl.envs.transforms import AGGREGATES
+from omiga_torchrl.envs.transforms import AGGREGATES, ConcatState, TeamReward
 
 
 def group_name(agent: str) -> str:
@@ -71,3 +74,35 @@ def require_reward_rule(task: str, rule: str | None, groups: Iterable[str], *, t
             f"none. Choose from: {', '.join((*AGGREGATES, *groups))}; a group's name is its side."
         )
     return rule or "mean"
+
+
+def team_env(
+    base: EnvBase, rule: str, *transforms: Transform, max_steps: int, keep_agent_rewards: bool = False
+) -> EnvBase:
+    """An environment of agents as one of a team: one reward, a state, the return and a time limit.
+
+    Args:
+        base: has ``group_map`` and the entries ``(group, "observation")`` and ``(group, "reward")``.
+        rule: how the agents' rewards become the team's, see :class:`omiga_torchrl.envs.TeamReward`.
+        *transforms: to come first.
+
+    Keyword Args:
+        max_steps: episode length in steps; its end is a truncation.
+        keep_agent_rewards: whether the agents' own rewards are given as well.
+    """
+    env = TransformedEnv(
+        base,
+        Compose(
+            *transforms,
+            TeamReward(rule, agent_reward_key=_each(base, "reward"), keep_agent_rewards=keep_agent_rewards),
+            ConcatState(observation_key=_each(base, "observation")),
+            RewardSum(in_keys=[keys.REWARD], out_keys=[keys.EPISODE_RETURN]),
+            StepCounter(max_steps),
+        ),
+    )
+    env.team_reward = rule
+    return env
+
+
+def _each(env: EnvBase, entry: str) -> list[NestedKey]:
+    return [(group, entry) for group in env.group_map]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from omiga_torchrl import keys
+from omiga_torchrl.envs.grouping import uniform_groups
 
 Array = npt.NDArray[Any]
 
@@ -40,21 +41,14 @@ class AgentGroups:
         self, observation_sizes: Sequence[int], action_sizes: Sequence[int], *, padded: bool
     ) -> None:
         self._observation_sizes, self._action_sizes = tuple(observation_sizes), tuple(action_sizes)
-        kinds = list(zip(observation_sizes, action_sizes, strict=True))
-        distinct = list(dict.fromkeys(kinds))
-        if padded or len(distinct) == 1:
-            self.members = {keys.GROUP: list(range(len(kinds)))}
-        else:
-            self.members = {
-                f"{keys.GROUP}_{index}": [agent for agent, other in enumerate(kinds) if other == kind]
-                for index, kind in enumerate(distinct)
-            }
-        self._action_shape = len(kinds), max(action_sizes)
-
-    @property
-    def group_map(self) -> dict[str, list[str]]:
-        """Name of every group to its agents' names, ``agent_<number>``."""
-        return {name: [f"agent_{agent}" for agent in agents] for name, agents in self.members.items()}
+        kinds = zip(observation_sizes, action_sizes, strict=True)
+        spaces = {f"agent_{agent}": kind for agent, kind in enumerate(kinds)}
+        team = {keys.GROUP: list(spaces)}
+        #: Name of every group to its agents' names, ``agent_<number>``.
+        self.group_map = team if padded else uniform_groups(team, spaces)
+        numbers = {agent: number for number, agent in enumerate(spaces)}
+        self.members = {name: [numbers[agent] for agent in agents] for name, agents in self.group_map.items()}
+        self._action_shape = len(spaces), max(action_sizes)
 
     @property
     def observation_mask(self) -> Tensor:

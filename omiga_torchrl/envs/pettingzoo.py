@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tensordict import NestedKey, TensorDict, TensorDictBase
+from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import Bounded, Categorical, Composite, TensorSpec, Unbounded
-from torchrl.envs import Compose, EnvBase, RewardSum, StepCounter, TransformedEnv
+from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
-from omiga_torchrl.envs.grouping import group_name, require_reward_rule, uniform_groups
-from omiga_torchrl.envs.transforms import ConcatState, TeamReward
+from omiga_torchrl.envs.grouping import group_name, require_reward_rule, team_env, uniform_groups
 from omiga_torchrl.errors import DataError, unknown_name
 
 _MAX_STEPS = 25
@@ -85,19 +84,7 @@ def make_pettingzoo_env(
     base = PettingZooTeamEnv(games, seed=seed, device=device)
     sides = {getattr(agent, "adversary", False) for agent in games[0].unwrapped.world.agents}
     rule = require_reward_rule(f"pettingzoo/{name}", team_reward, base.group_map, two_sides=len(sides) > 1)
-    own: list[NestedKey] = [(group, "reward") for group in base.group_map]
-    seen: list[NestedKey] = [(group, "observation") for group in base.group_map]
-    env = TransformedEnv(
-        base,
-        Compose(
-            TeamReward(rule, agent_reward_key=own, keep_agent_rewards=keep_agent_rewards),
-            ConcatState(observation_key=seen),
-            RewardSum(in_keys=[keys.REWARD], out_keys=[keys.EPISODE_RETURN]),
-            StepCounter(limit),
-        ),
-    )
-    env.team_reward = rule
-    return env
+    return team_env(base, rule, max_steps=limit, keep_agent_rewards=keep_agent_rewards)
 
 
 class PettingZooTeamEnv(EnvBase):

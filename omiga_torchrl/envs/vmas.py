@@ -9,15 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from tensordict import NestedKey
 from torch import Tensor
-from torchrl.envs import Compose, EnvBase, RewardSum, StepCounter, TransformedEnv
+from torchrl.envs import EnvBase
 from torchrl.envs.libs.vmas import VmasEnv
 
-from omiga_torchrl import keys
 from omiga_torchrl.envs.choices import DiscretizedActions
-from omiga_torchrl.envs.grouping import require_reward_rule, uniform_groups
-from omiga_torchrl.envs.transforms import ConcatState, TeamReward
+from omiga_torchrl.envs.grouping import require_reward_rule, team_env, uniform_groups
 from omiga_torchrl.envs.vmas_rules import Rule, flee, follow_rule, shadow
 from omiga_torchrl.errors import unknown_name
 
@@ -165,18 +162,13 @@ def make_vmas_env(
     base = _grouped(name.removesuffix(MIXED), task, options)
     sides = {agent.adversary for agent in base.agents}
     rule = require_reward_rule(f"vmas/{name}", team_reward, base.group_map, two_sides=len(sides) > 1)
-    env = TransformedEnv(
+    return team_env(
         base,
-        Compose(
-            *(DiscretizedActions(group, table) for group, table in choices.items()),
-            TeamReward(rule, agent_reward_key=_each(base, "reward"), keep_agent_rewards=keep_agent_rewards),
-            ConcatState(observation_key=_each(base, "observation")),
-            RewardSum(in_keys=[keys.REWARD], out_keys=[keys.EPISODE_RETURN]),
-            StepCounter(max_steps or task.max_steps),
-        ),
+        rule,
+        *(DiscretizedActions(group, table) for group, table in choices.items()),
+        max_steps=max_steps or task.max_steps,
+        keep_agent_rewards=keep_agent_rewards,
     )
-    env.team_reward = rule
-    return env
 
 
 def _require_vmas() -> None:
@@ -216,12 +208,8 @@ def _scenario(name: str, task: VmasTask) -> Any:
 
 
 def _spaces(env: VmasEnv) -> list[tuple[Any, ...]]:
-    """What has to be equal within a group, for every agent."""
+    """Spaces of every agent, which have to be equal within a group."""
     return [
         (seen.shape, act.low.tolist(), act.high.tolist())
         for seen, act in zip(env.observation_space, env.action_space, strict=True)
     ]
-
-
-def _each(env: VmasEnv, entry: str) -> list[NestedKey]:
-    return [(group, entry) for group in env.group_map]

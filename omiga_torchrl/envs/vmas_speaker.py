@@ -74,7 +74,7 @@ class SpeakerListeners(BaseScenario):
             self.message = agent.action.u.clone()
 
     def observation(self, agent: Agent) -> Tensor:
-        """What an agent sees and hears."""
+        """An agent's observation `[B, O]`: the goal, or velocity, places and message."""
         if agent is self.speaker:
             return torch.nn.functional.one_hot(self.goal, _PLACES).float()
         away = [place.state.pos - agent.state.pos for place in self.places]

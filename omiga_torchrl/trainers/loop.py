@@ -40,13 +40,13 @@ class SteppedTrainer(CheckpointedTrainer):
             self._close_bar()
 
     def begin(self) -> None:
-        """What comes before the first step: the progress bar, and the hooks of the stage ``setup``."""
+        """Opens the progress bar, and the hooks of the stage ``setup``."""
         self._stop_training = False
         self._open_bar()
         self._setup_hook()
 
     def end(self) -> None:
-        """What comes after the last step: the last log line, and the hooks of the stage ``shutdown``.
+        """Writes the last log line, and the hooks of the stage ``shutdown``.
 
         Raises:
             FloatingPointError: a loss is NaN or infinite.

@@ -54,10 +54,8 @@ def test_trains_on_slices_of_episodes(options):
     )
     before = [parameter.clone() for parameter in parts.loss.parameters()]
     trainer = OfflineTrainer(
-        loss_module=parts.loss,
+        **parts.trainer_arguments,
         replay_buffer=buffer,
-        parameter_groups=parts.parameter_groups,
-        target_updater=parts.target_updater,
         total_steps=3,
         progress_bar=False,
     )

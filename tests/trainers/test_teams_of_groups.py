@@ -27,11 +27,8 @@ def trainer(name: str, steps: int, seed: int = 0, **options: object) -> OfflineT
     torch.manual_seed(seed)
     parts = make_algorithm(name, MIXED, hidden_sizes=[8])
     return OfflineTrainer(
-        loss_module=parts.loss,
+        **parts.trainer_arguments,
         replay_buffer=buffer,
-        parameter_groups=parts.parameter_groups,
-        target_updater=parts.target_updater,
-        update_intervals=parts.update_intervals,
         total_steps=steps,
         progress_bar=False,
         seed=seed,

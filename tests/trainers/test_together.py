@@ -45,11 +45,8 @@ def algorithm(seed: int, name: str = "td3_bc", steps: int = 12, **arguments: Any
     torch.manual_seed(seed)
     parts = make_algorithm(name, SPEC, hidden_sizes=[8], **arguments)
     return OfflineTrainer(
-        loss_module=parts.loss,
+        **parts.trainer_arguments,
         replay_buffer=buffer,
-        parameter_groups=parts.parameter_groups,
-        target_updater=parts.target_updater,
-        update_intervals=parts.update_intervals,
         total_steps=steps,
         progress_bar=False,
         compile="none",

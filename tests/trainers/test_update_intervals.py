@@ -116,11 +116,8 @@ def test_the_actor_of_rebrac_moves_every_second_step_only() -> None:
             before[name] = [one.detach().clone() for one in group]
 
     trainer = OfflineTrainer(
-        loss_module=parts.loss,
+        **parts.trainer_arguments,
         replay_buffer=buffer,
-        parameter_groups=parts.parameter_groups,
-        target_updater=parts.target_updater,
-        update_intervals=parts.update_intervals,
         total_steps=5,
         progress_bar=False,
     )

@@ -36,7 +36,7 @@ def _collect(batch: TensorDictBase, prefix: tuple[str, ...], leaves: dict[Nested
 
 
 def signature(batch: TensorDictBase, leaves: dict[NestedKey, Tensor]) -> Signature:
-    """What a traced step depends on: keys, shapes, dtypes and devices.
+    """Kind of batch that a traced step is made for: keys, shapes, dtypes and devices.
 
     Args:
         batch: the batch.

@@ -23,6 +23,7 @@ from omiga_torchrl.trainers.compiled.tensors import LossTensors
 from omiga_torchrl.trainers.parameter_groups import ParameterGroups
 from omiga_torchrl.trainers.precision import Precision, autocast
 from omiga_torchrl.trainers.step import (
+    GRAD_NORM_PREFIX,
     TARGETS,
     AdaptiveLoss,
     check_update_intervals,
@@ -44,7 +45,7 @@ class StepState(NamedTuple):
 
 
 class StepInputs(NamedTuple):
-    """What a step is told from outside, as scalar tensors, so that other numbers need no other graph.
+    """Numbers that a step is told from outside, as scalar tensors, so that other numbers need no other graph.
 
     Attributes:
         lr: learning rate of each of the optimizer's parameter groups, float64.
@@ -202,7 +203,7 @@ class PureStep:
                 continue
             squares = [gradient.square().sum() for gradient in known.values()]
             norm = torch.stack(squares).sum().sqrt()
-            norms[f"grad_norm_{group}"] = norm
+            norms[f"{GRAD_NORM_PREFIX}_{group}"] = norm
             if self.clip_grad_norm is not None:
                 scale = clipping_scale(norm, self.clip_grad_norm)
                 gradients[:] = [g if i not in known else known[i] * scale for i, g in enumerate(gradients)]
