@@ -61,8 +61,8 @@ class AgentArrays:
         given = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: value for name, value in given.items() if value is not None}
 
-    def part(self, rows: slice, steps: slice) -> AgentArrays:
-        """Some rows and steps; views, not copies."""
+    def part(self, rows: slice | Array, steps: slice | Array) -> AgentArrays:
+        """Some rows and steps: views of slices, copies of what masks choose."""
         return AgentArrays(
             **{name: value[rows if name in PER_ROW else steps] for name, value in self.arrays().items()}
         )

@@ -78,6 +78,9 @@ class DatasetCard:
         observation_std: its standard deviation `[O]`; by the name of the group.
         state_mean: mean of every feature of a stored state `[S]`.
         state_std: its standard deviation `[S]`.
+        left_out_steps: last steps of truncated episodes that are not among the transitions, as what was seen
+            after them is unknown; their rewards are part of ``behaviour_return``.
+        parts: the datasets that it was put together from or is a part of: name, checksum, how much of each.
         library_versions: packages that made the data.
         format: version of this layout.
 
@@ -112,6 +115,8 @@ class DatasetCard:
     observation_std: ByGroup = field(default_factory=list)
     state_mean: list[float] = field(default_factory=list)
     state_std: list[float] = field(default_factory=list)
+    left_out_steps: int = 0
+    parts: list[dict[str, Any]] = field(default_factory=list)
     library_versions: dict[str, str] = field(default_factory=dict)
     format: int = CARD_FORMAT
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,8 @@ from omiga_torchrl.data.totals import TOLERANCE, Totals
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
+
+_LOG = logging.getLogger(__name__)
 
 
 def convert(
@@ -69,6 +72,12 @@ def convert(
             if written is not None:
                 written.result()
         card = _describe(known or {}, first, reading, totals, name)
+        if reading.left_out.steps:
+            _LOG.warning(
+                "OfflineDataset: %s: %d last steps of truncated episodes are left out, as what was seen "
+                "after them is unknown; %d steps remain. Their rewards count in the behaviour's return.",
+                name, reading.left_out.steps, totals.steps,
+            )  # fmt: skip
         if options.team_reward is not None:
             card.team_reward = options.team_reward
         if convention is not None:
@@ -145,6 +154,8 @@ def _describe(
             f"OfflineDataset: {name}: no agent of {absent} ever takes part. Leave such a group out."
         )
     returns = np.concatenate(totals.returns)
+    # Of the episodes as they were: rewards of steps that are left out count.
+    whole_returns = reading.left_out.whole_returns(returns)
     facts: dict[str, Any] = {
         "name": name,
         "task": "",
@@ -155,7 +166,8 @@ def _describe(
         "episodes": len(returns),
         "reward_mean": float(totals.reward.mean[0]),
         "reward_std": float(totals.reward.std[0]),
-        "behaviour_return": {"mean": float(returns.mean()), "std": float(returns.std())},
+        "behaviour_return": {"mean": float(whole_returns.mean()), "std": float(whole_returns.std())},
+        "left_out_steps": reading.left_out.steps,
         "observation_mean": _by_group(first, {g: t.observation.mean for g, t in totals.groups.items()}),
         "observation_std": _by_group(first, {g: t.observation.std for g, t in totals.groups.items()}),
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -23,24 +21,25 @@ from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import READ_OPTIONS
 from omiga_torchrl.data.normalisation import Normalisation, normalise
+from omiga_torchrl.data.own.doors import OwnData
+from omiga_torchrl.data.own.sets import DatasetSets
 from omiga_torchrl.data.regroup import regroup
 from omiga_torchrl.data.slices import StepSliceSampler
-from omiga_torchrl.data.sources import Source, open_source
+from omiga_torchrl.data.sources import AnySource, conversion_folder, open_source
 from omiga_torchrl.data.storage import IndexSelectStorage
 from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.groups import AnyTeamSpec
 
-# Part of the cache's name: raise it whenever the converted form changes.
-_LAYOUT = 2
-
 RewardScale = Literal["std"] | float | None
 
 
-class OfflineDataset(BaseDatasetExperienceReplay):
+class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
     """Whole episodes of a team, sampled as transitions or as slices of episodes.
 
     Opens bundled datasets, recordings of one's own, and every layout in
-    :data:`omiga_torchrl.data.LAYOUTS`. The source is read once, streamed into a
+    :data:`omiga_torchrl.data.LAYOUTS`; :meth:`from_arrays`, :meth:`from_rollouts` and :meth:`from_episodes`
+    take data that are in no file; :meth:`subset`, :meth:`split`, :meth:`concatenate`, :meth:`mix` and
+    :meth:`relabel_rewards` make datasets of datasets. The source is read once, streamed into a
     memory-mapped TensorDict `[T]` with the keys of :mod:`omiga_torchrl.keys` plus
     ``"episode"``, and kept in a cache; later openings map the cache. ``"is_init"``, True
     at the first step of every episode, is made from it. The dataset cannot be written
@@ -65,7 +64,10 @@ class OfflineDataset(BaseDatasetExperienceReplay):
             divided by the same factor. Reports of returns are always raw.
         normalise_observations: subtract from every feature of observations and state its
             mean over the data and divide by its standard deviation, once, on disk. The
-            environment has to do the same: :attr:`normalisation` does.
+            environment has to do the same: :attr:`normalisation` does. Or the :attr:`normalisation` of
+            another dataset, to share its scale.
+        by_content: whether the cache belongs to the content of the files, by a checksum at every opening, and
+            not to their place, sizes and times.
         progress: show a progress bar while converting (needs tqdm; large data only).
         read_options: fields of :class:`omiga_torchrl.data.ReadOptions`, e.g. ``actions="clip"``;
             further ones are passed to :class:`torchrl.data.TensorDictReplayBuffer`, e.g.
@@ -90,7 +92,7 @@ class OfflineDataset(BaseDatasetExperienceReplay):
 
     def __init__(
         self,
-        name_or_path: str | Path,
+        name_or_path: str | Path | AnySource,
         *,
         batch_size: int | None = None,
         sampler: Sampler | None = None,
@@ -98,7 +100,8 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         root: str | Path | None = None,
         layout: str | None = None,
         reward_scale: RewardScale = "std",
-        normalise_observations: bool = False,
+        normalise_observations: bool | Normalisation = False,
+        by_content: bool = False,
         progress: bool = False,
         **read_options: Any,
     ) -> None:
@@ -110,9 +113,12 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         self.slice_len = slice_len
         self.root = cache_root(root)
         of_reader = {name: read_options.pop(name) for name in READ_OPTIONS if name in read_options}
-        self.source: Source = open_source(name_or_path, self.root, layout, of_reader)
-        name = re.sub(r"[^\w.-]+", "--", self.source.name)
-        self._root_folder = self.root / "datasets" / f"{name}-{self.source.fingerprint()[:16]}"
+        self.source: AnySource = (
+            open_source(name_or_path, self.root, layout, of_reader, by_content)
+            if isinstance(name_or_path, str | Path)
+            else name_or_path
+        )
+        self._folder = conversion_folder(self.root, self.source)
         self.normalisation: Normalisation | None = None
         if not self._is_downloaded():
             self._build(progress)
@@ -120,7 +126,8 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         self.reward_scale = _scale(reward_scale, self.card)
         path = self.data_path
         if normalise_observations:
-            self.normalisation = Normalisation.of(self.card)
+            given = normalise_observations
+            self.normalisation = given if isinstance(given, Normalisation) else Normalisation.of(self.card)
             path = normalise(path, self.normalisation)
         super().__init__(
             storage=IndexSelectStorage(_open(path, self.reward_scale)),
@@ -163,15 +170,12 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     @property
     def data_path_root(self) -> Path:
         """Folder of all conversions of this dataset."""
-        return self._root_folder
+        return self._folder.parent
 
     @property
     def data_path(self) -> Path:
         """Folder of the memory-mapped conversion: raw rewards and observations, and the card."""
-        # The place of the state, too: a conversion that has it elsewhere would be read as if it had none.
-        kind = repr((self.source.options, keys.STATE))
-        options = hashlib.sha256(kind.encode()).hexdigest()[:8]
-        return self.data_path_root / f"layout{_LAYOUT}-{options}"
+        return self._folder
 
     def _is_downloaded(self) -> bool:
         return (self.data_path / CARD_FILE).is_file()
@@ -179,9 +183,7 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     def _build(self, progress: bool) -> None:
         source = self.source
         source.verify()
-        reading, known = regroup(
-            lambda: source.layout.read(source.path, source.options), source.options, source.known
-        )
+        reading, known = regroup(source.reading, source.options, source.known)
         convert(
             reading,
             self.data_path,

@@ -123,6 +123,7 @@ def regroup(
         n_actions={name: one for name, one in known_actions.items() if isinstance(one, int)} or None,
         agents={name: [f"agent_{agent}" for agent in choice.agents] for name, choice in choices.items()},
         actions=reading.actions,
+        left_out=reading.left_out,
     ), known
 
 

@@ -3,16 +3,61 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 
+from omiga_torchrl import keys
 from omiga_torchrl.data.bundled import bundled_datasets, find_dataset
 from omiga_torchrl.data.cards import CARD_FILE, read_card
-from omiga_torchrl.data.layouts import Layout, ReadOptions, find_layout
+from omiga_torchrl.data.layouts import Layout, Reading, ReadOptions, find_layout
 from omiga_torchrl.errors import DataError, unknown_name
 from omiga_torchrl.files import file_sha256
+
+# Part of the cache's name: raise it whenever the converted form changes.
+_LAYOUT: Final = 3
+
+
+class AnySource(Protocol):
+    """What a dataset is made of: files, or data of the user's.
+
+    Attributes:
+        name: its name in messages and in the cache.
+        options: how it is read.
+        known: fields of its card that are known beforehand.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def options(self) -> ReadOptions: ...  # noqa: D102
+    @property
+    def known(self) -> dict[str, Any]: ...  # noqa: D102
+
+    def fingerprint(self) -> str:
+        """Hexadecimal digits that change when the data do."""
+
+    def verify(self) -> None:
+        """Raise :class:`DataError` if the data are not those that are meant."""
+
+    def reading(self) -> Reading:
+        """The open dataset."""
+
+
+def conversion_folder(root: Path, source: AnySource) -> Path:
+    """The folder of the memory-mapped conversion of a dataset.
+
+    Args:
+        root: folder of the cache.
+        source: the dataset.
+    """
+    name = re.sub(r"[^\w.-]+", "--", source.name)
+    # The place of the state, too: a conversion that has it elsewhere would be read as if it had none.
+    kind = repr((source.options, keys.STATE))
+    options = hashlib.sha256(kind.encode()).hexdigest()[:8]
+    return root / "datasets" / f"{name}-{source.fingerprint()[:16]}" / f"layout{_LAYOUT}-{options}"
 
 
 @dataclass(frozen=True)
@@ -25,6 +70,7 @@ class Source:
         layout: how it is laid out.
         options: how it is read.
         known: fields of its :class:`omiga_torchrl.data.DatasetCard` that are known beforehand.
+        by_content: whether the fingerprint is that of the files' content, not of their sizes and times.
     """
 
     name: str
@@ -32,16 +78,21 @@ class Source:
     layout: Layout
     options: ReadOptions
     known: dict[str, Any] = field(default_factory=dict)
+    by_content: bool = False
 
     def fingerprint(self) -> str:
-        """Hexadecimal digits that change when the files do (by size and time, not by content)."""
-        if self.known.get("data_sha256"):
-            return str(self.known["data_sha256"])
-        found = [
-            f"{file.relative_to(self.path.parent)} {file.stat().st_size} {file.stat().st_mtime_ns}"
-            for file in _files(self.path)
-        ]
-        return hashlib.sha256("\n".join([str(self.path.resolve()), *found]).encode()).hexdigest()
+        """Hexadecimal digits that change when the files do: by size and time, or where asked by content.
+
+        What their card says of them is a claim, which does not count.
+        """
+        told = file_sha256 if self.by_content else _size_and_time
+        found = [f"{file.relative_to(self.path.parent)} {told(file)}" for file in _files(self.path)]
+        where = [] if self.by_content else [str(self.path.resolve())]
+        return hashlib.sha256("\n".join([*where, *found]).encode()).hexdigest()
+
+    def reading(self) -> Reading:
+        """The open dataset."""
+        return self.layout.read(self.path, self.options)
 
     def verify(self) -> None:
         """Raise :class:`DataError` if a published checksum is known and the file has another one."""
@@ -56,7 +107,13 @@ class Source:
             )
 
 
-def open_source(name_or_path: str | Path, root: Path, layout: str | None, options: dict[str, Any]) -> Source:
+def open_source(
+    name_or_path: str | Path,
+    root: Path,
+    layout: str | None,
+    options: dict[str, Any],
+    by_content: bool = False,
+) -> Source:
     """Find out what is meant: a bundled dataset, a published one, or a file or folder.
 
     Args:
@@ -64,19 +121,18 @@ def open_source(name_or_path: str | Path, root: Path, layout: str | None, option
         root: folder in which published datasets are looked for.
         layout: name of its layout; ``None`` looks at the files.
         options: fields of :class:`ReadOptions` that the user chose.
+        by_content: whether the fingerprint is that of the files' content.
 
     Raises:
         ValueError: an unknown name.
         FileNotFoundError: a published dataset whose file is not there; says where to get it.
     """
     text = str(name_or_path)
-    if text in bundled_datasets():
-        return _of_path(find_dataset(text), layout, options)
-    path = Path(name_or_path).expanduser()
+    path = find_dataset(text) if text in bundled_datasets() else Path(name_or_path).expanduser()
     if path.exists():
-        return _of_path(path, layout, options)
+        return replace(_of_path(path, layout, options), by_content=by_content)
     if ":" in text:
-        return _published(text, root, layout, options)
+        return replace(_published(text, root, layout, options), by_content=by_content)
     if isinstance(name_or_path, Path) or path.is_absolute() or path.suffix:
         raise FileNotFoundError(
             f"OfflineDataset: {path} does not exist; expected a dataset's file or folder."
@@ -115,6 +171,10 @@ def _of_path(path: Path, layout: str | None, options: dict[str, Any]) -> Source:
         known = asdict(read_card(path))
     name = known.get("name") or path.resolve().stem
     return Source(name, path, find_layout(path, layout), ReadOptions(**options), known)
+
+
+def _size_and_time(file: Path) -> str:
+    return f"{file.stat().st_size} {file.stat().st_mtime_ns}"
 
 
 def _files(path: Path) -> Iterator[Path]:

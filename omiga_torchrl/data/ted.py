@@ -48,8 +48,8 @@ class TedWriter:
     def append(self, block: Episodes) -> None:
         """Write all transitions of ``block``."""
         ends = np.cumsum(block.length + 1)
-        rows = {key: _storable(values) for key, values in _row_entries(block)}
-        steps = {key: _storable(values) for key, values in self._step_entries(block)}
+        rows = {key: storable(values) for key, values in _row_entries(block)}
+        steps = {key: storable(values) for key, values in self._step_entries(block)}
         given = {*rows, *steps, *(("next", *key) for key in rows)}
         if self.rows and given != self._files.keys():
             differing = sorted("/".join(key) for key in given ^ self._files.keys())
@@ -82,7 +82,7 @@ class TedWriter:
 
     def write(self, key: _Path, values: Array) -> None:
         """Append rows to one entry only; its rows have to add up to those of the others."""
-        self._write(key, _storable(values))
+        self._write(key, storable(values))
 
     def adopt(self, key: _Path, source: Path, like: torch.Tensor) -> None:
         """Make the entry ``key`` of the file ``source``, which is shared, not copied, where possible."""
@@ -158,7 +158,7 @@ def _nest(nested: dict[str, Any], batch: tuple[int, ...]) -> TensorDictBase:
     return TensorDict(content, [*batch, *agents])
 
 
-def _storable(values: Array) -> Array:
+def storable(values: Array) -> Array:
     """In the precision that is stored, contiguous."""
     dtype = values.dtype
     if dtype.kind == "f":
@@ -216,8 +216,8 @@ def _full(folder: Path, needed: int, free: int) -> OSError:
 
 def row_bytes(block: Episodes) -> int:
     """Bytes on disk of one transition of ``block``."""
-    per_row = sum(2 * _storable(rows[:1]).nbytes for _, rows in _row_entries(block))
-    actions = sum(_storable(group.action[:1]).nbytes for group in block.groups.values())
+    per_row = sum(2 * storable(rows[:1]).nbytes for _, rows in _row_entries(block))
+    actions = sum(storable(group.action[:1]).nbytes for group in block.groups.values())
     own = sum(4 * group.n_agents for group in block.groups.values() if group.reward is not None)
     return per_row + actions + own + 8 + 4 + 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from omiga_torchrl.action_conventions import ActionConvention
 from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.options import ReadOptions
 from omiga_torchrl.data.spans import BLOCK_BYTES, block_spans
 from omiga_torchrl.errors import DataError
@@ -47,6 +48,7 @@ class Reading:
             actions are integers without a mask.
         agents: name of every group to the names of its agents, if they have some.
         is_grouped: whether ``ReadOptions.groups`` is taken care of.
+        left_out: last steps that the blocks lack; complete when all blocks have been read.
         actions: the convention that holds if the user asks for none.
     """
 
@@ -56,6 +58,7 @@ class Reading:
     agents: Mapping[str, Sequence[str]] | None = None
     actions: ActionConvention | None = None
     is_grouped: bool = False
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 class Layout(ABC):

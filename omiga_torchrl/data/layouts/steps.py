@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.agent_arrays import AgentArrays, Array
 from omiga_torchrl.data.episodes import Episodes
+from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.errors import DataError
 
 
@@ -24,6 +27,54 @@ def count_steps(terminated: Array, length: Array) -> int:
     return int(length.sum()) - int((~terminated[np.cumsum(length) - 1]).sum())
 
 
+@dataclass(frozen=True)
+class StepRows:
+    """Which of the rows of whole episodes are steps, and which are observations.
+
+    Attributes:
+        row: the row of every observation, T + E of them; the last one of an episode stands for what is
+            unknown or given elsewhere.
+        is_step: which rows are steps `[rows]`.
+        length: steps of every episode that is left `[E]`.
+        terminated: true where the task ended `[T]`.
+        truncated: true where an episode ended otherwise `[T]`.
+    """
+
+    row: Array
+    is_step: Array
+    length: Array
+    terminated: Array
+    truncated: Array
+
+
+def find_step_rows(terminated: Array, length: Array, known: Array) -> StepRows:
+    """What of the rows of whole episodes is a step, if there is one row a step.
+
+    Args:
+        terminated: whether an episode terminated `[E]`.
+        length: rows of every episode `[E]`.
+        known: whether what was seen after an episode's last row is known or of no use `[E]`. The last row
+            of the others only serves as the observation after the step before it.
+
+    Examples:
+        >>> rows = find_step_rows(np.array([True, False]), np.array([2, 2]), np.array([True, False]))
+        >>> rows.row, rows.is_step, rows.truncated
+        (array([0, 1, 1, 2, 3]), array([ True,  True,  True, False]), array([False, False,  True]))
+    """
+    last, steps = np.cumsum(length) - 1, int(length.sum())
+    is_step = np.ones(steps, bool)
+    is_step[last[~known]] = False
+    times = np.ones(steps, np.int64)
+    times[last[known]] = 2
+    times[last[~known & (length == 1)]] = 0
+    kept = length - ~known
+    whole, kept = kept > 0, kept[kept > 0]
+    ends = np.zeros((2, int(kept.sum())), bool)
+    ends[0, np.cumsum(kept) - 1] = terminated[whole]
+    ends[1, np.cumsum(kept) - 1] = ~terminated[whole]
+    return StepRows(np.repeat(np.arange(steps), times), is_step, kept, ends[0], ends[1])
+
+
 def steps_to_episodes(
     observation: Array,
     action: Array,
@@ -34,6 +85,7 @@ def steps_to_episodes(
     action_mask: Array | None = None,
     state: Array | None = None,
     own_reward: Array | None = None,
+    left_out: LeftOut | None = None,
 ) -> Episodes:
     """Rows of whole episodes as :class:`~omiga_torchrl.data.Episodes`.
 
@@ -51,6 +103,7 @@ def steps_to_episodes(
         action_mask: `[T, N, K]`.
         state: `[T, S]`.
         own_reward: every agent's `[T, N]`.
+        left_out: takes in the steps that are dropped.
 
     Examples:
         >>> rows = np.arange(4.0)
@@ -60,19 +113,11 @@ def steps_to_episodes(
         >>> episodes.observation.ravel(), episodes.reward, episodes.truncated
         (array([0., 1., 1., 2., 3.]), array([0., 1., 2.]), array([False, False,  True]))
     """
-    last = np.cumsum(length) - 1
-    ended = terminated[last]
-    is_step = np.ones(len(reward), bool)
-    is_step[last[~ended]] = False
-    times = np.ones(len(reward), np.int64)
-    times[last[ended]] = 2
-    times[last[~ended & (length == 1)]] = 0
-    kept = length - ~ended
-    whole, kept = kept > 0, kept[kept > 0]
-    ends = np.zeros((2, int(kept.sum())), bool)
-    ends[0, np.cumsum(kept) - 1] = ended[whole]
-    ends[1, np.cumsum(kept) - 1] = ~ended[whole]
-    row = np.repeat(np.arange(len(reward)), times)
+    ended = terminated[np.cumsum(length) - 1]
+    rows = find_step_rows(ended, length, known=ended)
+    row, is_step = rows.row, rows.is_step
+    if left_out is not None:
+        left_out.add(reward, length, ~ended)
     agents = AgentArrays(
         observation[row],
         action[is_step],
@@ -82,9 +127,9 @@ def steps_to_episodes(
     return Episodes(
         groups={keys.GROUP: agents},
         reward=reward[is_step],
-        terminated=ends[0],
-        truncated=ends[1],
-        length=kept,
+        terminated=rows.terminated,
+        truncated=rows.truncated,
+        length=rows.length,
         state=None if state is None else state[row],
     )
 
