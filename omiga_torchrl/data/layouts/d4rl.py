@@ -23,6 +23,7 @@ from omiga_torchrl.data.layouts.base import (
 )
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, ends_of, find_fields, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.errors import DataError
 
@@ -55,9 +56,10 @@ class D4rlLayout(Layout):
         Raises:
             DataError: missing or unfitting fields, or rows after the last end.
         """
+        left_out = LeftOut()
         with open_hdf5(path) as file:
-            episodes = _find_episodes(_open_fields(file, path), path, options)
-        return Reading(_blocks(path, episodes), steps=int(episodes.length.sum()))
+            episodes = _find_episodes(_open_fields(file, path), path, options, left_out)
+        return Reading(_blocks(path, episodes), steps=int(episodes.length.sum()), left_out=left_out)
 
 
 @dataclass
@@ -98,7 +100,7 @@ def _open_fields(file: Any, path: Path) -> dict[str, Field]:
     return fields
 
 
-def _find_episodes(fields: dict[str, Field], path: Path, options: ReadOptions) -> _Spans:
+def _find_episodes(fields: dict[str, Field], path: Path, options: ReadOptions, left_out: LeftOut) -> _Spans:
     rows, follows = len(fields["observations"]), "next_observations" in fields
     terminated, truncated = np.zeros((2, rows), bool)
     terminated[ends_of(fields["terminals"])] = True
@@ -128,6 +130,7 @@ def _find_episodes(fields: dict[str, Field], path: Path, options: ReadOptions) -
     size = last + 1 - start
     terminated, _ = relabel_ends(terminated, truncated & ~terminated, size, options)
     length = size if follows else size - ~terminated[last]
+    left_out.add(to_floats(fields["rewards"][:].reshape(-1)), size, length < size)
     kept = length > 0
     return _Spans(start[kept], size[kept], length[kept], terminated[last][kept])
 

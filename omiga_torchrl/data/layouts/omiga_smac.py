@@ -13,6 +13,7 @@ from torch import Tensor
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, split_ends, to_team_reward
 from omiga_torchrl.data.layouts.guards import as_data_error
+from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.npy import to_single
 from omiga_torchrl.data.layouts.pickled import PickledArray, is_torch_file, load_pickled
 from omiga_torchrl.data.layouts.registry import register_layout
@@ -60,8 +61,11 @@ class OmigaSmacLayout(Layout):
         files = _files(path)
         if not files:
             raise DataError(f"OfflineDataset: {path} holds no files; expected one per episode.")
-        first, sizes = _read_episode(files[0], options)
-        return Reading(_blocks(files, first, sizes, options), n_actions=sizes["action mask"])
+        left_out = LeftOut()
+        first, sizes = _read_episode(files[0], options, left_out)
+        return Reading(
+            _blocks(files, first, sizes, options, left_out), n_actions=sizes["action mask"], left_out=left_out
+        )
 
 
 def _files(path: Path) -> list[Path]:
@@ -69,14 +73,14 @@ def _files(path: Path) -> list[Path]:
 
 
 def _blocks(
-    files: list[Path], first: Episodes, sizes: dict[str, int], options: ReadOptions
+    files: list[Path], first: Episodes, sizes: dict[str, int], options: ReadOptions, left_out: LeftOut
 ) -> Iterator[Episodes]:
     parts, size = [first], _bytes(first)
     for file in files[1:]:
         if size >= BLOCK_BYTES:
             yield from _joined(parts)
             parts, size = [], 0
-        episode, found = _read_episode(file, options)
+        episode, found = _read_episode(file, options, left_out)
         if found != sizes:
             raise DataError(
                 f"OfflineDataset: {file} has sizes {found}, {files[0].name} has {sizes}. "
@@ -98,7 +102,7 @@ def _joined(parts: list[Episodes]) -> Iterator[Episodes]:
         yield Episodes.concatenate(whole)
 
 
-def _read_episode(file: Path, options: ReadOptions) -> tuple[Episodes, dict[str, int]]:
+def _read_episode(file: Path, options: ReadOptions, left_out: LeftOut) -> tuple[Episodes, dict[str, int]]:
     """The episode of a file, and the number of agents and of features per agent and field."""
     where = f"OfflineDataset: {file}"
     with as_data_error(file):
@@ -123,6 +127,7 @@ def _read_episode(file: Path, options: ReadOptions) -> tuple[Episodes, dict[str,
         length,
         action_mask=mask,
         state=to_single(fields["state"]).reshape(steps, -1),
+        left_out=left_out,
     )
     return episode, {"agents": mask.shape[1]} | {name: a.shape[-1] for name, a in fields.items()}
 

@@ -36,7 +36,8 @@ class RecordingLayout(Layout):
         if found != card.data_sha256:
             raise DataError(
                 f"OfflineDataset: {path / DATA_FILE} has sha256 {found[:16]}..., its card says "
-                f"{card.data_sha256[:16]}...; the file is damaged or was replaced. Fetch or record it again."
+                f"{card.data_sha256[:16]}...; the file is damaged or was replaced. Fetch or record it "
+                "again; rewards are changed by dataset.relabel_rewards(), files by write_recording()."
             )
         groups = card.spec.groups
         counts = {name: group.action_size for name, group in groups.items() if group.discrete}

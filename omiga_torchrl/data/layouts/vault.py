@@ -22,6 +22,7 @@ from omiga_torchrl.data.layouts.base import (
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.guards import new_folder
+from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import count_steps, steps_to_episodes, whole_actions
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
@@ -87,8 +88,10 @@ class VaultLayout(Layout):
         else:
             terminated, _ = split_ends(terminated, length, options)
         legals = files.arrays.get("infos.legals")
+        left_out = LeftOut()
         return Reading(
-            _blocks(files, terminated, length, options, where),
+            _blocks(files, terminated, length, options, where, left_out),
+            left_out=left_out,
             steps=count_steps(terminated, length),
             n_actions=legals.shape[-1] if legals is not None and _discrete(files) else None,
         )
@@ -206,7 +209,7 @@ def _may_stop(ended: Array, options: ReadOptions, where: str) -> None:
 
 
 def _blocks(
-    files: VaultFiles, terminated: Array, length: Array, options: ReadOptions, where: str
+    files: VaultFiles, terminated: Array, length: Array, options: ReadOptions, where: str, left_out: LeftOut
 ) -> Iterator[Episodes]:
     arrays = dict(files.arrays)
     own = files.metadata.get(_OWN)
@@ -229,6 +232,8 @@ def _blocks(
             action_mask=None if legals is None else legals != 0,
             state=None if state is None else to_floats(state).reshape(len(state), -1),
             own_reward=to_own_rewards(rewards, options, at),
+            # What is behind the last steps of vaults of our own is no step.
+            left_out=None if isinstance(own, dict) else left_out,
         )
         if len(block):
             yield block
