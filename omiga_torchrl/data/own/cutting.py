@@ -58,7 +58,7 @@ class _Rows:
         return taken
 
 
-def cut_run(run: Run, options: ReadOptions, left_out: LeftOut) -> Iterator[Episodes]:
+def cut_run(run: Run, length: Array, options: ReadOptions, left_out: LeftOut) -> Iterator[Episodes]:
     """The whole episodes of a run, some at a time.
 
     An episode that stops without a flag, at the end of the data or where ``"episode"`` changes, counts as
@@ -67,14 +67,14 @@ def cut_run(run: Run, options: ReadOptions, left_out: LeftOut) -> Iterator[Episo
 
     Args:
         run: the steps.
-        options: how they are read; ``incomplete="truncated"`` cuts episodes where observations jump.
+        length: steps of every episode, see :func:`find_episodes`.
+        options: how they are read.
         left_out: takes in the steps that are left out.
 
     Raises:
-        DataError: rows that are not in order, or what follows is known of some arrays only.
+        DataError: what follows is known of some arrays only.
     """
     entries = _entries(run)
-    length = _find_lengths(run, options)
     last = np.cumsum(length) - 1
     marked = np.zeros((2, run.steps), bool)
     marked[0, last] = run.team["terminated"][last]
@@ -107,7 +107,16 @@ def _entries(run: Run) -> dict[tuple[str, str], _Rows]:
     return entries
 
 
-def _find_lengths(run: Run, options: ReadOptions) -> Array:
+def find_episodes(run: Run, options: ReadOptions) -> Array:
+    """Steps of every episode of a run `[E]`.
+
+    Args:
+        run: the steps.
+        options: how they are read; ``incomplete="truncated"`` ends episodes where observations jump.
+
+    Raises:
+        DataError: rows that are not in order, or not as many as there have to be.
+    """
     observations = run.groups["observation"]
     rows = {len(one) for one in observations.values()}
     if len(rows) > 1:

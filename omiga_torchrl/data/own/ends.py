@@ -33,7 +33,8 @@ def team_ends(terminated: Array, truncated: Array, present: Array | None, where:
     if present is None and some.any():
         raise DataError(
             f"{where}: some agents end in row {int(some.argmax())} and others do not, in {int(some.sum())} "
-            "rows. Pass agent_mask=, true while an agent takes part, or one flag for the team."
+            "rows. Pass agent_mask= with a row a step, true while an agent takes part, or one flag for the "
+            "team."
         )
     there = np.ones_like(ended) if present is None else present
     all_ended = (ended | ~there).all(1) & ended.any(1)

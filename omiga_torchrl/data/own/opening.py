@@ -13,11 +13,11 @@ from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import Reading
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.own.content import gathered
-from omiga_torchrl.data.own.cutting import cut_run
+from omiga_torchrl.data.own.cutting import cut_run, find_episodes
 from omiga_torchrl.data.own.facts import Facts
 from omiga_torchrl.data.own.own_source import with_steps
 from omiga_torchrl.data.own.rollouts import Rollouts, tensordicts_of, to_given, trajectories
-from omiga_torchrl.data.own.runs import Run, read_run
+from omiga_torchrl.data.own.runs import Run, encode_actions, read_run
 from omiga_torchrl.data.own.step_dicts import comes_and_goes, is_step_dicts
 from omiga_torchrl.errors import DataError
 
@@ -38,8 +38,10 @@ class _Pass:
         run = read_run(given, self.facts, where)
         if is_episode:
             run.team.setdefault("episode", np.zeros(run.steps, np.int64))
+        length = find_episodes(run, self.facts.options)
+        encode_actions(run, self.facts, length)
         self._learn(run)
-        yield from cut_run(run, self.facts.options, self.left_out)
+        yield from cut_run(run, length, self.facts.options, self.left_out)
 
     def reading(self, blocks: Iterator[Episodes]) -> Reading:
         """The open data of this pass."""
@@ -80,6 +82,8 @@ def open_arrays(given: Given, facts: Facts) -> Callable[[], Reading]:
     is_episode = is_list(given["observation"])
     items = list(_items(given, facts.where)) if is_episode else [given]
     steps = [one["observation"] for one in items if is_step_dicts(one["observation"])]
+    for one in items:
+        facts.learn(one)
     everybody = [one for episode in steps for one in episode if one]
     facts.has_agent_mask = bool(everybody) and comes_and_goes(everybody)
 

@@ -39,16 +39,19 @@ class OwnSource:
         options: how they are read.
         known: fields of their card that are known beforehand; ``"data_sha256"`` is their checksum.
         open: opens them for one pass.
+        learned: what else only the data tell and is on their card: numbers of actions, names of agents.
     """
 
     name: str
     options: ReadOptions
     known: dict[str, Any]
     open: Callable[[], Reading]
+    learned: str = ""
 
     def fingerprint(self) -> str:
         """Hexadecimal digits that change when the data or what is known of them does."""
-        return hashlib.sha256(json.dumps(self.known, sort_keys=True, default=str).encode()).hexdigest()
+        told = f"{json.dumps(self.known, sort_keys=True, default=str)} {self.learned}"
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def verify(self) -> None:
         """Nothing: the checksum is that of the data themselves."""
@@ -96,10 +99,10 @@ def checked_source(
     Raises:
         DataError: something is wrong with the data.
     """
-    digest = ContentDigest()
-    for _ in observed(read().blocks, digest):
+    digest, reading = ContentDigest(), read()
+    for _ in observed(reading.blocks, digest):
         pass
-    return OwnSource(name, options, {**known, "data_sha256": digest.hexdigest()}, read)
+    return OwnSource(name, options, {**known, "data_sha256": digest.hexdigest()}, read, _learned(reading))
 
 
 def streamed_source(
@@ -136,7 +139,11 @@ def streamed_source(
         reading, facts = regroup(read_once, options, known)
         convert(reading, spool / "data", options, name=name, known=facts)
         source = OwnSource(
-            name, options, {**known, "data_sha256": digest.hexdigest()}, lambda: _used_up(name)
+            name,
+            options,
+            {**known, "data_sha256": digest.hexdigest()},
+            lambda: _used_up(name),
+            _learned(opened[0]),
         )
         card = DatasetCard.from_json((spool / "data" / CARD_FILE).read_text())
         card.data_sha256 = source.known["data_sha256"]
@@ -149,6 +156,11 @@ def streamed_source(
     finally:
         shutil.rmtree(spool, ignore_errors=True)
     return source
+
+
+def _learned(reading: Reading) -> str:
+    """What only the data told, once they have been read."""
+    return repr((reading.n_actions, dict(reading.agents or {})))
 
 
 def _used_up(name: str) -> Reading:

@@ -13,7 +13,8 @@ from omiga_torchrl.data.layouts.base import to_floats, to_own_rewards, to_team_r
 from omiga_torchrl.data.own.ends import team_ends
 from omiga_torchrl.data.own.facts import Facts
 from omiga_torchrl.data.own.forms import Form, find_form
-from omiga_torchrl.data.own.step_dicts import is_step_dicts, stack_steps
+from omiga_torchrl.data.own.stacking import stack_steps
+from omiga_torchrl.data.own.step_dicts import is_step_dicts
 from omiga_torchrl.data.own.values import to_actions, to_array, to_flags
 from omiga_torchrl.errors import DataError, unknown_name
 
@@ -91,7 +92,7 @@ def read_run(given: Mapping[str, Any], facts: Facts, where: str) -> Run:
             f"{where}: {missing} are missing; got {sorted(arrays)}. Give at least {list(_NEEDED)}."
         )
     if is_step_dicts(arrays["observation"]):
-        arrays = stack_steps(arrays, facts.has_agent_mask and "agent_mask" not in arrays, where)
+        arrays = stack_steps(arrays, facts, where)
     form = find_form(arrays["observation"], facts.team, where)
     groups = {
         name: _of_agents(form, name, arrays[name], where)
@@ -102,7 +103,6 @@ def read_run(given: Mapping[str, Any], facts: Facts, where: str) -> Run:
     steps = len(next(iter(groups["action"].values())))
     _add_team(run, arrays, facts, steps)
     _require_rows(run, steps)
-    _add_actions(run, facts, steps)
     return run
 
 
@@ -194,10 +194,11 @@ def _split(run: Run, of_all: Array) -> ByGroup:
 def _present(run: Run, steps: int) -> Array | None:
     """Where the agents of all groups take part `[T, N]`, if that is known of any."""
     masks = run.groups.get("agent_mask")
-    if masks is None or any(len(one) != steps for one in masks.values()):
+    # With more rows, the ends would have to be known to say which are steps.
+    if masks is None or any(len(one) > steps + 1 for one in masks.values()):
         return None
     every = [
-        masks.get(group, np.ones((steps, one.shape[1]), bool))
+        masks.get(group, np.ones((steps, one.shape[1]), bool))[:steps]
         for group, one in run.groups["observation"].items()
     ]
     return np.concatenate(every, 1)
@@ -223,8 +224,19 @@ def _require_rows(run: Run, steps: int) -> None:
         raise DataError(f"{run.where}: {'; '.join(found)}. All have to have one row for every step.")
 
 
-def _add_actions(run: Run, facts: Facts, steps: int) -> None:
-    """Encode the actions, now that masks tell how many there are."""
+def encode_actions(run: Run, facts: Facts, length: Array) -> None:
+    """Make the actions floats `[T, N, A]` or integers `[T, N]`, and learn how many there are.
+
+    Args:
+        run: the steps; its actions and ``n_actions`` are set.
+        facts: the number of actions, if it is known.
+        length: steps of every episode `[E]`.
+
+    Raises:
+        DataError: actions of no known encoding.
+    """
+    is_step = np.ones(run.steps + len(length), bool)
+    is_step[np.cumsum(length + 1) - 1] = False
     masks, present = run.groups.get("action_mask", {}), run.groups.get("agent_mask", {})
     for group, actions in run.groups["action"].items():
         where = run.where if len(run.groups["action"]) == 1 else f"{run.where}, group {group!r}"
@@ -236,7 +248,7 @@ def _add_actions(run: Run, facts: Facts, steps: int) -> None:
                 "n_actions out."
             )
         known = known if mask is None else mask.shape[-1]
-        there = None if there is None else there[:steps]
+        there = there if there is None or len(there) == run.steps else there[is_step]
         run.groups["action"][group], found = to_actions(actions, known, there, where)
         if found is not None:
             run.n_actions[group] = found
