@@ -126,7 +126,9 @@ def _require_sound(block: Episodes, totals: Totals, name: str) -> None:
     if done.sum() > len(ends):
         found.append("an episode goes on after its end")
     if found:
-        raise DataError(f"OfflineDataset: {name}: {'; '.join(found)}. Repair the file or fetch it again.")
+        raise DataError(
+            f"OfflineDataset: {name}: {'; '.join(found)}. Repair the data, or fetch the file again."
+        )
 
 
 def _require_in_range(card: DatasetCard, totals: Totals, name: str) -> None:
