@@ -31,6 +31,13 @@ def test_python_blocks_of_the_docs_run():
             exec(compile(block, str(page), "exec"), namespace)
 
 
+def test_the_shortest_program_on_own_data_is_short():
+    page = (README.parent / "docs" / "own_data.md").read_text(encoding="utf-8")
+    program = re.findall(r"```python\n(.*?)```", page, flags=re.S)[0]
+    assert "from_arrays" in program and "trainer.train()" in program
+    assert sum(bool(line.strip()) for line in program.splitlines()) <= 15
+
+
 def test_the_example_algorithm_trains_from_its_two_files(tmp_path):
     text = README.read_text(encoding="utf-8")
     python = next(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -57,8 +58,8 @@ def tensordicts_of(rollouts: Rollouts, where: str) -> Iterable[TensorDictBase]:
 def trajectories(tensordicts: Iterable[TensorDictBase], where: str) -> Iterator[TensorDictBase]:
     """Runs `[T]` of steps that follow each other.
 
-    With TorchRL's numbers of trajectories, ``("collector", "traj_ids")``, the pieces of a trajectory in
-    several TensorDicts are put together, in the order in which trajectories end; else a run is a row of a
+    With TorchRL's numbers of trajectories, ``("collector", "traj_ids")``, a run is of whole trajectories,
+    their pieces in several TensorDicts put together, in the order in which they end; else it is a row of a
     TensorDict.
 
     Args:
@@ -73,12 +74,13 @@ def trajectories(tensordicts: Iterable[TensorDictBase], where: str) -> Iterator[
         if not isinstance(one, TensorDictBase) or one.batch_dims not in (1, 2):
             told = tuple(one.batch_size) if isinstance(one, TensorDictBase) else type(one).__name__
             raise DataError(
-                f"{where}: rollout {index} is {told}; expected a TensorDict with the batch size [T] or [B, "
-                "T]."
+                f"{where}: rollout {index} is {told}; expected a TensorDict of the batch size [T] or [B, T]."
             )
         for row in one.unbind(0) if one.batch_dims == 2 else [one]:
             valid = row.get(_VALID, None)
             row = row if valid is None else row[valid]
+            if not len(row):
+                continue
             if row.get(_TRAJECTORY, None) is None:
                 yield row
             else:
@@ -88,19 +90,24 @@ def trajectories(tensordicts: Iterable[TensorDictBase], where: str) -> Iterator[
 
 
 def _finished(row: TensorDictBase, unfinished: dict[int, list[TensorDictBase]]) -> Iterator[TensorDictBase]:
+    """Runs of whole trajectories; pieces of those that go on are put into ``unfinished``."""
     numbers = row[_TRAJECTORY].reshape(len(row)).cpu().numpy()
-    starts = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1])) if len(row) else np.zeros(0, int)
-    for first, last in zip(starts.tolist(), [*starts[1:].tolist(), len(row)], strict=False):
-        piece, number = row[first:last], int(numbers[first])
-        unfinished.setdefault(number, []).append(piece)
-        if _is_done(piece):
+    borders = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(row)]
+    done = row.get(("next", keys.DONE), torch.zeros(len(row), 1, dtype=torch.bool))
+    ended = done.reshape(len(row), -1).any(1).cpu().numpy()
+    whole = 0  # where the trajectories begin that are whole in this row and not handed out yet
+    for first, last in itertools.pairwise(borders):
+        number = int(numbers[first])
+        if ended[last - 1] and number not in unfinished:
+            continue
+        if whole < first:
+            yield row[whole:first]
+        whole = last
+        unfinished.setdefault(number, []).append(row[first:last])
+        if ended[last - 1]:
             yield torch.cat(unfinished.pop(number))
-
-
-def _is_done(piece: TensorDictBase) -> bool:
-    """Whether the last step of a piece ended the episode, as far as its root entry ``"done"`` says."""
-    done = piece.get(("next", keys.DONE), None)
-    return done is not None and bool(done[-1].any())
+    if whole < len(row):
+        yield row[whole:]
 
 
 def to_given(run: TensorDictBase, where: str) -> dict[str, Any]:
@@ -129,6 +136,7 @@ def to_given(run: TensorDictBase, where: str) -> dict[str, Any]:
             f"{sorted(map(str, run.keys(True, True)))}. Rename its entries with rename_key_."
         )
     given.pop("next_action")
+    given["episode"] = run.get(_TRAJECTORY, None)
     given["state"], given["next_state"] = (part.get(keys.STATE, None) for part in (run, following))
     return _present({**given, **_of_team(following, groups, where)})
 
