@@ -84,6 +84,7 @@ def convert(
             card.action_convention = convention
         else:
             _require_in_range(card, totals, name)
+        reading.left_out.save(writer.folder)
         (writer.folder / CARD_FILE).write_text(card.to_json())
 
     expected = (reading.steps or 0) * row_bytes(first)

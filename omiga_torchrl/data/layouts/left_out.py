@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from omiga_torchrl.data.agent_arrays import Array
+
+_FILE: Final = "left_out.npz"
 
 
 @dataclass
@@ -16,7 +20,9 @@ class LeftOut:
     Their rewards still count in the returns of the episodes.
 
     Attributes:
-        steps: how many.
+        rewards: of the step that was left out of every stored episode, or 0, part by part `[E]`.
+        dropped: whether there was one `[E]`.
+        single: rewards of episodes of a single step, which are left out as a whole.
 
     Examples:
         >>> left_out = LeftOut()
@@ -25,9 +31,14 @@ class LeftOut:
         (2, array([3., 5.]))
     """
 
-    steps: int = 0
-    _rewards: list[Array] = field(default_factory=list)
-    _single: list[Array] = field(default_factory=list)
+    rewards: list[Array] = field(default_factory=list)
+    dropped: list[Array] = field(default_factory=list)
+    single: list[Array] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """How many steps were left out."""
+        return int(sum(map(np.sum, self.dropped)) + sum(map(len, self.single)))
 
     def add(self, reward: Array, length: Array, dropped: Array) -> None:
         """Take in a block, in the order of the blocks.
@@ -39,9 +50,9 @@ class LeftOut:
         """
         of_last = np.where(dropped, reward[np.cumsum(length) - 1], 0.0).astype(np.float64)
         gone = dropped & (length == 1)
-        self.steps += int(dropped.sum())
-        self._rewards.append(of_last[~gone])
-        self._single.append(of_last[gone])
+        self.rewards.append(of_last[~gone])
+        self.dropped.append(dropped[~gone])
+        self.single.append(of_last[gone])
 
     def whole_returns(self, returns: Array) -> Array:
         """The returns of all episodes with what was left out, those of a single row last.
@@ -51,4 +62,27 @@ class LeftOut:
         """
         if not self.steps:
             return returns
-        return np.concatenate([returns + np.concatenate(self._rewards), *self._single])
+        return np.concatenate([returns + np.concatenate(self.rewards), *self.single])
+
+    def save(self, folder: Path) -> None:
+        """Keep what was left out beside a converted dataset, if there is anything."""
+        if self.steps:
+            np.savez(
+                folder / _FILE,
+                rewards=np.concatenate(self.rewards),
+                dropped=np.concatenate(self.dropped),
+                single=np.concatenate([np.zeros(0), *self.single]),
+            )
+
+    @classmethod
+    def load(cls, folder: Path, episodes: int) -> LeftOut:
+        """What was left out of a converted dataset.
+
+        Args:
+            folder: its folder.
+            episodes: how many are stored.
+        """
+        if not (folder / _FILE).is_file():
+            return cls([np.zeros(episodes)], [np.zeros(episodes, bool)], [])
+        with np.load(folder / _FILE) as file:
+            return cls([file["rewards"]], [file["dropped"]], [file["single"]])

@@ -15,6 +15,7 @@ from omiga_torchrl.data.agent_arrays import AgentArrays, Array
 from omiga_torchrl.data.blocks import first_steps
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
+from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.errors import DataError
 
@@ -31,7 +32,7 @@ _KEPT: Final = ("random_return", "expert_return", "best_checkpoint_return")
 
 
 def lengths_and_returns(dataset: OfflineDataset) -> tuple[Array, Array]:
-    """Steps and raw return of every stored episode `[E]`.
+    """Steps and raw return of every stored episode `[E]`, rewards of steps that were left out included.
 
     Args:
         dataset: the dataset.
@@ -45,7 +46,8 @@ def lengths_and_returns(dataset: OfflineDataset) -> tuple[Array, Array]:
     data = load_ted(dataset.data_path)
     starts = first_steps(data[keys.EPISODE]).nonzero().flatten().numpy()
     reward = data["next", keys.REWARD].as_subclass(torch.Tensor).numpy().reshape(-1).astype(np.float64)
-    return np.diff(starts, append=len(reward)), np.add.reduceat(reward, starts)
+    (left_out,) = LeftOut.load(dataset.data_path, len(starts)).rewards
+    return np.diff(starts, append=len(reward)), np.add.reduceat(reward, starts) + left_out
 
 
 def choose_episodes(length: Array, shares: Sequence[float], seed: int) -> list[Array]:
@@ -128,7 +130,19 @@ def read_parts(parts: Sequence[tuple[OfflineDataset, Array | None]]) -> Reading:
             taken = dataset.blocks() if chosen is None else take_episodes(dataset.blocks(), chosen)
             yield from map(alike, taken)
 
-    return Reading(blocks())
+    return Reading(blocks(), left_out=_left_out(parts))
+
+
+def _left_out(parts: Sequence[tuple[OfflineDataset, Array | None]]) -> LeftOut:
+    """What was left out of the episodes that are taken."""
+    whole = LeftOut()
+    for dataset, chosen in parts:
+        part = LeftOut.load(dataset.data_path, dataset.card.episodes)
+        if chosen is None:
+            whole.single += part.single
+        whole.rewards += [one if chosen is None else one[chosen] for one in part.rewards]
+        whole.dropped += [one if chosen is None else one[chosen] for one in part.dropped]
+    return whole
 
 
 def identity(dataset: OfflineDataset) -> str:

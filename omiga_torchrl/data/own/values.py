@@ -119,6 +119,7 @@ def to_actions(
 
 def _is_one_hot(values: Array, present: Array | None) -> bool:
     """Whether every row `[T, N, K]` of an agent that takes part is a single 1."""
-    is_bit = (values == 0) | (values == 1)
+    if not ((values == 0) | (values == 1)).all():
+        return False
     one = (values == 1).sum(-1) == 1
-    return bool(is_bit.all() and (one if present is None else one | ~present).all())
+    return bool((one if present is None else one | ~present).all())

@@ -205,3 +205,20 @@ def test_raw_actions_beyond_the_bounds_stay(medium):
     part = scaled.subset(episodes=[0, 1, 2])
     assert torch.equal(part.data["agents", "action"], scaled.data["agents", "action"])
     assert part.card.action_convention == "scale"
+
+
+def test_rewards_of_steps_that_were_left_out_count_in_parts():
+    """Each return is that of the timed-out step alone, which no part holds."""
+    ends = np.arange(12) % 3 == 2
+    paid = np.where(ends, np.arange(12.0), 0.0)
+    whole = OfflineDataset.from_arrays(
+        np.arange(24.0).reshape(12, 2, 1), np.zeros((12, 2, 1)), paid, np.zeros(12), ends
+    )
+    assert whole.card.behaviour_return["mean"] == np.mean([2, 5, 8, 11])
+    best = whole.subset(top=0.5)
+    assert best.data["agents", "observation"][:, 0, 0].tolist() == [12, 14, 18, 20]
+    assert best.card.behaviour_return["mean"] == np.mean([8, 11]) and best.card.left_out_steps == 2
+    both = OfflineDataset.concatenate([whole, best])
+    assert (
+        both.card.behaviour_return["mean"] == np.mean([2, 5, 8, 11, 8, 11]) and both.card.left_out_steps == 6
+    )
