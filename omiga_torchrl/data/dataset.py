@@ -113,11 +113,7 @@ class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
         self.slice_len = slice_len
         self.root = cache_root(root)
         of_reader = {name: read_options.pop(name) for name in READ_OPTIONS if name in read_options}
-        self.source: AnySource = (
-            open_source(name_or_path, self.root, layout, of_reader, by_content)
-            if isinstance(name_or_path, str | Path)
-            else name_or_path
-        )
+        self.source: AnySource = open_source(name_or_path, self.root, layout, of_reader, by_content)
         self._folder = conversion_folder(self.root, self.source)
         self.normalisation: Normalisation | None = None
         if not self._is_downloaded():

@@ -108,13 +108,13 @@ class Source:
 
 
 def open_source(
-    name_or_path: str | Path,
+    name_or_path: str | Path | AnySource,
     root: Path,
     layout: str | None,
     options: dict[str, Any],
     by_content: bool = False,
-) -> Source:
-    """Find out what is meant: a bundled dataset, a published one, or a file or folder.
+) -> AnySource:
+    """Find out what is meant: a bundled dataset, a published one, a file or folder, or an open source.
 
     Args:
         name_or_path: what the user said.
@@ -124,9 +124,11 @@ def open_source(
         by_content: whether the fingerprint is that of the files' content.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or neither a name nor a path.
         FileNotFoundError: a published dataset whose file is not there; says where to get it.
     """
+    if not isinstance(name_or_path, str | Path):
+        return _open_already(name_or_path, layout, options)
     text = str(name_or_path)
     path = find_dataset(text) if text in bundled_datasets() else Path(name_or_path).expanduser()
     if path.exists():
@@ -138,6 +140,21 @@ def open_source(
             f"OfflineDataset: {path} does not exist; expected a dataset's file or folder."
         )
     raise unknown_name("OfflineDataset", "dataset", text, bundled_datasets())
+
+
+def _open_already(source: Any, layout: str | None, options: dict[str, Any]) -> AnySource:
+    if not hasattr(source, "reading"):
+        raise ValueError(
+            f"OfflineDataset: name_or_path is a {type(source).__name__}; expected a name or path. Several "
+            "datasets are put together by OfflineDataset.concatenate([...]), arrays come in by from_arrays()."
+        )
+    if options or layout is not None:
+        raise ValueError(
+            f"OfflineDataset: {source.name} is open with its own options, got {options or layout!r}. Leave "
+            "them out."
+        )
+    opened: AnySource = source
+    return opened
 
 
 def _published(name: str, root: Path, layout: str | None, options: dict[str, Any]) -> Source:

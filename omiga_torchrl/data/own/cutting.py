@@ -131,6 +131,7 @@ def find_episodes(run: Run, options: ReadOptions) -> Array:
     )
     _require_count(run, len(length))
     if jumps is not None:
+        _require_own_ends(run, jumps, np.cumsum(length)[:-1] - 1)
         jumps[np.cumsum(length) - 1] = False
         if jumps.any():
             raise DataError(
@@ -139,6 +140,24 @@ def find_episodes(run: Run, options: ReadOptions) -> Array:
                 "rows by time, mark the ends, or pass incomplete='truncated', which ends an episode there."
             )
     return length
+
+
+def _require_own_ends(run: Run, jumps: Array, last: Array) -> None:
+    """Raise where what follows a time-out is the first observation of the next episode.
+
+    Environments that reset by themselves return it; a value learner would bootstrap from the wrong place.
+    """
+    late = last[run.team["truncated"][last] & ~run.team["terminated"][last]]
+    observations = run.groups["observation"].values()
+    moves = np.array([any((one[row] != one[row + 1]).any() for one in observations) for row in late], bool)
+    found = late[~jumps[late] & moves]
+    if len(found):
+        raise DataError(
+            f"{run.where}: 'next_observation' of the truncated row {int(found[0])} is the first "
+            f"'observation' of the next episode, as in {len(found)} of {len(late)} such rows: the "
+            "environment was reset there. Give what was seen before the reset (info['final_observation'] or "
+            "the like), or leave next_observation= out."
+        )
 
 
 def _require_count(run: Run, episodes: int) -> None:

@@ -12,7 +12,7 @@ from omiga_torchrl.data.layouts import READ_OPTIONS, Reading, ReadOptions
 from omiga_torchrl.data.own.facts import Facts
 from omiga_torchrl.data.own.forms import Team
 from omiga_torchrl.data.own.opening import open_arrays, open_rollouts, open_stream
-from omiga_torchrl.data.own.own_source import checked_source, known_of, streamed_source
+from omiga_torchrl.data.own.own_source import checked_source, known_of, open_once, streamed_source
 from omiga_torchrl.data.own.rollouts import Rollouts
 
 Counts = int | Mapping[str, int]
@@ -212,7 +212,7 @@ class OwnData:
         root = cache_root(others.get("root"))
         known = known_of("episodes", facts.options, card)
         source = streamed_source(name, facts.options, known, open_stream(episodes, facts), root)
-        return _make(cls, source, **others)
+        return open_once(cls, source, **others)  # type: ignore[no-any-return]
 
 
 def _facts(
@@ -234,8 +234,4 @@ def _open(
     others: Mapping[str, Any],
 ) -> Any:
     known = known_of(layout, facts.options, card)
-    return _make(cls, checked_source(name, facts.options, known, read), **others)
-
-
-def _make(cls: Any, source: Any, **options: Any) -> Any:
-    return cls(source, **options)
+    return open_once(cls, checked_source(name, facts.options, known, read), **others)

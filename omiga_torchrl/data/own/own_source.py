@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -142,7 +143,7 @@ def streamed_source(
             name,
             options,
             {**known, "data_sha256": digest.hexdigest()},
-            lambda: _used_up(name),
+            partial(_used_up, name),
             _learned(opened[0]),
         )
         card = DatasetCard.from_json((spool / "data" / CARD_FILE).read_text())
@@ -158,13 +159,28 @@ def streamed_source(
     return source
 
 
+def open_once(cls: Any, source: OwnSource, **options: Any) -> Any:
+    """A dataset that no longer holds what it was made of: it has the cache, and can be pickled.
+
+    Args:
+        cls: the class of datasets.
+        source: the data.
+        **options: of the dataset.
+    """
+    dataset = cls(source, **options)
+    dataset.source = replace(source, open=partial(_used_up, source.name))
+    return dataset
+
+
 def _learned(reading: Reading) -> str:
     """What only the data told, once they have been read."""
     return repr((reading.n_actions, dict(reading.agents or {})))
 
 
 def _used_up(name: str) -> Reading:
-    raise DataError(f"OfflineDataset: {name}: the stream has been read and its cache is gone. Read it anew.")
+    raise DataError(
+        f"OfflineDataset: {name}: the data have been read and their cache is gone. Hand them in anew."
+    )
 
 
 def with_steps(blocks: Iterable[Episodes], where: str) -> Iterator[Episodes]:

@@ -14,7 +14,7 @@ import numpy as np
 from omiga_torchrl.data.agent_arrays import AgentArrays, Array
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import Reading
-from omiga_torchrl.data.own.own_source import OwnSource, streamed_source
+from omiga_torchrl.data.own.own_source import OwnSource, open_once, streamed_source
 from omiga_torchrl.data.own.parts import (
     choose_episodes,
     common_card,
@@ -132,7 +132,7 @@ def relabelled(
     source = streamed_source(
         name or f"{dataset.card.name}-relabelled", reading, known, read, Path(others["root"])
     )
-    return type(dataset)(source, **others)
+    return open_once(type(dataset), source, **others)
 
 
 def choose(
@@ -191,7 +191,7 @@ def open_set(cls: Any, parts: Parts, name: str, options: Mapping[str, Any]) -> A
         {**known, "data_sha256": content},
         lambda: read_parts([(one, chosen) for one, chosen, _ in parts]),
     )
-    return cls(source, **options)
+    return open_once(cls, source, **options)
 
 
 def _joined(parts: Sequence[Mapping[str, Any]], field: str) -> str:

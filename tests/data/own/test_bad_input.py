@@ -203,3 +203,13 @@ def test_steps_as_dicts():
         OfflineDataset.from_arrays([{"a": np.zeros(2)}, {"a": np.zeros(3)}, {"a": np.zeros(2)}], acts, *rest)
     with pytest.raises(DataError, match=r"'observation' has the agents \['a'.*which team lacks"):
         OfflineDataset.from_arrays(rows, acts, *rest, team=["b"])
+
+
+def test_lists_and_arrays_are_no_path():
+    with pytest.raises(ValueError, match=r"name_or_path is a list; .* OfflineDataset.concatenate\(\[...\]\)"):
+        OfflineDataset(["vmas/navigation/mixed"])
+    with pytest.raises(ValueError, match=r"name_or_path is a ndarray; .* from_arrays\(\)"):
+        OfflineDataset(np.zeros(3))
+    dataset = OfflineDataset.from_arrays(**good())
+    with pytest.raises(ValueError, match=r"arrays is open with its own options, got \{'actions': 'clip'\}"):
+        OfflineDataset(dataset.source, actions="clip")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -51,8 +53,18 @@ def test_a_stream_is_written_once_and_leaves_nothing_else():
     first, second = (OfflineDataset.from_episodes(iter(items)) for _ in range(2))
     assert first.data_path == second.data_path and len(folders()) == 1
     second.delete()
-    with pytest.raises(DataError, match=r"the stream has been read and its cache is gone"):
+    with pytest.raises(DataError, match=r"the data have been read and their cache is gone"):
         OfflineDataset(first.source)
+
+
+def test_a_dataset_does_not_hold_what_it_was_made_of():
+    arrays = {name: value.copy() for name, value in FLAT.items()}
+    held = weakref.ref(arrays["observation"])
+    dataset = OfflineDataset.from_arrays(**arrays)
+    del arrays
+    assert held() is None
+    copies = [pickle.loads(pickle.dumps(one)) for one in (dataset, dataset.subset(fraction=0.5))]
+    assert len(copies[0]) == 10 and copies[1].card.parts[0]["how"] == "fraction=0.5 seed=0"
 
 
 def test_a_stream_that_breaks_leaves_nothing():

@@ -140,3 +140,17 @@ def test_returns_of_many_random_cuts(kind):
         assert card.behaviour_return["mean"] == pytest.approx(np.mean([part.sum() for part in parts]))
         assert card.transitions + card.left_out_steps == 10
         assert (card.left_out_steps, card.episodes) == (given["truncated"].sum(), alive)
+
+
+def test_what_follows_a_time_out_is_not_the_next_episode():
+    """Vector environments reset by themselves and return the first observation of the next episode."""
+    reset = np.roll(arrays([])["observation"], -1, 0)
+    with pytest.raises(
+        DataError, match=r"of the truncated row 2 is the first 'observation' of the next episode"
+    ):
+        OfflineDataset.from_arrays(**arrays([2, 5]), next_observation=reset)
+    # A termination has no use for it, and rows that the user cut are not of an environment's making.
+    assert len(OfflineDataset.from_arrays(**arrays([5], terminated=[2]), next_observation=reset)) == 6
+    assert (
+        len(OfflineDataset.from_arrays(**arrays([]), next_observation=reset, episode=[0, 0, 0, 1, 1, 1])) == 6
+    )
