@@ -212,7 +212,7 @@ class OwnData:
         root = cache_root(others.get("root"))
         known = known_of("episodes", facts.options, card)
         source = streamed_source(name, facts.options, known, open_stream(episodes, facts), root)
-        return open_once(cls, source, **others)  # type: ignore[no-any-return]
+        return open_once(cls, source, **others)
 
 
 def _facts(

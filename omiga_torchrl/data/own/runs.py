@@ -50,7 +50,7 @@ class Run:
     """T steps in a row.
 
     Attributes:
-        form: how they were given; names groups and agents.
+        form: how they were given.
         groups: ``"observation"``, ``"next_observation"``, ... to the arrays of the groups, `[T, N, ...]`, or
             `[T + E, N, ...]` with the row after the last step of every episode.
         team: ``"reward"``, ``"terminated"``, ``"truncated"`` and perhaps ``"episode"`` `[T]`, ``"state"`` and
@@ -135,7 +135,8 @@ def _add_team(run: Run, arrays: Mapping[str, Any], facts: Facts, steps: int) -> 
     if "agent_reward" in arrays:
         own = to_floats(_of_team(run, "agent_reward", arrays["agent_reward"], steps))
     if own is not None:
-        run.groups["reward"] = _split(run, own)
+        sizes = np.cumsum([one.shape[1] for one in run.groups["observation"].values()])
+        run.groups["reward"] = dict(zip(run.groups["observation"], np.split(own, sizes[:-1], 1), strict=True))
     ends = {
         name: to_flags(_of_team(run, name, arrays[name], steps), name, where)
         for name in ("terminated", "truncated")
@@ -184,11 +185,6 @@ def _of_team(run: Run, name: str, value: Any, steps: int) -> Array:
             f"; expected [T] = ({steps},), or [T, N] = ({steps}, {sum(sizes.values())}) of every agent."
         )
     return array
-
-
-def _split(run: Run, of_all: Array) -> ByGroup:
-    sizes = [one.shape[1] for one in run.groups["observation"].values()]
-    return dict(zip(run.groups["observation"], np.split(of_all, np.cumsum(sizes)[:-1], 1), strict=True))
 
 
 def _present(run: Run, steps: int) -> Array | None:
