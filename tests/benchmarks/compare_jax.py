@@ -50,7 +50,9 @@ def main(sizes: str = SIZES) -> None:
     for size in sizes.split(","):
         row = measure([int(number) for number in size.split("/")])
         cells = "  ".join(f"{name} {value:.2f}" for name, value in row.items())
-        print(f"omiga {size:16s} {cells}  (ratio {row['compiled step'] / row['JAX scan']:.2f})", flush=True)
+        ratio = row["compiled step"] / row["JAX scan"]
+        sys.stdout.write(f"omiga {size:16s} {cells}  (ratio {ratio:.2f})\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """OMIGA's gradient step in JAX, many of them as one compiled scan: a measure of how fast a step can be.
 
-The variant ``"paper"`` of :class:`omiga_torchrl.objectives.OMIGALoss` for continuous actions in [-1, 1] with the
-default networks, Adam, clipping of each parameter group and soft targets.
+The variant ``"paper"`` of :class:`omiga_torchrl.objectives.OMIGALoss` for continuous actions in [-1, 1] with
+the default networks, Adam, clipping of each parameter group and soft targets.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _LAYERS = {"actor": _MLP, "qvalue": _MLP, "value": _MLP, "mixer": ("body.0", "we
 
 Network = list[tuple[jax.Array, jax.Array]]
 State = dict[str, Any]
+Batch = dict[str, jax.Array]
+Losses = dict[str, jax.Array]
 
 
 def state_of(loss: OMIGALoss) -> State:
@@ -51,7 +53,7 @@ def state_of(loss: OMIGALoss) -> State:
     return {"params": params, "target": target, "first": first, "second": second, "step": jnp.zeros(())}
 
 
-def data_of(batch: TensorDictBase) -> dict[str, jax.Array]:
+def data_of(batch: TensorDictBase) -> Batch:
     """The entries of a batch that OMIGA reads."""
     entries = {
         "observation": keys.OBSERVATION,
@@ -94,7 +96,7 @@ def _log_density(layers: Network, observation: jax.Array, action: jax.Array) -> 
     return (normal - 2 * (np.log(2) - before - jax.nn.softplus(-2 * before))).sum(-1)
 
 
-def _losses(params: dict[str, Network], target: Network, batch: dict[str, jax.Array], alpha: float) -> Any:
+def _losses(params: dict[str, Network], target: Network, batch: Batch, alpha: float) -> Any:
     stop = jax.lax.stop_gradient
     observation, action = batch["observation"], batch["action"]
     q_target = _of_agents(target, observation, action)[..., 0]
@@ -127,7 +129,7 @@ def _clipped(gradients: dict[str, Network]) -> dict[str, Network]:
     return found
 
 
-def _step(state: State, batch: dict[str, jax.Array], alpha: float) -> tuple[State, dict[str, jax.Array]]:
+def _step(state: State, batch: Batch, alpha: float) -> tuple[State, Losses]:
     gradients, losses = jax.grad(_losses, has_aux=True)(state["params"], state["target"], batch, alpha)
     gradients, step = _clipped(gradients), state["step"] + 1
     first = jax.tree.map(lambda m, g: BETAS[0] * m + (1 - BETAS[0]) * g, state["first"], gradients)
@@ -142,9 +144,7 @@ def _step(state: State, batch: dict[str, jax.Array], alpha: float) -> tuple[Stat
 
 
 @partial(jax.jit, static_argnames=("alpha",))
-def on_batches(
-    state: State, batches: dict[str, jax.Array], alpha: float = 10.0
-) -> tuple[State, dict[str, jax.Array]]:
+def on_batches(state: State, batches: Batch, alpha: float = 10.0) -> tuple[State, Losses]:
     """A step on each of given batches ``[steps, B, ...]``; the last state, and the losses of every step."""
     return jax.lax.scan(lambda now, batch: _step(now, batch, alpha), state, batches)
 
@@ -153,16 +153,16 @@ def on_batches(
 def on_data(
     state: State,
     key: jax.Array,
-    data: dict[str, jax.Array],
+    data: Batch,
     *,
     steps: int,
     batch_size: int,
     alpha: float = 10.0,
-) -> tuple[State, dict[str, jax.Array]]:
+) -> tuple[State, Losses]:
     """Steps on batches that the compiled program draws from ``data`` itself."""
     rows = len(data["reward"])
 
-    def one(now: State, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
+    def one(now: State, key: jax.Array) -> tuple[State, Losses]:
         index = jax.random.randint(key, (batch_size,), 0, rows)
         return _step(now, {name: entry[index] for name, entry in data.items()}, alpha)
 
