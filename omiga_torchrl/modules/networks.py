@@ -188,8 +188,8 @@ class AgentMLP(nn.Module):
     def _shared_by_many(self, x: Tensor) -> Tensor:
         """The same sums without products by zero: an id picks a column of the first layer's weights."""
         first, *rest = cast(nn.Sequential, self.body)
-        weight, of_id = first.weight.split([self.in_features, self.n_agents], 1)
-        hidden = on_rows(lambda rows: F.linear(rows, weight), x) + (of_id.T + first.bias)
+        weight, of_id = cast(nn.Linear, first).weight.split([self.in_features, self.n_agents], 1)
+        hidden = on_rows(lambda rows: F.linear(rows, weight), x) + (of_id.T + cast(nn.Linear, first).bias)
 
         def others(rows: Tensor) -> Tensor:
             for layer in rest:
