@@ -14,6 +14,7 @@ from omiga_torchrl.action_conventions import ActionConvention, convert_actions
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
+from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.ted import TedWriter, row_bytes, write_whole
 from omiga_torchrl.data.totals import TOLERANCE, Totals
 from omiga_torchrl.errors import DataError
@@ -72,23 +73,28 @@ def convert(
             if written is not None:
                 written.result()
         card = _describe(known or {}, first, reading, totals, name)
-        if reading.left_out.steps:
-            _LOG.warning(
-                "OfflineDataset: %s: %d last steps of truncated episodes are left out, as what was seen "
-                "after them is unknown; %d steps remain. Their rewards count in the behaviour's return.",
-                name, reading.left_out.steps, totals.steps,
-            )  # fmt: skip
         if options.team_reward is not None:
             card.team_reward = options.team_reward
         if convention is not None:
             card.action_convention = convention
         else:
             _require_in_range(card, totals, name)
-        reading.left_out.save(writer.folder)
+        _tell_left_out(reading.left_out, writer.folder, card)
         (writer.folder / CARD_FILE).write_text(card.to_json())
 
     expected = (reading.steps or 0) * row_bytes(first)
     write_whole(folder, write, expected_bytes=expected)
+
+
+def _tell_left_out(left_out: LeftOut, folder: Path, card: DatasetCard) -> None:
+    """Keep the rewards of steps that are left out, and say how many there are."""
+    left_out.save(folder)
+    if left_out.steps:
+        _LOG.warning(
+            "OfflineDataset: %s: %d last steps of truncated episodes are left out, as what was seen after "
+            "them is unknown; %d steps remain. Their rewards count in the behaviour's return.",
+            card.name, left_out.steps, card.transitions,
+        )  # fmt: skip
 
 
 def _require_known_groups(known: Mapping[str, Any], first: Episodes, name: str) -> None:

@@ -115,16 +115,12 @@ class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
         of_reader = {name: read_options.pop(name) for name in READ_OPTIONS if name in read_options}
         self.source: AnySource = open_source(name_or_path, self.root, layout, of_reader, by_content)
         self._folder = conversion_folder(self.root, self.source)
-        self.normalisation: Normalisation | None = None
         if not self._is_downloaded():
             self._build(progress)
         self.card: DatasetCard = DatasetCard.from_json((self.data_path / CARD_FILE).read_text())
         self.reward_scale = _scale(reward_scale, self.card)
-        path = self.data_path
-        if normalise_observations:
-            given = normalise_observations
-            self.normalisation = given if isinstance(given, Normalisation) else Normalisation.of(self.card)
-            path = normalise(path, self.normalisation)
+        self.normalisation = _normalisation(normalise_observations, self.card)
+        path = self.data_path if self.normalisation is None else normalise(self.data_path, self.normalisation)
         super().__init__(
             storage=IndexSelectStorage(_open(path, self.reward_scale)),
             sampler=sampler if slice_len is None else StepSliceSampler(slice_len),
@@ -200,6 +196,12 @@ def _open(path: Path, reward_scale: float) -> TensorDictBase:
             following.set(key, reward.as_subclass(torch.Tensor) / reward_scale)
     data.set(keys.IS_INIT, first_steps(data[keys.EPISODE]).unsqueeze(-1))
     return data.lock_()
+
+
+def _normalisation(asked: bool | Normalisation, card: DatasetCard) -> Normalisation | None:
+    if isinstance(asked, Normalisation):
+        return asked
+    return Normalisation.of(card) if asked else None
 
 
 def _scale(reward_scale: RewardScale, card: DatasetCard) -> float:
