@@ -222,3 +222,13 @@ def test_rewards_of_steps_that_were_left_out_count_in_parts():
     assert (
         both.card.behaviour_return["mean"] == np.mean([2, 5, 8, 11, 8, 11]) and both.card.left_out_steps == 6
     )
+
+
+def test_episodes_that_are_gone_as_a_whole_are_of_no_part():
+    ends = np.array([1, 0, 0, 1, 0, 0, 1], bool)  # the first is a single step without what followed
+    whole = OfflineDataset.from_arrays(
+        np.arange(14.0).reshape(7, 2, 1), np.zeros((7, 2, 1)), [100.0, 1, 1, 1, 2, 2, 2], np.zeros(7), ends
+    )
+    assert whole.card.behaviour_return["mean"] == np.mean([100, 3, 6])
+    assert whole.subset(episodes=[0, 1]).card.behaviour_return["mean"] == np.mean([3, 6])
+    assert OfflineDataset.concatenate([whole]).card.behaviour_return["mean"] == np.mean([100, 3, 6])
