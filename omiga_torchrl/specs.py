@@ -11,6 +11,8 @@ from tensordict import TensorDictBase
 from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
+from omiga_torchrl.action_bounds import ActionBound as ActionBound
+from omiga_torchrl.action_bounds import checked_bound
 from omiga_torchrl.errors import DataError, require_key
 
 if TYPE_CHECKING:
@@ -20,9 +22,6 @@ Kind = Literal["continuous", "discrete", "mixed"]
 """Kind of actions; that of a team is ``"mixed"`` where groups differ in it."""
 KINDS: Final[tuple[Kind, ...]] = ("continuous", "discrete")
 """The kinds of actions that the agents of a group can have."""
-
-ActionBound = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
-"""A bound of all action features, or one for each, or for each of every agent."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,16 @@ class TeamSpec:
         discrete: whether actions are integers.
         masked: whether the task gives an action mask.
         action_low: lower bound of every action feature, or of each ``(A values)``, or of each of every agent
-            ``(N tuples)``; continuous only. A feature whose bounds are equal is one that the agent does not
-            have: padding, which likelihoods, noise and samplers leave out.
+            ``(N tuples)``, finite, in single precision; of discrete actions without a meaning. A feature whose
+            bounds are equal is one that the agent does not have: padding, which likelihoods, noise and
+            samplers leave out.
         action_high: upper bound of every action feature, or as above.
         agents: names of the agents, in order; ``()`` if they have none. Not compared.
         group: name of the group in a team of several, which :meth:`from_groups` gives. Not compared.
 
     Raises:
-        ValueError: another number of bounds or names than of features or agents, or a lower bound is above
-            its upper one.
+        ValueError: another number of bounds or names than of features or agents, bounds that are not finite,
+            or a lower bound is above its upper one.
     """
 
     n_agents: int
@@ -63,8 +63,11 @@ class TeamSpec:
 
     def __post_init__(self) -> None:
         for name in ("action_low", "action_high"):
-            object.__setattr__(self, name, self._bound(name))
-        if not self.discrete and (np.asarray(self.action_low) > np.asarray(self.action_high)).any():
+            # Bounds of discrete actions mean nothing, and must not tell equal tasks apart.
+            value = getattr(type(self), name) if self.discrete else getattr(self, name)
+            bound = checked_bound("TeamSpec", name, value, self.n_agents, self.action_size)
+            object.__setattr__(self, name, bound)
+        if (np.asarray(self.action_low) > np.asarray(self.action_high)).any():
             raise ValueError(
                 f"TeamSpec: action_low must be at most action_high, got {self.action_low} and "
                 f"{self.action_high}."
@@ -74,23 +77,6 @@ class TeamSpec:
             raise ValueError(
                 f"TeamSpec: agents must be {self.n_agents} names, one an agent, got {self.agents}."
             )
-
-    def _bound(self, name: str) -> ActionBound:
-        """One number where all features have the same."""
-        value = getattr(self, name)
-        if isinstance(value, (int, float)):
-            return value
-        rows = np.asarray(value, dtype=np.float64)
-        if rows.shape not in ((self.action_size,), (self.n_agents, self.action_size)):
-            raise ValueError(
-                f"TeamSpec: {name} must be a number, or {self.action_size} of them, one a feature of an "
-                f"action, or these for each of {self.n_agents} agents, got the shape {rows.shape}: {value}."
-            )
-        if (rows == rows.flat[0]).all():
-            return float(rows.flat[0])
-        if rows.ndim == 2 and (rows != rows[0]).any():
-            return tuple(tuple(row) for row in rows.tolist())
-        return tuple(np.atleast_2d(rows)[0].tolist())
 
     @property
     def action_feature_mask(self) -> tuple[tuple[bool, ...], ...]:
