@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -53,6 +54,36 @@ def checked_bound(component: str, name: str, value: Any, n_agents: int, size: in
     if rows.ndim == 2 and (rows != rows[0]).any():
         return tuple(tuple(row) for row in rows.tolist())
     return tuple(np.atleast_2d(rows)[0].tolist())
+
+
+def plain_bound(name: str, value: Any) -> Any:
+    """A bound as the user gave it, or those of groups by their names, as numbers and tuples of them.
+
+    Args:
+        name: of the option, for the message.
+        value: a number, nested sequences or an array of them, a mapping of such, or ``None``.
+
+    Raises:
+        ValueError: something else.
+
+    Examples:
+        >>> plain_bound("action_low", np.array([[-1, -2]])), plain_bound("action_low", {"prey": -1})
+        (((-1.0, -2.0),), {'prey': -1.0})
+    """
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {group: plain_bound(name, one) for group, one in value.items()}
+    try:
+        return _tuples(np.asarray(value, dtype=np.float64).tolist())
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"ReadOptions: {name} must be a number, or numbers [A] or [N, A], got {value!r}."
+        ) from None
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def same_bounds(one: ActionBound, other: ActionBound) -> bool:

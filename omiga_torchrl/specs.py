@@ -38,9 +38,9 @@ class TeamSpec:
         discrete: whether actions are integers.
         masked: whether the task gives an action mask.
         action_low: lower bound of every action feature, or of each ``(A values)``, or of each of every agent
-            ``(N tuples)``, finite, in single precision; of discrete actions without a meaning. A feature whose
-            bounds are equal is one that the agent does not have: padding, which likelihoods, noise and
-            samplers leave out.
+            ``(N tuples)``, finite, in single precision; without a meaning for discrete actions. A feature
+            whose bounds are equal is one that the agent does not have: padding, which likelihoods, noise
+            and samplers leave out.
         action_high: upper bound of every action feature, or as above.
         agents: names of the agents, in order; ``()`` if they have none. Not compared.
         group: name of the group in a team of several, which :meth:`from_groups` gives. Not compared.

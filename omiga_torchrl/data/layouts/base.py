@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from omiga_torchrl.action_bounds import ActionBound
 from omiga_torchrl.action_conventions import ActionConvention
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.options import ReadOptions
@@ -48,6 +49,8 @@ class Reading:
         agents: name of every group to the names of its agents, if they have some.
         is_grouped: whether ``ReadOptions.groups`` is taken care of.
         actions: the convention that holds if the user asks for none.
+        action_low: lower bound of continuous actions `[A]` of a team of one group, if the data set says it.
+        action_high: upper bound, likewise.
     """
 
     blocks: Iterable[Episodes]
@@ -56,6 +59,8 @@ class Reading:
     agents: Mapping[str, Sequence[str]] | None = None
     actions: ActionConvention | None = None
     is_grouped: bool = False
+    action_low: ActionBound | None = None
+    action_high: ActionBound | None = None
 
 
 class Layout(ABC):
