@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.data.ted import TedWriter, load_ted, write_whole
 from omiga_torchrl.team_env import team_env
 
-# Features that hardly vary are only centred: dividing them would blow up rounding errors.
+# Features that do not vary are only centred: dividing them would blow up rounding errors.
 _SMALLEST = 1e-6
+# Of the features' usual deviation; one of less would blow up whatever the environment shows of it.
+_LEAST_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class Normalisation:
 
     Attributes:
         observation_mean: `[O]`, the same for all agents; in a team of groups by the name of the group.
-        observation_std: `[O]`, at least 1e-6, or else 1; by the name of the group.
+        observation_std: `[O]`, what observations are divided by; by the name of the group. Of a feature that
+            varies less than a thousandth of what features usually do it is that, their median, with a
+            warning; of one that varies by at most 1e-6 it is 1.
         state_mean: `[S]`.
         state_std: `[S]`.
 
@@ -50,8 +55,8 @@ class Normalisation:
     def of(cls, card: DatasetCard) -> Normalisation:
         """The statistics in a card; a state that only repeats the observations shares theirs."""
         means, stds = _groups(card.observation_mean), _groups(card.observation_std)
-        stds = {name: _divisors(std) for name, std in stds.items()}
-        state = card.state_mean, _divisors(card.state_std)
+        stds = {name: _divisors(std, f"{card.name}: {name}/observation") for name, std in stds.items()}
+        state = card.state_mean, _divisors(card.state_std, f"{card.name}: state")
         if not card.state_mean:
             groups = card.spec.groups
             state = (
@@ -135,5 +140,15 @@ def _groups(values: ByGroup) -> dict[str, list[float]]:
     return values if isinstance(values, dict) else {keys.GROUP: values}
 
 
-def _divisors(stds: list[float]) -> list[float]:
-    return [std if std > _SMALLEST else 1.0 for std in stds]
+def _divisors(stds: list[float], where: str) -> list[float]:
+    varying = [std for std in stds if std > _SMALLEST]
+    usual = float(np.median(varying)) if varying else 1.0
+    rare = [feature for feature, std in enumerate(stds) if _SMALLEST < std < _LEAST_SHARE * usual]
+    if rare:
+        warnings.warn(
+            f"Normalisation: {where}: the features {rare} vary by {max(stds[one] for one in rare):.2g} or "
+            f"less, while features usually do by {usual:.2g}; they are divided by the latter, as the "
+            "environment may show more of them than the data. Scale them before if they matter.",
+            stacklevel=4,
+        )
+    return [1.0 if std <= _SMALLEST else usual if one in rare else std for one, std in enumerate(stds)]

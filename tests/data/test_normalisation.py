@@ -57,3 +57,16 @@ def test_environment_and_data_agree():
 def test_plain_values_round_trip(write, episodes):
     dataset = write(episodes, card=make_card(episodes), normalise_observations=True)
     assert Normalisation(**dataset.normalisation.to_dict()) == dataset.normalisation
+
+
+def test_a_feature_that_hardly_varies_is_not_blown_up(write):
+    """What an environment shows of a force that the data never feel stays of the size of other features."""
+    episodes = make_episodes((40, 60))
+    episodes.observation[..., 2] = 1e-5 * episodes.observation[..., 1]
+    raw = write(episodes)
+    with pytest.warns(UserWarning, match=r"agents/observation: the features \[2\] vary by .*e-0"):
+        scaled = OfflineDataset(raw.source.path, normalise_observations=True)
+    std = scaled.normalisation.observation_std
+    usual = float(np.median(raw.card.observation_std[:2] + raw.card.observation_std[3:]))
+    assert std[2] == pytest.approx(usual, rel=0.2)
+    assert std[:2] == raw.card.observation_std[:2]
