@@ -42,6 +42,8 @@ class TeamSpec:
             whose bounds are equal is one that the agent does not have: padding, which likelihoods, noise
             and samplers leave out.
         action_high: upper bound of every action feature, or as above.
+        clipped: whether more than a hundredth of the data's continuous actions are exactly on a bound, as
+            clipping leaves them: policies that clone them are censored Gaussians then. Not compared.
         agents: names of the agents, in order; ``()`` if they have none. Not compared.
         group: name of the group in a team of several, which :meth:`from_groups` gives. Not compared.
 
@@ -60,6 +62,7 @@ class TeamSpec:
     action_high: ActionBound = 1.0
     agents: tuple[str, ...] = field(default=(), compare=False)
     group: str = field(default=keys.GROUP, compare=False)
+    clipped: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("action_low", "action_high"):
@@ -208,10 +211,11 @@ class TeamSpec:
         return fake_batch(self, *batch)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for cards and checkpoints; names of agents only where there are some."""
+        """Plain values, for cards and checkpoints; names of agents and ``clipped`` only where there are."""
         values = asdict(self)
-        agents, _ = values.pop("agents"), values.pop("group")
-        return {**values, "agents": list(agents)} if agents else values
+        agents, _, clipped = values.pop("agents"), values.pop("group"), values.pop("clipped")
+        values |= {"agents": list(agents)} if agents else {}
+        return {**values, "clipped": True} if clipped else values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TeamSpec | GroupedTeamSpec:

@@ -161,6 +161,11 @@ def _describe(
         **known,
         "transitions": totals.steps,
         "episodes": len(returns),
+        "actions_on_bound": {
+            name: round(group.on_bound / group.entries, 6)
+            for name, group in totals.groups.items()
+            if group.on_bound
+        },
         "reward_mean": float(totals.reward.mean[0]),
         "reward_std": float(totals.reward.std[0]),
         "behaviour_return": {"mean": float(returns.mean()), "std": float(returns.std())},

@@ -31,7 +31,7 @@ from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.groups import AnyTeamSpec
 
 # Part of the cache's name: raise it whenever the converted form changes.
-_LAYOUT = 2
+_LAYOUT = 3
 
 RewardScale = Literal["std"] | float | None
 

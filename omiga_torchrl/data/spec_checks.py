@@ -82,7 +82,7 @@ def _in_sizes(recorded: TeamSpec, given: TeamSpec, where: str) -> Iterator[str]:
     ours, theirs = recorded.to_dict(), given.to_dict()
     for name in ours:
         # Of several groups the state is the team's, and is compared once.
-        if name in ("agents", "action_low", "action_high") or (where and name == "state_size"):
+        if name in ("agents", "clipped", "action_low", "action_high") or (where and name == "state_size"):
             continue
         if ours[name] != theirs[name]:
             yield f"{where}{name} is {ours[name]} in the data and {theirs[name]} in the environment"

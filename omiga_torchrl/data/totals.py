@@ -15,8 +15,8 @@ from omiga_torchrl.groups import AnyTeamSpec
 
 # Single precision of a bound may lie a rounding error outside it; as a share of half the range.
 TOLERANCE = 1e-5
-# Actions as near to a bound as this share of their range are on it.
-ON_BOUND = 5e-7
+# Actions as near to a bound as this share of their range are on it: not more than two precisions differ.
+ON_BOUND = 3e-8
 
 
 def widened(low: Array, high: Array) -> tuple[Array, Array]:
@@ -85,7 +85,6 @@ class GroupTotals:
             beyond = (action < low) | (action > high)
             self.outside += int(beyond.reshape(len(action), -1).any(1).sum())
         has_range = np.broadcast_to(self.high > self.low, action.shape[1:])
-        # A rounding of single precision or so, as half a range in units of the data's.
         edge = ON_BOUND * (self.high - self.low)
         on_bound = (action <= self.low + edge) | (action >= self.high - edge)
         self.on_bound += int((on_bound & has_range).sum())
