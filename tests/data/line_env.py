@@ -57,7 +57,7 @@ class LineEnv(EnvBase):
         return self._result(reward=reward, done=late, truncated=late.clone())
 
 
-def write_line(folder, low, high, *, episodes=100, noise=0.1, seed=0):
+def write_line(folder, low, high, *, episodes=100, noise=0.1, gain=0.8, seed=0):
     """A vault of a good policy in the units of the box, its actions clipped to it."""
     rng = np.random.default_rng(seed)
     middle, half = np.add(high, low) / 2, np.subtract(high, low) / 2
@@ -65,7 +65,7 @@ def write_line(folder, low, high, *, episodes=100, noise=0.1, seed=0):
     u = np.clip(noise * rng.normal(size=x.shape), -1, 1)
     x[0] = rng.uniform(-3, 3, (episodes, AGENTS))
     for t in range(STEPS):
-        u[t] = np.clip(u[t] - 0.8 * x[t], -1, 1)
+        u[t] = np.clip(u[t] - gain * x[t], -1, 1)
         x[t + 1] = x[t] + u[t]
     reward = np.append(-(x[1:] ** 2).mean(-1), np.zeros((1, episodes)), 0)
     last = np.arange(STEPS + 1) == STEPS

@@ -12,6 +12,7 @@ from omiga_torchrl.data import OfflineDataset, ReadOptions, check_dataset, check
 from omiga_torchrl.envs import ExecutedAction
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import evaluate
+from omiga_torchrl.modules import is_censored
 from omiga_torchrl.specs import TeamSpec
 
 from .line_env import LineEnv, write_line
@@ -150,3 +151,14 @@ def test_single_precision_of_a_bound_is_the_bound():
 def test_bounds_of_discrete_actions_are_not_compared():
     one = TeamSpec(2, 1, 4, 2, discrete=True, action_low=0.0, action_high=0.0)
     assert one == TeamSpec(2, 1, 4, 2, discrete=True)
+
+
+@pytest.mark.parametrize(("noise", "is_clipped"), [(0.0, False), (0.6, True)])
+def test_data_with_actions_on_the_bounds_are_cloned_by_a_censored_gaussian(tmp_path, noise, is_clipped):
+    path = write_line(tmp_path / "line.vlt" / "Good", -2.0, 2.0, episodes=20, noise=noise, gain=0.3)
+    dataset = OfflineDataset(path, root=tmp_path, action_low=-2.0, action_high=2.0)
+    share = (dataset.data["agents", "action"].abs() == 2).float().mean().item()
+    assert dataset.card.actions_on_bound.get("agents", 0.0) == pytest.approx(share, abs=1e-6)
+    assert (share > 0.01) == dataset.spec.clipped == is_clipped
+    assert is_censored(make_algorithm("bc", dataset.spec, hidden_sizes=[8]).policy) == is_clipped
+    assert dataset.card.told_clipping == (f"agents {share:.1%}" if is_clipped else "none")
