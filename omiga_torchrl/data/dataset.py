@@ -21,7 +21,7 @@ from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.layouts import READ_OPTIONS
+from omiga_torchrl.data.layouts import READ_OPTIONS, Reading
 from omiga_torchrl.data.normalisation import Normalisation, normalise
 from omiga_torchrl.data.regroup import regroup
 from omiga_torchrl.data.slices import StepSliceSampler
@@ -121,7 +121,7 @@ class OfflineDataset(BaseDatasetExperienceReplay):
         path = self.data_path
         if normalise_observations:
             self.normalisation = Normalisation.of(self.card)
-            path = normalise(path, self.normalisation)
+            path = normalise(path, self.normalisation, lambda: self._read()[0].blocks)
         super().__init__(
             storage=IndexSelectStorage(_open(path, self.reward_scale)),
             sampler=sampler if slice_len is None else StepSliceSampler(slice_len),
@@ -176,12 +176,14 @@ class OfflineDataset(BaseDatasetExperienceReplay):
     def _is_downloaded(self) -> bool:
         return (self.data_path / CARD_FILE).is_file()
 
+    def _read(self) -> tuple[Reading, dict[str, Any]]:
+        source = self.source
+        return regroup(lambda: source.layout.read(source.path, source.options), source.options, source.known)
+
     def _build(self, progress: bool) -> None:
         source = self.source
         source.verify()
-        reading, known = regroup(
-            lambda: source.layout.read(source.path, source.options), source.options, source.known
-        )
+        reading, known = self._read()
         convert(
             reading,
             self.data_path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,17 @@ from torchrl.envs import Compose, EnvBase, ObservationNorm, TransformedEnv
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.cards import ByGroup, DatasetCard
+from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.spans import BLOCK_BYTES
-from omiga_torchrl.data.ted import TedWriter, load_ted, write_whole
+from omiga_torchrl.data.ted import TedWriter, load_ted, row_entries, write_whole
 from omiga_torchrl.team_env import team_env
 
 # Features that do not vary are only centred: dividing them would blow up rounding errors.
 _SMALLEST = 1e-6
 # Of the features' usual deviation; one of less would blow up whatever the environment shows of it.
 _LEAST_SHARE = 1e-3
+# Of the mean: with a smaller deviation less than four digits of it survive single precision.
+_FINE_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,9 @@ class Normalisation:
         return asdict(self)
 
 
-def normalise(folder: Path, normalisation: Normalisation) -> Path:
+def normalise(
+    folder: Path, normalisation: Normalisation, read: Callable[[], Iterable[Episodes]] | None = None
+) -> Path:
     """A normalised copy of the converted dataset in ``folder``, made once.
 
     Everything but observations and state is shared with it, not copied.
@@ -106,6 +112,9 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
     Args:
         folder: a conversion with raw observations.
         normalisation: what to subtract and to divide by.
+        read: reads its episodes again, as the source has them: features that vary by less than a thousandth
+            of their mean, such as times since 1970, lose their digits in single precision, and are scaled
+            before that.
 
     Returns:
         The copy's folder, beside ``folder``.
@@ -113,14 +122,18 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
     digest = hashlib.sha256(json.dumps(normalisation.to_dict()).encode()).hexdigest()[:8]
     target = folder.with_name(f"{folder.name}-normalised-{digest}")
     moments = normalisation.moments()
+    exact = read is not None and any(_is_fine(mean, std) for mean, std in moments.values())
 
     def write(writer: TedWriter) -> None:
         data = load_ted(folder)
+        if exact and read is not None:
+            _write_scaled(writer, read(), moments)
         for key, value in data.items(True, True):
             path = keys.key_path(key)
             change = moments.get(path[1:] if path[0] == "next" else path)
             source = folder.joinpath(*path[:-1], f"{path[-1]}.memmap")
-            if not source.exists():  # a state that is a view of the observations
+            # Not stored: a state that is a view of the observations.
+            if not source.exists() or (exact and change is not None):
                 continue
             if change is None:
                 writer.adopt(path, source, value)
@@ -133,6 +146,22 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
 
     write_whole(target, write)
     return target
+
+
+def _is_fine(mean: list[float], std: list[float]) -> bool:
+    """Whether a feature varies so little around so large a mean that single precision shows."""
+    return bool((np.array(std) < _FINE_SHARE * np.abs(mean)).any())
+
+
+def _write_scaled(
+    writer: TedWriter, blocks: Iterable[Episodes], moments: Mapping[tuple[str, ...], tuple[Any, Any]]
+) -> None:
+    """Observations and states, scaled in double precision."""
+    for block in blocks:
+        for key, values in row_entries(block):
+            if key in moments:
+                mean, std = (np.array(one, np.float64) for one in moments[key])
+                writer.write_rows(key, (values.astype(np.float64) - mean) / std, block)
 
 
 def _groups(values: ByGroup) -> dict[str, list[float]]:

@@ -10,6 +10,7 @@ from omiga_torchrl.data import Normalisation, OfflineDataset, check_dataset_fits
 from omiga_torchrl.envs import make_env
 
 from .conftest import make_card, make_episodes
+from .layouts.helpers_hdf5 import write_h5
 
 
 @pytest.mark.parametrize("stored_state", [False, True])
@@ -70,3 +71,21 @@ def test_a_feature_that_hardly_varies_is_not_blown_up(write):
     usual = float(np.median(raw.card.observation_std[:2] + raw.card.observation_std[3:]))
     assert std[2] == pytest.approx(usual, rel=0.2)
     assert std[:2] == raw.card.observation_std[:2]
+
+
+def test_a_time_since_1970_is_scaled_before_the_cast(tmp_path):
+    """Steps of a second around 1.7e9, of which single precision only knows every 128th."""
+    rows = 400
+    end = np.arange(rows) % 100 == 99
+    time = 1.7e9 + np.arange(rows, dtype=np.float64)
+    observation = np.stack([time, np.sin(np.arange(rows))], 1)
+    fields = {"observations": observation, "actions": np.sin(observation[:, 1:]).astype(np.float32)}
+    fields |= {"rewards": observation[:, 1], "terminals": end, "timeouts": np.zeros(rows, bool)}
+    file = write_h5(tmp_path / "clock.hdf5", fields)
+    dataset = OfflineDataset(file, root=tmp_path, normalise_observations=True)
+    found = dataset.data["agents", "observation"][:, 0, 0].numpy()
+    # Last rows of terminated episodes stand in for what follows and count in the statistics, too.
+    mean, std = (x[0] for x in (dataset.card.observation_mean, dataset.card.observation_std))
+    np.testing.assert_allclose(found, (time - mean) / std, atol=1e-5)
+    assert len(np.unique(found)) == rows
+    assert torch.equal(dataset.data["state"], dataset.data["agents", "observation"].flatten(1))

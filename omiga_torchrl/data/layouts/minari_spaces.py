@@ -116,7 +116,8 @@ def to_vectors(values: Array, space: Space, where: str) -> Array:
     rows = values.reshape(len(values), -1)
     if space.get("type") not in ("Discrete", "MultiDiscrete"):
         return to_floats(rows)
-    sizes = np.ravel(space.get("n", space.get("nvec", [])))
+    counts: Any = space.get("n", space.get("nvec", []))
+    sizes = np.ravel(counts)
     starts = np.broadcast_to(np.ravel(space.get("start", 0)), sizes.shape)
     if len(sizes) != rows.shape[1] or sizes.dtype.kind not in "iu" or (sizes < 1).any():
         raise DataError(
