@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from tensordict import TensorDictBase
+from torch import Tensor
 from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
@@ -171,13 +172,19 @@ class TeamSpec:
             **known: sizes that the data do not tell.
 
         Raises:
-            DataError: the number of discrete actions is unknown.
+            DataError: the number of discrete actions is unknown, or discrete actions are floats.
         """
         observation = require_key("TeamSpec", batch, keys.OBSERVATION)
         action = require_key("TeamSpec", batch, keys.ACTION)
         state = require_key("TeamSpec", batch, keys.STATE)
         mask = batch.get(keys.ACTION_MASK, None)
         discrete = not action.dtype.is_floating_point
+        if not discrete and (mask is not None or ("discrete" not in known and _is_one_hot(action))):
+            raise DataError(
+                f"TeamSpec: actions must be integers where they are discrete, got {action.dtype}"
+                f"{' with an action mask' if mask is not None else ', all one-hot'}. Cast them with .long() "
+                "or .argmax(-1); if they are continuous, pass discrete=False and no mask."
+            )
         size = mask.shape[-1] if mask is not None else None if discrete else action.shape[-1]
         sizes = {
             "n_agents": observation.shape[-2],
@@ -232,3 +239,10 @@ class TeamSpec:
             return cls(**values)
         groups = {name: cls(**group) for name, group in values["groups"].items()}
         return cls.from_groups(groups, values["state_size"])
+
+
+def _is_one_hot(action: Tensor) -> bool:
+    """Whether every agent's action is a one and zeros, as no continuous actions are."""
+    rows = action.reshape(-1, action.shape[-1])
+    enough = rows.shape[-1] > 1 and len(rows) > 1
+    return bool(enough and ((rows == 0) | (rows == 1)).all() and (rows.sum(-1) == 1).all())
