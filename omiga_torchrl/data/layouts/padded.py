@@ -65,7 +65,8 @@ def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions
     require([f"{missing} are missing, found {sorted(arrays)}"] if missing else [], where)
     used = {name: arrays[name] for name in PADDED_FIELDS if name in arrays}
     require(list(_find_sizes(used)), where, "Are these the fields of PyMARL's episode batches?")
-    filled, terminated = _filled(used, where), _flags(used["terminated"][:], "terminated", where)
+    terminated = _flags(used["terminated"][:], "terminated", where)
+    filled = _filled(used, terminated, where)
     episodes, rows = filled.shape
     length = _lengths(filled, terminated, where)
     per_episode = sum(rows * int(np.prod(a.shape[2:])) * a.dtype.itemsize for a in used.values())
@@ -116,7 +117,8 @@ def padded_to_episodes(
         (array([1]), array([7.]), array([5., 6.]), array([ True]))
     """
     options = options or ReadOptions()
-    filled, ended = _filled(arrays, where), _flags(arrays["terminated"], "terminated", where)
+    ended = _flags(arrays["terminated"], "terminated", where)
+    filled = _filled(arrays, ended, where)
     length = _lengths(filled, ended, where)
     whole = np.flatnonzero(length)
     row, step = _rows(filled, length, whole)
@@ -173,14 +175,22 @@ def _lengths(filled: Array, terminated: Array, where: str) -> Array:
     return np.where(ended, terminated.argmax(1) + 1, np.maximum(rows - 1, 0))
 
 
-def _filled(arrays: Mapping[str, Readable], where: str) -> Array:
+def _filled(arrays: Mapping[str, Readable], terminated: Array, where: str) -> Array:
     """Which rows are no padding `[E, T1]`."""
     if "filled" in arrays:
         return _flags(arrays["filled"][:], "filled", where)
     legal = arrays["avail_actions"]
     size = int(np.prod(legal.shape[1:])) * legal.dtype.itemsize
     spans = block_spans(np.ones(legal.shape[0], np.int64), size)
-    return np.concatenate([(legal[first:last] != 0).any((2, 3)) for first, last in spans])
+    filled: Array = np.concatenate([(legal[first:last] != 0).any((2, 3)) for first, last in spans])
+    # Behind the last observation of an episode that has ended there is padding for certain.
+    behind = np.cumsum(terminated, 1)[:, :-2] > 0
+    if (filled[:, 2:] & behind).any():
+        raise DataError(
+            f"{where}: 'filled' is missing, and 'avail_actions' does not tell padding either: actions are "
+            "legal behind the end of an episode. Add 'filled', 1 for rows that are no padding."
+        )
+    return filled
 
 
 def _flags(values: Array, name: str, where: str) -> Array:
