@@ -147,8 +147,7 @@ class NetworkBuilder:
         def make(spec: TeamSpec) -> TensorDictModuleBase:
             return make_actor(spec, distribution=distribution, **self.arguments(spec, **changes))
 
-        network = self.network(make, kind=kind)
-        return cast(ProbabilisticTensorDictSequential, network)
+        return cast(ProbabilisticTensorDictSequential, self.network(make, kind=kind))
 
     def qvalue(self, *, wrap_single: bool = True, **changes: Any) -> TensorDictModuleBase:
         """An ensemble of critics ``[*B, N, 1, E]``; discrete: ``[*B, N, K, E]``.

@@ -49,8 +49,7 @@ class Reading:
         agents: name of every group to the names of its agents, if they have some.
         is_grouped: whether ``ReadOptions.groups`` is taken care of.
         actions: the convention that holds if the user asks for none.
-        action_low: lower bound of continuous actions `[A]` of a team of one group, if the data set says it.
-        action_high: upper bound, likewise.
+        action_low, action_high: bounds of continuous actions `[A]` of a plain team, if the data set has them.
     """
 
     blocks: Iterable[Episodes]
