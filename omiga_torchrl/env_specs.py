@@ -58,8 +58,7 @@ def group_of_env(env: EnvBase, group: str, agents: tuple[str, ...] = ()) -> Team
     observations, action = env.full_observation_spec_unbatched, _action_spec(env, group)
     observation, state = observations[group, "observation"], observations[keys.STATE]
     discrete = not action.dtype.is_floating_point
-    low: ActionBound = 0.0
-    high: ActionBound = 0.0
+    bounds: dict[str, Any] = {}
     if discrete:
         if not hasattr(action.space, "n"):
             raise DataError(
@@ -68,14 +67,14 @@ def group_of_env(env: EnvBase, group: str, agents: tuple[str, ...] = ()) -> Team
             )
         size = int(action.space.n)
     else:
-        size, low, high = action.shape[-1], _bounds(action.space.low), _bounds(action.space.high)
+        size = action.shape[-1]
+        bounds = {"action_low": _bounds(action.space.low), "action_high": _bounds(action.space.high)}
     return TeamSpec(
         *(observation.shape[-2], observation.shape[-1], size, state.shape[-1]),
         discrete=discrete,
         masked=(group, "action_mask") in observations.keys(True, True),
-        action_low=low,
-        action_high=high,
         agents=agents,
+        **bounds,
     )
 
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from tensordict import TensorDictBase
+from torch import Tensor
 from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
+from omiga_torchrl.action_bounds import ActionBound as ActionBound
+from omiga_torchrl.action_bounds import checked_bound
 from omiga_torchrl.errors import DataError, require_key
 
 if TYPE_CHECKING:
@@ -20,9 +23,6 @@ Kind = Literal["continuous", "discrete", "mixed"]
 """Kind of actions; that of a team is ``"mixed"`` where groups differ in it."""
 KINDS: Final[tuple[Kind, ...]] = ("continuous", "discrete")
 """The kinds of actions that the agents of a group can have."""
-
-ActionBound = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
-"""A bound of all action features, or one for each, or for each of every agent."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,18 @@ class TeamSpec:
         discrete: whether actions are integers.
         masked: whether the task gives an action mask.
         action_low: lower bound of every action feature, or of each ``(A values)``, or of each of every agent
-            ``(N tuples)``; continuous only. A feature whose bounds are equal is one that the agent does not
-            have: padding, which likelihoods, noise and samplers leave out.
+            ``(N tuples)``, finite, in single precision; without a meaning for discrete actions. A feature
+            whose bounds are equal is one that the agent does not have: padding, which likelihoods, noise
+            and samplers leave out.
         action_high: upper bound of every action feature, or as above.
+        clipped: whether more than a hundredth of the data's continuous actions are exactly on a bound, as
+            clipping leaves them: policies that clone them are censored Gaussians then. Not compared.
         agents: names of the agents, in order; ``()`` if they have none. Not compared.
         group: name of the group in a team of several, which :meth:`from_groups` gives. Not compared.
 
     Raises:
-        ValueError: another number of bounds or names than of features or agents, or a lower bound is above
-            its upper one.
+        ValueError: another number of bounds or names than of features or agents, bounds that are not finite,
+            or a lower bound is above its upper one.
     """
 
     n_agents: int
@@ -60,11 +63,15 @@ class TeamSpec:
     action_high: ActionBound = 1.0
     agents: tuple[str, ...] = field(default=(), compare=False)
     group: str = field(default=keys.GROUP, compare=False)
+    clipped: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("action_low", "action_high"):
-            object.__setattr__(self, name, self._bound(name))
-        if not self.discrete and (np.asarray(self.action_low) > np.asarray(self.action_high)).any():
+            # Bounds of discrete actions mean nothing, and must not tell equal tasks apart.
+            value = getattr(type(self), name) if self.discrete else getattr(self, name)
+            bound = checked_bound("TeamSpec", name, value, self.n_agents, self.action_size)
+            object.__setattr__(self, name, bound)
+        if (np.asarray(self.action_low) > np.asarray(self.action_high)).any():
             raise ValueError(
                 f"TeamSpec: action_low must be at most action_high, got {self.action_low} and "
                 f"{self.action_high}."
@@ -74,23 +81,6 @@ class TeamSpec:
             raise ValueError(
                 f"TeamSpec: agents must be {self.n_agents} names, one an agent, got {self.agents}."
             )
-
-    def _bound(self, name: str) -> ActionBound:
-        """One number where all features have the same."""
-        value = getattr(self, name)
-        if isinstance(value, (int, float)):
-            return value
-        rows = np.asarray(value, dtype=np.float64)
-        if rows.shape not in ((self.action_size,), (self.n_agents, self.action_size)):
-            raise ValueError(
-                f"TeamSpec: {name} must be a number, or {self.action_size} of them, one a feature of an "
-                f"action, or these for each of {self.n_agents} agents, got the shape {rows.shape}: {value}."
-            )
-        if (rows == rows.flat[0]).all():
-            return float(rows.flat[0])
-        if rows.ndim == 2 and (rows != rows[0]).any():
-            return tuple(tuple(row) for row in rows.tolist())
-        return tuple(np.atleast_2d(rows)[0].tolist())
 
     @property
     def action_feature_mask(self) -> tuple[tuple[bool, ...], ...]:
@@ -182,13 +172,19 @@ class TeamSpec:
             **known: sizes that the data do not tell.
 
         Raises:
-            DataError: the number of discrete actions is unknown.
+            DataError: the number of discrete actions is unknown, or discrete actions are floats.
         """
         observation = require_key("TeamSpec", batch, keys.OBSERVATION)
         action = require_key("TeamSpec", batch, keys.ACTION)
         state = require_key("TeamSpec", batch, keys.STATE)
         mask = batch.get(keys.ACTION_MASK, None)
         discrete = not action.dtype.is_floating_point
+        if not discrete and (mask is not None or ("discrete" not in known and _is_one_hot(action))):
+            raise DataError(
+                f"TeamSpec: actions must be integers where they are discrete, got {action.dtype}"
+                f"{' with an action mask' if mask is not None else ', all one-hot'}. Cast them with .long() "
+                "or .argmax(-1); if they are continuous, pass discrete=False and no mask."
+            )
         size = mask.shape[-1] if mask is not None else None if discrete else action.shape[-1]
         sizes = {
             "n_agents": observation.shape[-2],
@@ -222,10 +218,11 @@ class TeamSpec:
         return fake_batch(self, *batch)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for cards and checkpoints; names of agents only where there are some."""
+        """Plain values, for cards and checkpoints; names of agents and ``clipped`` only where there are."""
         values = asdict(self)
-        agents, _ = values.pop("agents"), values.pop("group")
-        return {**values, "agents": list(agents)} if agents else values
+        agents, _, clipped = values.pop("agents"), values.pop("group"), values.pop("clipped")
+        values |= {"agents": list(agents)} if agents else {}
+        return {**values, "clipped": True} if clipped else values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TeamSpec | GroupedTeamSpec:
@@ -242,3 +239,10 @@ class TeamSpec:
             return cls(**values)
         groups = {name: cls(**group) for name, group in values["groups"].items()}
         return cls.from_groups(groups, values["state_size"])
+
+
+def _is_one_hot(action: Tensor) -> bool:
+    """Whether every agent's action is a one and zeros, as no continuous actions are."""
+    rows = action.reshape(-1, action.shape[-1])
+    enough = rows.shape[-1] > 1 and len(rows) > 1
+    return bool(enough and ((rows == 0) | (rows == 1)).all() and (rows.sum(-1) == 1).all())

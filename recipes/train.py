@@ -25,6 +25,7 @@ from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
 from omiga_torchrl.errors import require_fields
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
+from omiga_torchrl.modules import is_censored
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import RunWriter, describe_run
 from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
@@ -33,6 +34,7 @@ from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
 
 _LOG = logging.getLogger("train")
+_CENSORED = "the policy is a censored Gaussian (algorithm.distribution=tanh takes a tanh-Gaussian)"
 _NOT_ARGUMENTS = ("name", "label", "preset", "slice_len")  # of the group ``algorithm``
 
 
@@ -149,6 +151,8 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer, Callable[[], float]]:
     arguments = {k: v for k, v in config.algorithm.items() if k not in _NOT_ARGUMENTS}
     torch.manual_seed(config.seed)  # decides the initial weights
     parts = make_algorithm(name, dataset.spec, **arguments)
+    if is_censored(parts.policy):
+        _LOG.info("actions on a bound: %s; %s", dataset.card.told_clipping, _CENSORED)
     check_loss(parts.loss, dataset)  # nothing is written before everything fits together
     run = open_run(config, dataset)
     parts.loss.to(device)

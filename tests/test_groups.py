@@ -9,6 +9,7 @@ import pytest
 import torch
 from tensordict import TensorDict
 
+from omiga_torchrl.errors import DataError
 from omiga_torchrl.gathering import join_kinds, select_kind
 from omiga_torchrl.groups import GroupedTeamSpec
 from omiga_torchrl.specs import TeamSpec
@@ -153,3 +154,16 @@ def test_agents_of_each_kind_and_back():
     continuous, discrete = (select_kind(spec, values, kind, -1) for kind in ("continuous", "discrete"))
     assert continuous.tolist() == [[2.0, 3.0]] and discrete.tolist() == [[1.0, 4.0]]
     assert torch.equal(join_kinds(spec, continuous, discrete, dim=-1), values)
+
+
+def test_discrete_actions_that_are_floats_are_refused():
+    discrete = TeamSpec(3, 5, 4, 7, discrete=True)
+    one_hot = discrete.fake_batch(6)
+    one_hot["agents", "action"] = torch.nn.functional.one_hot(one_hot["agents", "action"], 4).float()
+    with pytest.raises(DataError, match=r"must be integers where they are discrete, got .*all one-hot"):
+        TeamSpec.from_batch(one_hot)
+    assert not TeamSpec.from_batch(one_hot, discrete=False).discrete
+    masked = TeamSpec(3, 5, 4, 7, discrete=True, masked=True).fake_batch(6)
+    masked["agents", "action"] = masked["agents", "action"].float()
+    with pytest.raises(DataError, match="with an action mask"):
+        TeamSpec.from_batch(masked)

@@ -18,7 +18,7 @@ from omiga_torchrl.algorithms.bcq import BCQConfig, make_bcq
 from omiga_torchrl.algorithms.brac import BRACConfig, make_brac_p
 from omiga_torchrl.algorithms.comadice import ComaDICEConfig, make_comadice
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
-from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig
+from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig, LikelihoodConfig
 from omiga_torchrl.algorithms.cql import CFCQLConfig, CQLConfig, make_cfcql, make_cql
 from omiga_torchrl.algorithms.icq import (
     ICQBehaviorConfig,
@@ -63,6 +63,7 @@ __all__ = [
     "ICQConfig",
     "ICQNetworks",
     "IQLConfig",
+    "LikelihoodConfig",
     "MATD3BCConfig",
     "NetworkBuilder",
     "OMACConfig",

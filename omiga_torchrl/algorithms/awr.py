@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
-from omiga_torchrl.algorithms.config import CriticConfig
+from omiga_torchrl.algorithms.config import CriticConfig, LikelihoodConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.objectives.awr import AWRLoss
 
 
 @dataclass(frozen=True, kw_only=True)
-class AWRConfig(CriticConfig):
+class AWRConfig(LikelihoodConfig, CriticConfig):
     """Arguments of AWR, besides those of :class:`CriticConfig`.
 
     Attributes:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
-from omiga_torchrl.algorithms.config import AlgorithmConfig
+from omiga_torchrl.algorithms.config import LikelihoodConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.objectives.bc import MultiAgentBCLoss
 
 
 @dataclass(frozen=True, kw_only=True)
-class BCConfig(AlgorithmConfig):
-    """Arguments of behavior cloning: those of :class:`AlgorithmConfig`."""
+class BCConfig(LikelihoodConfig):
+    """Arguments of behavior cloning: those of :class:`LikelihoodConfig`."""
 
 
 @register_algorithm("bc", BCConfig)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from torch import nn
 
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
-from omiga_torchrl.algorithms.config import CriticConfig
+from omiga_torchrl.algorithms.config import CriticConfig, LikelihoodConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.objectives.comadice import ComaDICELoss, Variant
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComaDICEConfig(CriticConfig):
+class ComaDICEConfig(LikelihoodConfig, CriticConfig):
     """Arguments of ComaDICE, besides those of :class:`CriticConfig`.
 
     Attributes:

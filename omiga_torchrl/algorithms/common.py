@@ -11,7 +11,7 @@ from torch import nn
 from torchrl.objectives import HardUpdate, LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 
-from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig
+from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig, policy_distribution
 from omiga_torchrl.groups import AnyTeamSpec, GroupedTeamSpec
 from omiga_torchrl.modules import ConditionalVAE, make_actor
 from omiga_torchrl.modules.builders import make_mixer, qvalue_network, value_network
@@ -142,12 +142,12 @@ class NetworkBuilder:
             kind: of groups of this kind of actions only; None for all.
             **changes: arguments in place of the config's.
         """
+        distribution = policy_distribution(self.config, self.spec.groups.values())
 
         def make(spec: TeamSpec) -> TensorDictModuleBase:
-            return make_actor(spec, **self.arguments(spec, **changes))
+            return make_actor(spec, distribution=distribution, **self.arguments(spec, **changes))
 
-        network = self.network(make, kind=kind)
-        return cast(ProbabilisticTensorDictSequential, network)
+        return cast(ProbabilisticTensorDictSequential, self.network(make, kind=kind))
 
     def qvalue(self, *, wrap_single: bool = True, **changes: Any) -> TensorDictModuleBase:
         """An ensemble of critics ``[*B, N, 1, E]``; discrete: ``[*B, N, K, E]``.

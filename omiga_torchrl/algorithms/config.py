@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.modules.builders import MixerName
+from omiga_torchrl.modules.censored import PolicyDistribution
 from omiga_torchrl.objectives.rewards import RewardOf
 from omiga_torchrl.renames import rename_arguments
+from omiga_torchrl.specs import TeamSpec
 
 Config = TypeVar("Config", bound="AlgorithmConfig")
 
@@ -64,6 +66,50 @@ class AlgorithmConfig:
         """
         taken = {name for base in loss.__mro__ for name in _parameters(base)}
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in taken}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodConfig(AlgorithmConfig):
+    """Argument of algorithms whose policy is fitted by its likelihood of the data's actions.
+
+    Attributes:
+        distribution: of continuous actions: ``"tanh"``, a tanh-Gaussian; ``"censored"``, a Gaussian clipped
+            to the bounds; ``"auto"``, censored if more than a hundredth of the data's actions are exactly on
+            a bound (``TeamSpec.clipped``), else tanh. With ``variant="official"`` it is tanh, whose density
+            keeps the published margin of 1e-7 from the bounds.
+    """
+
+    distribution: PolicyDistribution = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.distribution not in get_args(PolicyDistribution):
+            choices = get_args(PolicyDistribution)
+            raise unknown_name(type(self).__name__, "distribution", self.distribution, choices)
+
+
+def policy_distribution(config: AlgorithmConfig, groups: Iterable[TeamSpec]) -> PolicyDistribution:
+    """The distribution of the continuous actions of all groups, which losses see as one tensor.
+
+    Args:
+        config: arguments of the algorithm; without :class:`LikelihoodConfig` it is ``"tanh"``, as losses that
+            estimate integrals over actions need densities.
+        groups: sizes of the groups.
+
+    Examples:
+        >>> from omiga_torchrl.algorithms import BCConfig, CQLConfig, OMIGAConfig
+        >>> clipped = [TeamSpec(3, 5, 2, 7, clipped=True)]
+        >>> [policy_distribution(config, clipped) for config in (BCConfig(), CQLConfig())]
+        ['censored', 'tanh']
+        >>> policy_distribution(OMIGAConfig(variant="official"), clipped)
+        'tanh'
+    """
+    if not isinstance(config, LikelihoodConfig):
+        return "tanh"
+    if config.distribution != "auto":
+        return config.distribution
+    is_official = getattr(config, "variant", None) == "official"
+    return "tanh" if is_official or not any(group.clipped for group in groups) else "censored"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModule, TensorDictModuleBase
 
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
-from omiga_torchrl.algorithms.config import CriticConfig, make_config
+from omiga_torchrl.algorithms.config import CriticConfig, LikelihoodConfig, make_config
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules import NormalizedMixer, behavior_model
@@ -18,7 +18,7 @@ from omiga_torchrl.specs import TeamSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class ICQConfig(CriticConfig):
+class ICQConfig(LikelihoodConfig, CriticConfig):
     """Arguments of ICQ, besides those of :class:`CriticConfig`.
 
     Attributes:

@@ -10,7 +10,7 @@ from torchrl.modules import MLP
 
 from omiga_torchrl import keys
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
-from omiga_torchrl.algorithms.config import CriticConfig
+from omiga_torchrl.algorithms.config import CriticConfig, LikelihoodConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules.coupled_mixer import CoupledCredit, CreditWeights
@@ -23,7 +23,7 @@ _WHY = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class OMACConfig(CriticConfig):
+class OMACConfig(LikelihoodConfig, CriticConfig):
     """Arguments of OMAC, besides those of :class:`CriticConfig`; all are this library's choices.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from omiga_torchrl.specs import TeamSpec
 
 CARD_FORMAT: Final = 1
 CARD_FILE: Final = "card.json"
+CLIPPED_SHARE: Final = 0.01
+"""Share of actions on a bound above which data count as clipped."""
 DATA_FILE: Final = "data.npz"
 
 # Of a plain team, or of every group by its name.
@@ -69,6 +71,8 @@ class DatasetCard:
             the first agent, or the name of the group whose mean it is.
         action_convention: meaning of the actions; ``"raw"``, ``"clip"`` or ``"scale"`` for
             published data, see :class:`omiga_torchrl.data.ReadOptions`.
+        actions_on_bound: share of the entries of continuous actions that are exactly on a bound, or beyond
+            it, by the name of the group; of groups that have some.
         observation_preprocessing: what was done to the simulator's observations.
         layout: layout of the files it was read from.
         source: where it is published.
@@ -107,6 +111,7 @@ class DatasetCard:
     timeout_is_terminal: bool = False
     team_reward: str = "mean"
     action_convention: str = "as sent to the environment, one row per agent"
+    actions_on_bound: dict[str, float] = field(default_factory=dict)
     observation_preprocessing: str = ""
     layout: str = "recording"
     source: str = ""
@@ -140,7 +145,17 @@ class DatasetCard:
     @property
     def spec(self) -> AnyTeamSpec:
         """Sizes of the team; of every group of a team of several."""
-        return TeamSpec.from_dict(self.sizes)
+        spec = TeamSpec.from_dict(self.sizes)
+        groups = {
+            name: replace(group, clipped=self.actions_on_bound.get(name, 0.0) > CLIPPED_SHARE)
+            for name, group in spec.groups.items()
+        }
+        return TeamSpec.from_groups(groups, spec.state_size)
+
+    @property
+    def told_clipping(self) -> str:
+        """Shares of actions on a bound in words, e.g. ``"agents 44.2%"``."""
+        return ", ".join(f"{name} {share:.1%}" for name, share in self.actions_on_bound.items()) or "none"
 
     def to_json(self) -> str:
         """The card as JSON text.
@@ -176,7 +191,8 @@ def _problems_of_sizes(sizes: dict[str, Any], where: str = "sizes") -> list[str]
         for name, group in sizes["groups"].items():
             found += _problems_of_sizes(group, f"{where} of group {name!r}")
         return found
-    unknown = (set(sizes) - {"agents"}) ^ ({f.name for f in fields(TeamSpec)} - {"agents", "group"})
+    optional = {"agents", "clipped", "group"}
+    unknown = (set(sizes) - optional) ^ ({f.name for f in fields(TeamSpec)} - optional)
     return [f"{where} lacks or has too much: {sorted(unknown)}"] if unknown else []
 
 

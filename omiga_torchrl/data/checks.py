@@ -12,7 +12,12 @@ from torchrl.envs import EnvBase
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.observation_checks import find_observation_differences
 from omiga_torchrl.data.padding import describe_padding, find_padding
-from omiga_torchrl.data.spec_checks import find_spec_differences, spec_of, team_reward_of
+from omiga_torchrl.data.spec_checks import (
+    action_convention_of,
+    find_spec_differences,
+    spec_of,
+    team_reward_of,
+)
 from omiga_torchrl.data.value_checks import (
     find_actions,
     find_copies,
@@ -97,15 +102,15 @@ def check_dataset_fits(dataset: OfflineDataset, env: EnvBase) -> None:
         env: an environment of :func:`omiga_torchrl.envs.make_env`. It is reset.
 
     Raises:
-        DataError: at least one difference: groups and their agents, sizes, bounds of the actions,
-            how agents' rewards become the team's, the task itself, or the observations.
+        DataError: at least one difference: groups and their agents, sizes, bounds and convention of
+            the actions, how agents' rewards become the team's, the task itself, or the observations.
 
     Examples:
         >>> from omiga_torchrl.envs import make_env
         >>> check_dataset_fits(OfflineDataset("vmas/navigation/mixed"), make_env("vmas/navigation"))
     """
     found = find_spec_differences(dataset.spec, TeamSpec.from_env(env))
-    found += _find_other_rule(dataset, env)
+    found += _find_other_rule(dataset, env) + _find_other_convention(dataset, env)
     task = team_env(env).task_name or dataset.card.task
     if dataset.card.task and task != dataset.card.task:
         found.insert(0, f"the data were recorded on {dataset.card.task!r} and the environment is {task!r}")
@@ -149,6 +154,28 @@ def _find_other_rule(dataset: OfflineDataset, env: EnvBase) -> list[str]:
     if not recorded or not given or recorded == given:
         return []
     return [f"the team's reward is the {recorded} of the agents' in the data, the {given} in the environment"]
+
+
+def _find_other_convention(dataset: OfflineDataset, env: EnvBase) -> list[str]:
+    """Whether actions were divided in the data and are not multiplied in the environment, or the reverse.
+
+    Only ``"scale"`` changes what a policy inside its bounds does.
+    """
+    recorded, given = dataset.card.action_convention, action_convention_of(env)
+    if all(group.discrete for group in dataset.spec.groups.values()):
+        return []
+    if (recorded == "scale") == (given == "scale"):
+        return []
+    if recorded == "scale":
+        return [
+            f"the convention of the actions is 'scale' in the data, which are divided by 4, and {given!r} in "
+            "the environment, which does not multiply them: make it with actions='scale', or wrap it in "
+            "ExecutedAction('scale')"
+        ]
+    return [
+        "the environment multiplies actions by 4, convention 'scale', and those of the data are not divided "
+        "by 4: open the data with actions='scale', or make the environment with actions='raw'"
+    ]
 
 
 def _warn_of_padding(data: TensorDictBase, groups: Mapping[str, TeamSpec], name: str) -> None:

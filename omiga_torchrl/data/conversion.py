@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from omiga_torchrl.action_bounds import told_box
 from omiga_torchrl.action_conventions import ActionConvention, convert_actions
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
+from omiga_torchrl.data.data_spec import data_spec
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.ted import TedWriter, row_bytes, write_whole
-from omiga_torchrl.data.totals import TOLERANCE, Totals
+from omiga_torchrl.data.totals import Totals
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
@@ -57,14 +59,15 @@ def convert(
     if options.agent_rewards and all(group.reward is None for group in first.groups.values()):
         raise DataError(f"OfflineDataset: {name}: there are no rewards of agents. Leave agent_rewards out.")
     convention = options.actions or reading.actions
+    spec = data_spec(known or {}, first, reading, options, name)
 
     def write(writer: TedWriter) -> None:
-        totals = Totals()
+        totals = Totals.of_team(spec)
         # A block is written, which takes longest, while the next one is read.
         with ThreadPoolExecutor(1) as worker:
             written = None
             for block in _bar(_chain(first, blocks), reading.steps, name, progress):
-                block = _convert_actions(block, convention)
+                block = _convert_actions(block, convention, spec)
                 totals.add(block)
                 _require_sound(block, totals, name)
                 if written is not None:
@@ -72,7 +75,10 @@ def convert(
                 written = worker.submit(writer.append, block)
             if written is not None:
                 written.result()
-        card = _describe(known or {}, first, reading, totals, name)
+        said = dict(known or {})
+        if options.action_low is not None:
+            said.pop("sizes", None)
+        card = _describe(said, first, spec, totals, name, reading.left_out)
         if options.team_reward is not None:
             card.team_reward = options.team_reward
         if convention is not None:
@@ -114,11 +120,12 @@ def _chain(first: Episodes, rest: Iterator[Episodes]) -> Iterator[Episodes]:
     yield from rest
 
 
-def _convert_actions(block: Episodes, convention: ActionConvention | None) -> Episodes:
+def _convert_actions(block: Episodes, convention: ActionConvention | None, spec: AnyTeamSpec) -> Episodes:
     if convention not in (None, "raw"):
-        for group in block.groups.values():
+        for name, group in block.groups.items():
             if not group.is_discrete:
-                group.action = convert_actions(group.action, convention)
+                sizes = spec.groups[name]
+                group.action = convert_actions(group.action, convention, sizes.action_low, sizes.action_high)
     return block
 
 
@@ -143,18 +150,24 @@ def _require_in_range(card: DatasetCard, totals: Totals, name: str) -> None:
     spec = card.spec
     for group, sizes in spec.groups.items():
         found = totals.groups[group]
-        bounds = np.maximum(np.abs(sizes.action_low), np.abs(sizes.action_high))
-        if not sizes.discrete and (found.largest > bounds + TOLERANCE).any():
+        if found.outside:
             told = f" of group {group!r}" if len(spec.groups) > 1 else ""
             raise DataError(
                 f"OfflineDataset: {name}: {found.outside} of {totals.steps} rows have actions{told} outside "
-                f"[-1, 1] (up to {found.largest.max():.3g}). Say what they mean: actions='raw' keeps them, "
-                "'clip' clips them, 'scale' divides by 4."
+                f"{told_box(sizes.action_low, sizes.action_high)} ({found.lowest.min():.3g} to "
+                f"{found.highest.max():.3g}). If the environment has other bounds, pass action_low= and "
+                "action_high=. Or say what such actions mean: actions='raw' keeps them, 'clip' clips them, "
+                "'scale' divides by 4."
             )
 
 
 def _describe(
-    known: Mapping[str, Any], first: Episodes, reading: Reading, totals: Totals, name: str
+    known: Mapping[str, Any],
+    first: Episodes,
+    spec: AnyTeamSpec,
+    totals: Totals,
+    name: str,
+    left_out: LeftOut,
 ) -> DatasetCard:
     """The card: what is known, and everything that only the data can say."""
     absent = [group for group, found in totals.groups.items() if not found.observation.count]
@@ -164,19 +177,24 @@ def _describe(
         )
     returns = np.concatenate(totals.returns)
     # Of the episodes as they were: rewards of steps that are left out count.
-    whole_returns = reading.left_out.whole_returns(returns)
+    whole_returns = left_out.whole_returns(returns)
     facts: dict[str, Any] = {
         "name": name,
         "task": "",
         "tier": name,
-        "sizes": _sizes(first, reading, name).to_dict() if "sizes" not in known else None,
+        "sizes": spec.to_dict(),
         **known,
         "transitions": totals.steps,
         "episodes": len(returns),
+        "actions_on_bound": {
+            name: round(group.on_bound / group.entries, 6)
+            for name, group in totals.groups.items()
+            if group.on_bound
+        },
         "reward_mean": float(totals.reward.mean[0]),
         "reward_std": float(totals.reward.std[0]),
         "behaviour_return": {"mean": float(whole_returns.mean()), "std": float(whole_returns.std())},
-        "left_out_steps": reading.left_out.steps,
+        "left_out_steps": left_out.steps,
         "observation_mean": _by_group(first, {g: t.observation.mean for g, t in totals.groups.items()}),
         "observation_std": _by_group(first, {g: t.observation.std for g, t in totals.groups.items()}),
     }
@@ -189,38 +207,6 @@ def _by_group(block: Episodes, moments: Mapping[str, Array]) -> Any:
     """Plain values: of a plain team without the name of its group."""
     values = {group: one.tolist() for group, one in moments.items()}
     return next(iter(values.values())) if block.is_plain else values
-
-
-def _sizes(block: Episodes, reading: Reading, name: str) -> AnyTeamSpec:
-    groups = {}
-    state_size = block.joint_state()[:1].size if block.state is None else block.state.shape[-1]
-    for group, arrays in block.groups.items():
-        n_agents, size = arrays.observation.shape[1:]
-        actions = arrays.action.shape[-1]
-        if arrays.is_discrete:
-            mask, counts = arrays.action_mask, reading.n_actions
-            known = (
-                mask.shape[-1]
-                if mask is not None
-                else counts.get(group)
-                if isinstance(counts, dict)
-                else counts
-            )
-            if known is None:
-                raise DataError(
-                    f"OfflineDataset: {name}: the number of discrete actions is unknown; pass n_actions=."
-                )
-            actions = known
-        groups[group] = TeamSpec(
-            n_agents,
-            size,
-            actions,
-            state_size,
-            discrete=arrays.is_discrete,
-            masked=arrays.action_mask is not None,
-            agents=tuple((reading.agents or {}).get(group, ())),
-        )
-    return TeamSpec.from_groups(groups)
 
 
 def _bar(blocks: Iterable[Episodes], steps: int | None, name: str, progress: bool) -> Iterator[Episodes]:

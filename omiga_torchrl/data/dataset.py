@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.layouts import READ_OPTIONS
+from omiga_torchrl.data.layouts import READ_OPTIONS, Reading
 from omiga_torchrl.data.normalisation import Normalisation, normalise
 from omiga_torchrl.data.own.doors import OwnData
 from omiga_torchrl.data.own.sets import DatasetSets
@@ -120,7 +120,9 @@ class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
         self.card: DatasetCard = DatasetCard.from_json((self.data_path / CARD_FILE).read_text())
         self.reward_scale = _scale(reward_scale, self.card)
         self.normalisation = _normalisation(normalise_observations, self.card)
-        path = self.data_path if self.normalisation is None else normalise(self.data_path, self.normalisation)
+        path = self.data_path
+        if self.normalisation is not None:
+            path = normalise(self.data_path, self.normalisation, self._again())
         super().__init__(
             storage=IndexSelectStorage(_open(path, self.reward_scale)),
             sampler=sampler if slice_len is None else StepSliceSampler(slice_len),
@@ -172,10 +174,16 @@ class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
     def _is_downloaded(self) -> bool:
         return (self.data_path / CARD_FILE).is_file()
 
+    def _read(self) -> tuple[Reading, dict[str, Any]]:
+        return regroup(self.source.reading, self.source.options, self.source.known)
+
+    def _again(self) -> Callable[[], Iterable[Episodes]] | None:
+        return (lambda: self._read()[0].blocks) if self.source.reads_again else None
+
     def _build(self, progress: bool) -> None:
         source = self.source
         source.verify()
-        reading, known = regroup(source.reading, source.options, source.known)
+        reading, known = self._read()
         convert(
             reading,
             self.data_path,

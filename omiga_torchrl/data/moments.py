@@ -26,6 +26,9 @@ class RunningMoments:
         >>> moments.add(np.array([[5.0]]))
         >>> moments.mean, moments.std.round(4)
         (array([3.]), array([1.633]))
+        >>> moments.add(np.full((3, 1), 3000, np.float16))
+        >>> moments.mean
+        array([1501.5])
     """
 
     count: int = 0
@@ -36,6 +39,8 @@ class RunningMoments:
     def add(self, values: Array) -> None:
         """Add values `[..., F]`; all dimensions but the last are counted together."""
         features = values.shape[-1]
+        if values.dtype.itemsize < 4:  # squares of half precision overflow from 256 on
+            values = values.astype(np.float32)
         # Wide rows are summed faster; agents are put together at the end.
         rows = values.reshape(len(values), math.prod(values.shape[1:]))
         if not self.count and len(rows):

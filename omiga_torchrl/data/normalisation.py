@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,17 @@ from torchrl.envs import Compose, EnvBase, ObservationNorm, TransformedEnv
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.cards import ByGroup, DatasetCard
+from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.spans import BLOCK_BYTES
-from omiga_torchrl.data.ted import TedWriter, load_ted, write_whole
+from omiga_torchrl.data.ted import TedWriter, load_ted, row_entries, write_whole
 from omiga_torchrl.team_env import team_env
 
-# Features that hardly vary are only centred: dividing them would blow up rounding errors.
+# Features that do not vary are only centred: dividing them would blow up rounding errors.
 _SMALLEST = 1e-6
+# Of the features' usual deviation; one of less would blow up whatever the environment shows of it.
+_LEAST_SHARE = 1e-3
+# Of the mean: with a smaller deviation less than four digits of it survive single precision.
+_FINE_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,9 @@ class Normalisation:
 
     Attributes:
         observation_mean: `[O]`, the same for all agents; in a team of groups by the name of the group.
-        observation_std: `[O]`, at least 1e-6, or else 1; by the name of the group.
+        observation_std: `[O]`, what observations are divided by; by the name of the group. Of a feature that
+            varies less than a thousandth of what features usually do it is that, their median, with a
+            warning; of one that varies by at most 1e-6 it is 1.
         state_mean: `[S]`.
         state_std: `[S]`.
 
@@ -50,8 +59,8 @@ class Normalisation:
     def of(cls, card: DatasetCard) -> Normalisation:
         """The statistics in a card; a state that only repeats the observations shares theirs."""
         means, stds = _groups(card.observation_mean), _groups(card.observation_std)
-        stds = {name: _divisors(std) for name, std in stds.items()}
-        state = card.state_mean, _divisors(card.state_std)
+        stds = {name: _divisors(std, f"{card.name}: {name}/observation") for name, std in stds.items()}
+        state = card.state_mean, _divisors(card.state_std, f"{card.name}: state")
         if not card.state_mean:
             groups = card.spec.groups
             state = (
@@ -93,7 +102,9 @@ class Normalisation:
         return asdict(self)
 
 
-def normalise(folder: Path, normalisation: Normalisation) -> Path:
+def normalise(
+    folder: Path, normalisation: Normalisation, read: Callable[[], Iterable[Episodes]] | None = None
+) -> Path:
     """A normalised copy of the converted dataset in ``folder``, made once.
 
     Everything but observations and state is shared with it, not copied.
@@ -101,6 +112,9 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
     Args:
         folder: a conversion with raw observations.
         normalisation: what to subtract and to divide by.
+        read: reads its episodes again, as the source has them: features that vary by less than a thousandth
+            of their mean, such as times since 1970, lose their digits in single precision, and are scaled
+            before that.
 
     Returns:
         The copy's folder, beside ``folder``.
@@ -108,14 +122,18 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
     digest = hashlib.sha256(json.dumps(normalisation.to_dict()).encode()).hexdigest()[:8]
     target = folder.with_name(f"{folder.name}-normalised-{digest}")
     moments = normalisation.moments()
+    exact = read is not None and any(_is_fine(mean, std) for mean, std in moments.values())
 
     def write(writer: TedWriter) -> None:
         data = load_ted(folder)
+        if exact and read is not None:
+            _write_scaled(writer, read(), moments)
         for key, value in data.items(True, True):
             path = keys.key_path(key)
             change = moments.get(path[1:] if path[0] == "next" else path)
             source = folder.joinpath(*path[:-1], f"{path[-1]}.memmap")
-            if not source.exists():  # a state that is a view of the observations
+            # Not stored: a state that is a view of the observations.
+            if not source.exists() or (exact and change is not None):
                 continue
             if change is None:
                 writer.adopt(path, source, value)
@@ -130,10 +148,36 @@ def normalise(folder: Path, normalisation: Normalisation) -> Path:
     return target
 
 
+def _is_fine(mean: list[float], std: list[float]) -> bool:
+    """Whether a feature varies so little around so large a mean that single precision shows."""
+    return bool((np.array(std) < _FINE_SHARE * np.abs(mean)).any())
+
+
+def _write_scaled(
+    writer: TedWriter, blocks: Iterable[Episodes], moments: Mapping[tuple[str, ...], tuple[Any, Any]]
+) -> None:
+    """Observations and states, scaled in double precision."""
+    for block in blocks:
+        for key, values in row_entries(block):
+            if key in moments:
+                mean, std = (np.array(one, np.float64) for one in moments[key])
+                writer.write_rows(key, (values.astype(np.float64) - mean) / std, block)
+
+
 def _groups(values: ByGroup) -> dict[str, list[float]]:
     """By the name of the group, also of a plain team."""
     return values if isinstance(values, dict) else {keys.GROUP: values}
 
 
-def _divisors(stds: list[float]) -> list[float]:
-    return [std if std > _SMALLEST else 1.0 for std in stds]
+def _divisors(stds: list[float], where: str) -> list[float]:
+    varying = [std for std in stds if std > _SMALLEST]
+    usual = float(np.median(varying)) if varying else 1.0
+    rare = [feature for feature, std in enumerate(stds) if _SMALLEST < std < _LEAST_SHARE * usual]
+    if rare:
+        warnings.warn(
+            f"Normalisation: {where}: the features {rare} vary by {max(stds[one] for one in rare):.2g} or "
+            f"less, while features usually do by {usual:.2g}; they are divided by the latter, as the "
+            "environment may show more of them than the data. Scale them before if they matter.",
+            stacklevel=4,
+        )
+    return [1.0 if std <= _SMALLEST else usual if one in rare else std for one, std in enumerate(stds)]

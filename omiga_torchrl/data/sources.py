@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.bundled import bundled_datasets, find_dataset
@@ -27,6 +27,7 @@ class AnySource(Protocol):
         name: its name in messages and in the cache.
         options: how it is read.
         known: fields of its card that are known beforehand.
+        reads_again: whether it can be read more than once.
     """
 
     @property
@@ -35,6 +36,8 @@ class AnySource(Protocol):
     def options(self) -> ReadOptions: ...  # noqa: D102
     @property
     def known(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def reads_again(self) -> bool: ...  # noqa: D102
 
     def fingerprint(self) -> str:
         """Hexadecimal digits that change when the data do."""
@@ -71,7 +74,10 @@ class Source:
         options: how it is read.
         known: fields of its :class:`omiga_torchrl.data.DatasetCard` that are known beforehand.
         by_content: whether the fingerprint is that of the files' content, not of their sizes and times.
+        reads_again: files can be read more than once.
     """
+
+    reads_again: ClassVar[bool] = True
 
     name: str
     path: Path

@@ -9,6 +9,7 @@ from tensordict import TensorDict, TensorDictBase
 from torchrl.envs import Compose, EnvBase, TransformedEnv
 
 from omiga_torchrl import keys
+from omiga_torchrl.action_bounds import same_bounds, told_box
 from omiga_torchrl.data.blocks import group_names
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
@@ -81,10 +82,24 @@ def _in_sizes(recorded: TeamSpec, given: TeamSpec, where: str) -> Iterator[str]:
     ours, theirs = recorded.to_dict(), given.to_dict()
     for name in ours:
         # Of several groups the state is the team's, and is compared once.
-        if name == "agents" or (where and name == "state_size"):
+        if name in ("agents", "clipped", "action_low", "action_high") or (where and name == "state_size"):
             continue
         if ours[name] != theirs[name]:
             yield f"{where}{name} is {ours[name]} in the data and {theirs[name]} in the environment"
+    sizes = [(one.n_agents, one.action_size, one.discrete) for one in (recorded, given)]
+    if sizes[0] == sizes[1]:
+        yield from _in_bounds(recorded, given, where)
+
+
+def _in_bounds(recorded: TeamSpec, given: TeamSpec, where: str) -> Iterator[str]:
+    low, high = given.action_low, given.action_high
+    if same_bounds(recorded.action_low, low) and same_bounds(recorded.action_high, high):
+        return
+    yield (
+        f"{where}actions are in {told_box(recorded.action_low, recorded.action_high)} in the data and in "
+        f"{told_box(low, high)} in the environment: if the data are in the environment's units, open them "
+        f"with action_low={low}, action_high={high}"
+    )
 
 
 def _in_members(recorded: AnyTeamSpec, given: AnyTeamSpec) -> Iterator[str]:
@@ -121,3 +136,17 @@ def team_reward_of(env: EnvBase) -> str:
         rule = next((one.aggregate for one in transforms if hasattr(one, "aggregate")), "")
         env = env.base_env
     return str(rule)
+
+
+def action_convention_of(env: EnvBase) -> str:
+    """The convention by which an environment executes actions: ``"raw"`` unless it says another one.
+
+    Args:
+        env: says it by its transform :class:`omiga_torchrl.envs.ExecutedAction`, or as ``action_convention``.
+    """
+    found = getattr(env, "action_convention", "")
+    while not found and isinstance(env, TransformedEnv):
+        transforms = env.transform if isinstance(env.transform, Compose) else [env.transform]
+        found = next((one.convention for one in transforms if hasattr(one, "convention")), "")
+        env = env.base_env
+    return str(found) or "raw"

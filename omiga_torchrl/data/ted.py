@@ -47,8 +47,7 @@ class TedWriter:
 
     def append(self, block: Episodes) -> None:
         """Write all transitions of ``block``."""
-        ends = np.cumsum(block.length + 1)
-        rows = {key: storable(values) for key, values in _row_entries(block)}
+        rows = {key: storable(values) for key, values in row_entries(block)}
         steps = {key: storable(values) for key, values in self._step_entries(block)}
         given = {*rows, *steps, *(("next", *key) for key in rows)}
         if self.rows and given != self._files.keys():
@@ -58,10 +57,7 @@ class TedWriter:
                 "one of the files of another task?"
             )
         for key, values in rows.items():
-            # Slices of the block, one per episode: nothing is copied on the way to the file.
-            for first, last in zip((ends - block.length - 1).tolist(), ends.tolist(), strict=True):
-                self._write(key, values[first : last - 1])
-                self._write(("next", *key), values[first + 1 : last])
+            self.write_rows(key, values, block)
         for key, values in steps.items():
             self._write(key, values)
         self.rows += block.steps
@@ -79,6 +75,20 @@ class TedWriter:
         for name, group in block.groups.items():
             if group.reward is not None:
                 yield ("next", name, "reward"), group.reward[..., None]
+
+    def write_rows(self, key: _Path, values: Array, block: Episodes) -> None:
+        """Append an entry with one row more per episode than steps, at this step and the next.
+
+        Args:
+            key: the entry.
+            values: `[R, ...]`.
+            block: says where its episodes end.
+        """
+        values, ends = storable(values), np.cumsum(block.length + 1)
+        # Slices of the block, one per episode: nothing is copied on the way to the file.
+        for first, last in zip((ends - block.length - 1).tolist(), ends.tolist(), strict=True):
+            self._write(key, values[first : last - 1])
+            self._write(("next", *key), values[first + 1 : last])
 
     def write(self, key: _Path, values: Array) -> None:
         """Append rows to one entry only; its rows have to add up to those of the others."""
@@ -136,8 +146,12 @@ class TedWriter:
                 continue
 
 
-def _row_entries(block: Episodes) -> Iterator[tuple[_Path, Array]]:
-    """Entries with one row more per episode than steps, by their keys."""
+def row_entries(block: Episodes) -> Iterator[tuple[_Path, Array]]:
+    """Entries with one row more per episode than steps, by their keys.
+
+    Args:
+        block: the episodes.
+    """
     groups = block.groups
     yield from (((name, "observation"), group.observation) for name, group in groups.items())
     # Observations of one group in a row are a view of the same memory; those of several are not.
@@ -216,7 +230,7 @@ def _full(folder: Path, needed: int, free: int) -> OSError:
 
 def row_bytes(block: Episodes) -> int:
     """Bytes on disk of one transition of ``block``."""
-    per_row = sum(2 * storable(rows[:1]).nbytes for _, rows in _row_entries(block))
+    per_row = sum(2 * storable(rows[:1]).nbytes for _, rows in row_entries(block))
     actions = sum(storable(group.action[:1]).nbytes for group in block.groups.values())
     own = sum(4 * group.n_agents for group in block.groups.values() if group.reward is not None)
     return per_row + actions + own + 8 + 4 + 3

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from omiga_torchrl.data.agent_arrays import AgentArrays, Array
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.moments import RunningMoments
+from omiga_torchrl.groups import AnyTeamSpec
 
-# Single precision of a bound such as 1.0 may lie a rounding error outside it.
+# Single precision of a bound may lie a rounding error outside it; as a share of half the range.
 TOLERANCE = 1e-5
+# Actions as near to a bound as this share of their range are on it: not more than two precisions differ.
+ON_BOUND = 3e-8
+
+
+def widened(low: Array, high: Array) -> tuple[Array, Array]:
+    """Bounds of actions, wider by what rounding to single precision may take them beyond.
+
+    Args:
+        low: lower bounds.
+        high: upper bounds.
+
+    Examples:
+        >>> [bound.item() for bound in widened(np.array(0.0), np.array(100.0))]
+        [-0.0005, 100.0005]
+    """
+    size = high - low
+    slack = TOLERANCE * np.where(size > 0, size, 2.0) / 2
+    return low - slack, high + slack
 
 
 @dataclass
@@ -20,14 +40,24 @@ class GroupTotals:
     """Of one group; rows in which an agent does not take part count for nothing.
 
     Attributes:
+        low: lower bounds of its actions, with the shape of one step's, or a number.
+        high: upper bounds.
         observation: mean and deviation of every feature, over agents.
-        largest: largest size of every action feature `[A]`; 0 for discrete actions.
-        outside: steps with an action beyond +-1.
+        lowest: smallest value of every action feature `[N, A]`; NaN if one is. Without meaning if discrete.
+        highest: largest value.
+        outside: steps with an action beyond its bounds.
+        on_bound: entries of actions that are on a bound, or beyond it.
+        entries: entries of actions that have a range.
     """
 
+    low: Array = field(default_factory=lambda: np.array(-1.0))
+    high: Array = field(default_factory=lambda: np.array(1.0))
     observation: RunningMoments = field(default_factory=RunningMoments)
-    largest: Array = field(default_factory=lambda: np.zeros(1))
+    lowest: Array = field(default_factory=lambda: np.full(1, np.inf))
+    highest: Array = field(default_factory=lambda: np.full(1, -np.inf))
     outside: int = 0
+    on_bound: int = 0
+    entries: int = 0
 
     def add(self, group: AgentArrays, is_step: Array) -> None:
         """Take in the rows and steps of a block.
@@ -38,16 +68,28 @@ class GroupTotals:
         """
         mask = group.agent_mask
         self.observation.add(group.observation if mask is None else group.observation[mask])
-        if group.is_discrete:
-            return
-        size = np.abs(group.action)
-        if mask is not None:
-            size = size * mask[is_step][..., None]  # NaN stays
-        features = size.shape[-1]
-        largest = size.reshape(len(size), -1).max(0).reshape(-1, features).max(0)
-        self.largest = np.maximum(self.largest, largest)
-        if self.largest.max() > 1 + TOLERANCE:
-            self.outside += int((size > 1 + TOLERANCE).reshape(len(size), -1).any(1).sum())
+        shape = group.action.shape[1:]
+        # Other sizes than before, or than the card's, are an error of whoever stores them.
+        fits = self.lowest.shape in ((1,), shape) and self.low.shape in ((), shape[1:], shape)
+        if not group.is_discrete and group.action.size and fits:
+            self._add_actions(group.action, None if mask is None else mask[is_step])
+
+    def _add_actions(self, action: Array, present: Array | None) -> None:
+        if present is not None:  # absent agents are in the middle of the box; NaN stays
+            middle = ((self.low + self.high) / 2).astype(action.dtype)
+            action = np.where(present[..., None] | ~np.isfinite(action), action, middle)
+        self.lowest = np.minimum(self.lowest, action.min(0))
+        self.highest = np.maximum(self.highest, action.max(0))
+        low, high = widened(self.low, self.high)
+        if (self.lowest < low).any() or (self.highest > high).any():
+            beyond = (action < low) | (action > high)
+            self.outside += int(beyond.reshape(len(action), -1).any(1).sum())
+        has_range = np.broadcast_to(self.high > self.low, action.shape[1:])
+        edge = ON_BOUND * (self.high - self.low)
+        on_bound = (action <= self.low + edge) | (action >= self.high - edge)
+        self.on_bound += int((on_bound & has_range).sum())
+        there = len(action) if present is None else present.sum(0)[:, None]
+        self.entries += int((has_range * there).sum())
 
 
 @dataclass
@@ -68,6 +110,19 @@ class Totals:
     returns: list[Array] = field(default_factory=list)
     steps: int = 0
 
+    @classmethod
+    def of_team(cls, spec: AnyTeamSpec) -> Totals:
+        """Nothing yet, of a team of these sizes.
+
+        Args:
+            spec: its groups and the bounds of their actions.
+        """
+        bounds = {
+            name: (np.asarray(group.action_low), np.asarray(group.action_high))
+            for name, group in spec.groups.items()
+        }
+        return cls({name: GroupTotals(low, high) for name, (low, high) in bounds.items()})
+
     def add(self, block: Episodes) -> None:
         """Take in a block."""
         self.reward.add(block.reward[:, None].astype(np.float64))
@@ -84,7 +139,7 @@ class Totals:
 
         Sums tell whether there are any, so that rows are only looked at if there are.
         """
-        finite = [("reward", block.reward, np.isfinite(self.reward.mean).all())]
+        finite: list[tuple[str, Array, Any]] = [("reward", block.reward, np.isfinite(self.reward.mean).all())]
         if block.state is not None:
             finite.append(("state", block.state, np.isfinite(self.state.mean).all()))
         for name, group in block.groups.items():
@@ -93,7 +148,7 @@ class Totals:
             # Moments leave absent agents out; losses multiply their values by 0, which NaN survives.
             whole = totals.observation.mean if group.agent_mask is None else seen
             finite.append((f"{prefix}observation", seen, np.isfinite(whole).all()))
-            finite.append((f"{prefix}action", group.action, np.isfinite(totals.largest).all()))
+            finite.append((f"{prefix}action", group.action, _is_finite(totals, group)))
             if group.reward is not None:
                 finite.append((f"{name}/reward", group.reward, np.isfinite(group.reward).all()))
         for what, rows, is_finite in finite:
@@ -101,3 +156,9 @@ class Totals:
                 bad = np.flatnonzero(~np.isfinite(rows.reshape(len(rows), -1)).all(1))
                 at = self.steps - block.steps + int(bad[0]) if len(bad) else self.steps
                 yield f"{what!r} is NaN or infinite in {len(bad)} rows, first near row {at}"
+
+
+def _is_finite(totals: GroupTotals, group: AgentArrays) -> bool:
+    if group.is_discrete:
+        return True
+    return bool(np.isfinite(totals.lowest).all() and np.isfinite(totals.highest).all())

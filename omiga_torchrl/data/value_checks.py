@@ -6,14 +6,16 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import torch
 from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
 
 from omiga_torchrl import keys
+from omiga_torchrl.action_bounds import told_box
 from omiga_torchrl.data.blocks import first_steps, group_names
 from omiga_torchrl.data.padding import ROWS_AT_ONCE
-from omiga_torchrl.data.totals import TOLERANCE
+from omiga_torchrl.data.totals import widened
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
 
@@ -74,17 +76,21 @@ def find_actions(data: TensorDictBase, name: str, spec: TeamSpec, bounded: bool)
     """Actions of a group beyond their bounds or against their mask; absent agents' mean nothing."""
     key = (name, "action")
     action, present = data.get(key), data.get((name, "agent_mask"), None)
-    low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
+    low, high = map(torch.as_tensor, widened(np.array(spec.action_low), np.array(spec.action_high)))
     if spec.discrete:
         low, high = torch.tensor(0.0), torch.tensor(spec.action_size - 1.0)
     elif not bounded:
         low, high = torch.tensor(-math.inf), torch.tensor(math.inf)
     # NaN is reported as such, not as out of bounds.
-    outside = (action < low - TOLERANCE) | (action > high + TOLERANCE)
+    outside = (action < low) | (action > high)
     outside = outside.reshape(*action.shape[:2], -1).any(-1)
     bad = (outside if present is None else outside & present).any(-1)
     if bad.any():
-        yield f"{key!r} is outside {_interval(low, high)} in {_rows(bad)}"
+        if spec.discrete:
+            yield f"{key!r} is outside [0, {spec.action_size - 1}] in {_rows(bad)}"
+        else:
+            box = told_box(spec.action_low, spec.action_high)
+            yield f"{key!r} is outside {box} in {_rows(bad)}; action_low= and action_high= say other bounds"
     elif spec.masked:
         mask = data.get((name, "action_mask"))
         # An agent without any legal action is dead, and its action means nothing.
@@ -93,12 +99,6 @@ def find_actions(data: TensorDictBase, name: str, spec: TeamSpec, bounded: bool)
         bad = ~(legal if present is None else legal | ~present).all(-1)
         if bad.any():
             yield f"{key!r} is illegal under the mask in {_rows(bad)}"
-
-
-def _interval(low: Tensor, high: Tensor) -> str:
-    if low.ndim or high.ndim:
-        return f"[{low.tolist()}, {high.tolist()}]"
-    return f"[{low.item():g}, {high.item():g}]"
 
 
 def find_ends(data: TensorDictBase) -> Iterator[str]:

@@ -20,6 +20,7 @@ from omiga_torchrl.functional.advantage import (
 )
 from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges, log_bound
 from omiga_torchrl.functional.brac import brac_actor_loss
+from omiga_torchrl.functional.censored import censored_gaussian_log_density
 from omiga_torchrl.functional.conservative import boltzmann_kl, conservative_penalty, counterfactual_weights
 from omiga_torchrl.functional.density import tanh_gaussian_log_density
 from omiga_torchrl.functional.dice import (
@@ -69,6 +70,7 @@ __all__ = [
     "brac_actor_loss",
     "capped_exp",
     "categorical_kl",
+    "censored_gaussian_log_density",
     "clamp_to_bounds",
     "clipped_exponential_weight",
     "comadice_lagrange_loss",

@@ -41,7 +41,8 @@ def td3_bc_actor_loss(
 ) -> Float[Tensor, "*batch"]:
     """``|pi(o) - a|^2 - lambda Q(o, pi(o))``, ``lambda = alpha / mean |Q|`` (TD3+BC, arXiv:2106.06860).
 
-    The square is the mean over action features; lambda is detached, see :func:`td3_bc_lambda`.
+    The square is the mean over action features, in units of half their range; lambda is detached, see
+    :func:`td3_bc_lambda`.
 
     Args:
         qvalue: Q of the policy's action, in units of return.
@@ -60,7 +61,7 @@ def td3_bc_actor_loss(
         >>> td3_bc_actor_loss(torch.tensor([4.0]), action, data_action, alpha=2.0)  # 1 / 2 - 2 / 4 * 4
         tensor([-1.5000])
     """
-    cloning_error = feature_mean((action - data_action).square(), low, high)
+    cloning_error = feature_mean(((action - data_action) / half_ranges(low, high)).square(), low, high)
     return cloning_error - td3_bc_lambda(qvalue, alpha, mask) * qvalue
 
 

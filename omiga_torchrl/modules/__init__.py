@@ -8,6 +8,7 @@ from omiga_torchrl.modules.builders import (
     qvalue_network,
     value_network,
 )
+from omiga_torchrl.modules.censored import CensoredGaussian, distribution_class, is_censored
 from omiga_torchrl.modules.deterministic import BoundedActions, deterministic_actor
 from omiga_torchrl.modules.distributions import TanhGaussian
 from omiga_torchrl.modules.ensembles import Ensemble, first_member_view
@@ -24,6 +25,7 @@ from omiga_torchrl.modules.policies import (
     tanh_gaussian_actor,
 )
 from omiga_torchrl.modules.recurrent import TeamGRU, agent_network, is_recurrent
+from omiga_torchrl.modules.unit_actions import UnitActions
 
 # Old names, for one release.
 behaviour_model = behavior_model
@@ -33,6 +35,7 @@ __all__ = [
     "AgentLinear",
     "AgentMLP",
     "BoundedActions",
+    "CensoredGaussian",
     "ConditionalVAE",
     "Ensemble",
     "GaussianHead",
@@ -46,13 +49,16 @@ __all__ = [
     "TanhGaussian",
     "TeamGRU",
     "TeamMixer",
+    "UnitActions",
     "VDNMixer",
     "agent_network",
     "behavior_model",
     "behaviour_model",
     "categorical_actor",
     "deterministic_actor",
+    "distribution_class",
     "first_member_view",
+    "is_censored",
     "is_recurrent",
     "make_actor",
     "make_mixer",

@@ -11,6 +11,7 @@ from tensordict.nn import (
     TensorDictModuleBase,
 )
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from omiga_torchrl import keys
 from omiga_torchrl.modules.distributions import TanhGaussian
@@ -78,8 +79,9 @@ def with_bounds(
     *,
     action: NestedKey = keys.ACTION,
     return_log_prob: bool = False,
+    distribution: type[Distribution] = TanhGaussian,
 ) -> ProbabilisticTensorDictSequential:
-    """A policy that samples tanh-Gaussian actions inside bounds.
+    """A policy that samples actions inside bounds.
 
     Args:
         network: writes ``loc`` and ``scale`` beside the action.
@@ -88,6 +90,7 @@ def with_bounds(
     Keyword Args:
         action: key written.
         return_log_prob: also write ``action_log_prob`` beside the action.
+        distribution: of ``loc``, ``scale``, ``low`` and ``high``.
     """
     loc, scale, low, high = (keys.sibling_key(action, name) for name in ("loc", "scale", "low", "high"))
     inputs = {"loc": loc, "scale": scale}
@@ -101,7 +104,7 @@ def with_bounds(
     sampler = ProbabilisticTensorDictModule(
         in_keys=inputs,
         out_keys=[action],
-        distribution_class=TanhGaussian,
+        distribution_class=distribution,
         distribution_kwargs=fixed,
         return_log_prob=return_log_prob,
         log_prob_key=keys.sibling_key(action, "action_log_prob"),

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 from tensordict.nn import TensorDictModule, TensorDictModuleBase
+from torch import nn
 
 from omiga_torchrl import keys
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
@@ -15,6 +16,7 @@ from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, VDNMixer
 from omiga_torchrl.modules.perturbation import PerturbedActions
 from omiga_torchrl.modules.recurrent import agent_network
+from omiga_torchrl.modules.unit_actions import read_in_units
 from omiga_torchrl.specs import TeamSpec
 
 MixerName = Literal["auto", "linear", "vdn", "qmix", "none"]
@@ -23,6 +25,8 @@ MixerName = Literal["auto", "linear", "vdn", "qmix", "none"]
 @renamed_arguments(**NETWORK_NAMES)
 def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     """Local critics Q_i: observation and action to ``[*B, N, 1]``; discrete: observation to ``[*B, N, K]``.
+
+    Actions are read in units of their bounds, which are mapped to [-1, 1].
 
     Args:
         spec: sizes of the task.
@@ -35,7 +39,9 @@ def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     """
     size = spec.action_size
     outputs, extra = (size, {}) if spec.discrete else (1, {keys.ACTION: size})
-    return agent_network(spec, outputs, keys.LOCAL_QVALUE, extra=extra, name="qvalue", **network)
+    return agent_network(
+        spec, outputs, keys.LOCAL_QVALUE, extra=extra, wrap=read_in_units(spec), name="qvalue", **network
+    )
 
 
 @renamed_arguments(**NETWORK_NAMES)
@@ -122,5 +128,10 @@ def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> Tensor
         [('agents', 'observation'), ('agents', 'action')]
     """
     size = spec.action_size
-    wrap = partial(PerturbedActions, limit=limit, low=spec.action_low, high=spec.action_high)
+    perturb = partial(PerturbedActions, limit=limit, low=spec.action_low, high=spec.action_high)
+    in_units = read_in_units(spec)
+
+    def wrap(network: nn.Module) -> nn.Module:
+        return perturb(in_units(network))
+
     return agent_network(spec, size, keys.ACTION, extra={keys.ACTION: size}, wrap=wrap, **network)

@@ -40,7 +40,10 @@ def group_actor(
         torch.Size([8, 5])
     """
     network = GroupNetwork(spec, {name: actor.det_part for name, actor in actors.items()})
-    return with_logits(network) if spec.discrete else with_bounds(network, group_bounds(spec))
+    if spec.discrete:
+        return with_logits(network)
+    distribution = next(iter(actors.values()))[-1].distribution_class
+    return with_bounds(network, group_bounds(spec), distribution=distribution)
 
 
 def group_bounds(spec: GroupedTeamSpec) -> ActionBounds:

@@ -20,6 +20,7 @@ from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.flags import as_flag
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.modules.bounds import ActionBounds, with_bounds
+from omiga_torchrl.modules.censored import PolicyDistribution, distribution_class
 from omiga_torchrl.modules.recurrent import agent_network
 from omiga_torchrl.specs import TeamSpec
 
@@ -100,11 +101,12 @@ def tanh_gaussian_actor(
     log_std_range: tuple[float, float] = (-5.0, 2.0),
     state_dependent_std: bool = True,
     return_log_prob: bool = False,
+    distribution: PolicyDistribution = "tanh",
     **network: Any,
 ) -> ProbabilisticTensorDictSequential:
     """A decentralised policy for continuous actions: observation ``[*B,N,O]`` -> action ``[*B,N,A]``.
 
-    Acts with samples or with the squashed mean, after TorchRL's exploration type.
+    Acts with samples or with the squashed or clipped mean, after TorchRL's exploration type.
 
     Args:
         spec: sizes and action bounds.
@@ -117,6 +119,7 @@ def tanh_gaussian_actor(
         state_dependent_std: whether the network gives the standard deviation, or it is a
             parameter of its own.
         return_log_prob: also write ``action_log_prob [*B, N]``.
+        distribution: see :func:`omiga_torchrl.modules.distribution_class`; :func:`make_actor` takes it, too.
         **network: passed to :func:`agent_network`: ``rnn_hidden_size``, and arguments of :class:`AgentMLP`.
 
     Examples:
@@ -136,7 +139,8 @@ def tanh_gaussian_actor(
     outputs = 2 * size if state_dependent_std else size
     body = agent_network(spec, outputs, [loc, scale], wrap=head, observation=observation, **network)
     bounds = ActionBounds(spec.action_low, spec.action_high)
-    return with_bounds(body, bounds, action=action, return_log_prob=return_log_prob)
+    of_actions = distribution_class(distribution, [spec])
+    return with_bounds(body, bounds, action=action, return_log_prob=return_log_prob, distribution=of_actions)
 
 
 @renamed_arguments(**NETWORK_NAMES)
@@ -201,4 +205,7 @@ def with_logits(
 @renamed_arguments(**NETWORK_NAMES)
 def make_actor(spec: TeamSpec, **kwargs: Any) -> ProbabilisticTensorDictSequential:
     """:func:`categorical_actor` or :func:`tanh_gaussian_actor`, whichever fits ``spec``."""
-    return (categorical_actor if spec.discrete else tanh_gaussian_actor)(spec, **kwargs)
+    if spec.discrete:
+        kwargs.pop("distribution", None)  # of continuous actions only
+        return categorical_actor(spec, **kwargs)
+    return tanh_gaussian_actor(spec, **kwargs)

@@ -20,6 +20,7 @@ from omiga_torchrl.errors import require_key
 from omiga_torchrl.functional import gru
 from omiga_torchrl.modules.ensembles import Ensemble
 from omiga_torchrl.modules.networks import AgentMLP
+from omiga_torchrl.modules.unit_actions import read_in_units
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -103,6 +104,7 @@ class TeamGRU(TensorDictModuleBase):
         self.in_keys = [observation] if last_action is None else [observation, last_action]
         self.out_keys = [keys.sibling_key(observation, f"{name}_features")]
         acted = 0 if last_action is None else spec.action_size
+        self.in_units = read_in_units(spec)(nn.Identity())
         self.encoder = nn.Linear(spec.observation_size + acted + spec.n_agents, size)
         self.gru = GRUCells(size, size)
 
@@ -132,7 +134,7 @@ class TeamGRU(TensorDictModuleBase):
 
     def _action_features(self, action: Tensor) -> Tensor:
         if not self.spec.discrete:
-            return action
+            return self.in_units(action)
         # One-hot, and zeros for -1, which is no action.
         return action.unsqueeze(-1) == torch.arange(self.spec.action_size, device=action.device)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from omiga_torchrl import keys
 from omiga_torchrl.modules.ensembles import Ensemble
 from omiga_torchrl.modules.networks import AgentMLP
+from omiga_torchrl.modules.unit_actions import read_in_units
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -54,5 +55,5 @@ def state_qvalue_network(
     make = partial(
         AgentMLP, features, 1, spec.n_agents, hidden_sizes=tuple(hidden_sizes), share_params=share_params
     )
-    critic = StateInput(Ensemble(make, critics), spec.n_agents)
+    critic = StateInput(read_in_units(spec)(Ensemble(make, critics)), spec.n_agents)
     return TensorDictModule(critic, in_keys=[keys.STATE, keys.ACTION], out_keys=[keys.LOCAL_QVALUE])

@@ -21,7 +21,7 @@ class ReBRACLoss(TeamLoss):
     """Multi-agent ReBRAC (ReBRAC: NeurIPS 2023, arXiv:2305.09836), continuous actions, sequences ``[*B, T]``.
 
     With twins Q^1, Q^2, ``Q_i = min_e Q_i^e``, a bar for target parameters, the data's next action a', n
-    agents, and ``|.|^2`` the sum over action features::
+    agents, and ``|.|^2`` the sum over action features, in units of half their range::
 
         abar_i      = clip(pibar_i(o'_i) + clip(noise, +-noise_clip))
         loss_qvalue = sum_e mean (Q_tot^e - y)^2
@@ -85,7 +85,7 @@ class ReBRACLoss(TeamLoss):
         batch = self.view(data)
         steps, next_target = batch.steps, batch.next.target
         action = next_target.smoothed_action(*self.noise, (self.low, self.high))
-        distance = (action - next_step_of(batch.action, dim=-3)).square().sum(-1)
+        distance = self._distance(action, next_step_of(batch.action, dim=-3))
         next_q = next_target.mix(F.ensemble_minimum(next_target.q_at(action)))
         batch.record("target_distance", distance, steps.bootstraps)
         penalty = self.critic_bc_coeff / (batch.agents[-1] if self.has_mixer else 1) * distance
@@ -95,6 +95,10 @@ class ReBRACLoss(TeamLoss):
         """``actor_bc_coeff |pi_i - a_i|^2 - w_i Q_i / mean |w_i Q_i|``; trains the policy."""
         batch = self.view(data)
         q_pi = batch.weighted(F.ensemble_minimum(batch.q_at(batch.policy_action, detach_params=True)))
-        error = (batch.policy_action - batch.action).square().sum(-1)
+        error = self._distance(batch.policy_action, batch.action)
         scale = F.td3_bc_lambda(q_pi, 1.0, batch.mask_for(q_pi))
         return batch.reduce(self.actor_bc_coeff * error - scale * q_pi)
+
+    def _distance(self, one: Tensor, other: Tensor) -> Tensor:
+        """Squared distance of two actions, in units of half their range, features summed."""
+        return ((one - other) / F.half_ranges(self.low, self.high)).square().sum(-1)

@@ -104,7 +104,8 @@ class TD3BCLoss(TeamLoss):
         action = batch.policy_action
         q_pi = batch.weighted(batch.q_at(action, detach_params=True, first_critic=True)[..., 0])
         low, high = self.low, self.high
-        batch.record("cloning_error", F.feature_mean((action - batch.action).square(), low, high))
+        error = (action - batch.action) / F.half_ranges(low, high)
+        batch.record("cloning_error", F.feature_mean(error.square(), low, high))
         loss = F.td3_bc_actor_loss(
             q_pi, action, batch.action, self.alpha, batch.mask_for(q_pi), low=low, high=high
         )

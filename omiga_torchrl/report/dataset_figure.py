@@ -138,7 +138,7 @@ def _draw_action(panel: Axes, s: DatasetStatistics, feature: int) -> None:
         panel.set_xlabel("index of the action")
         return
     beyond = np.mean([one[feature] for one in action.beyond])
-    panel.set_title(f"Action feature {feature}: {100 * beyond:.1f} % beyond $\\pm$1", fontsize=11)
+    panel.set_title(f"Action feature {feature}: {100 * beyond:.1f} % beyond its bounds", fontsize=11)
     panel.set_xlabel("value of the action")
     for bound in (-1.0, 1.0):
         if edges[0] <= bound <= edges[-1]:
@@ -163,7 +163,7 @@ def _draw_group(panel: Axes, name: str, group: GroupStatistics) -> None:
     panel.set_title(f"Actions of {name} ({agents} agent{'s' if agents > 1 else ''})", fontsize=11)
     panel.set_xlabel("index of the action" if action.discrete else "value of the action")
     if action.beyond is not None:
-        panel.set_xlabel(f"value of the action; {100 * np.mean(action.beyond):.1f} % beyond $\\pm$1")
+        panel.set_xlabel(f"value of the action; {100 * np.mean(action.beyond):.1f} % beyond its bounds")
 
 
 def _draw_one(panel: Axes, histogram: Histogram, colour: str, unit: str) -> None:

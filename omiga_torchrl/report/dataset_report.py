@@ -154,7 +154,7 @@ def _action_lines(group: GroupStatistics) -> list[Line]:
         for agent, (low, high) in enumerate(zip(action.minimum, action.maximum, strict=True))
     ]
     if action.share_beyond is not None:
-        lines.append(("actions beyond +-1", _percent(action.share_beyond), "of all action values"))
+        lines.append(("actions beyond their bounds", _percent(action.share_beyond), "of all action values"))
     return lines
 
 

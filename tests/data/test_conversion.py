@@ -89,7 +89,10 @@ def edit(name, index, value):
         (edit("action", (3, 1, 0), np.nan), r"'action' is NaN or infinite in 1 rows"),
         (edit("truncated", 2, False), r"an episode stops without an end in row 2"),
         (edit("terminated", 1, True), r"an episode goes on after its end"),
-        (edit("action", (3, 1, 0), 3.5), r"1 of 8 rows have actions outside .* \(up to 3.5\).*actions='raw'"),
+        (
+            edit("action", (3, 1, 0), 3.5),
+            r"1 of 8 rows have actions outside \[-1, 1\] \(.* to 3.5\).*action_low=.*actions='raw'",
+        ),
     ],
 )
 def test_unsound_data_are_refused_and_nothing_is_kept(tmp_path, change, message):

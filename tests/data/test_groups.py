@@ -258,7 +258,7 @@ def test_nothing_unsound_gets_through(tmp_path):
     refused("'predators/reward' is NaN", spoil("reward", 2, 0))
     # of an absent agent, too
     refused("'predators/observation' is NaN", spoil("observation", 1, 1))
-    refused(r"actions of group 'predators' outside \[-1, 1\] \(up to 3\)", lambda g: g.action.fill(3))
+    refused(r"actions of group 'predators' outside \[-1, 1\] \(.* to 3\)", lambda g: g.action.fill(3))
     refused("no agent of .* ever takes part", lambda g: g.agent_mask.fill(False))
 
 

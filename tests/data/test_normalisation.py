@@ -10,6 +10,7 @@ from omiga_torchrl.data import Normalisation, OfflineDataset, check_dataset_fits
 from omiga_torchrl.envs import make_env
 
 from .conftest import make_card, make_episodes
+from .layouts.helpers_hdf5 import write_h5
 
 
 @pytest.mark.parametrize("stored_state", [False, True])
@@ -57,3 +58,34 @@ def test_environment_and_data_agree():
 def test_plain_values_round_trip(write, episodes):
     dataset = write(episodes, card=make_card(episodes), normalise_observations=True)
     assert Normalisation(**dataset.normalisation.to_dict()) == dataset.normalisation
+
+
+def test_a_feature_that_hardly_varies_is_not_blown_up(write):
+    """What an environment shows of a force that the data never feel stays of the size of other features."""
+    episodes = make_episodes((40, 60))
+    episodes.observation[..., 2] = 1e-5 * episodes.observation[..., 1]
+    raw = write(episodes)
+    with pytest.warns(UserWarning, match=r"agents/observation: the features \[2\] vary by .*e-0"):
+        scaled = OfflineDataset(raw.source.path, normalise_observations=True)
+    std = scaled.normalisation.observation_std
+    usual = float(np.median(raw.card.observation_std[:2] + raw.card.observation_std[3:]))
+    assert std[2] == pytest.approx(usual, rel=0.2)
+    assert std[:2] == raw.card.observation_std[:2]
+
+
+def test_a_time_since_1970_is_scaled_before_the_cast(tmp_path):
+    """Steps of a second around 1.7e9, of which single precision only knows every 128th."""
+    rows = 400
+    end = np.arange(rows) % 100 == 99
+    time = 1.7e9 + np.arange(rows, dtype=np.float64)
+    observation = np.stack([time, np.sin(np.arange(rows))], 1)
+    fields = {"observations": observation, "actions": np.sin(observation[:, 1:]).astype(np.float32)}
+    fields |= {"rewards": observation[:, 1], "terminals": end, "timeouts": np.zeros(rows, bool)}
+    file = write_h5(tmp_path / "clock.hdf5", fields)
+    dataset = OfflineDataset(file, root=tmp_path, normalise_observations=True)
+    found = dataset.data["agents", "observation"][:, 0, 0].numpy()
+    # Last rows of terminated episodes stand in for what follows and count in the statistics, too.
+    mean, std = (x[0] for x in (dataset.card.observation_mean, dataset.card.observation_std))
+    np.testing.assert_allclose(found, (time - mean) / std, atol=1e-5)
+    assert len(np.unique(found)) == rows
+    assert torch.equal(dataset.data["state"], dataset.data["agents", "observation"].flatten(1))

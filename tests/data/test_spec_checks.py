@@ -131,7 +131,7 @@ def test_bounds_of_every_feature():
     episodes.groups["predators"].action[..., 1] *= 0.5
     checked(episodes, spec)
     episodes.groups["predators"].action[2, 0, 1] = 0.6
-    with pytest.raises(DataError, match=r"outside \[\[-1.0, -0.5\], \[1.0, 0.5\]\] in 1 rows, first in"):
+    with pytest.raises(DataError, match=r"outside \[\(-1, -0.5\), \(1, 0.5\)\] in 1 rows, first in"):
         checked(episodes, spec)
 
 

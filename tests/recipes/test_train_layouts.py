@@ -163,3 +163,21 @@ def test_every_algorithm_has_a_preset():
 def test_recurrent_teams_train_from_the_command_line(tmp_path):
     options = ("algorithm.rnn_hidden_size=8", "algorithm.slice_len=4", "algorithm.burn_in=1")
     train(tmp_path, "pymarl-h5", "algorithm=omiga", *options)
+
+
+@pytest.mark.parametrize("algorithm", ["bc", "omiga"])
+def test_clipped_actions_take_a_censored_gaussian_and_a_line_of_the_log(tmp_path, caplog, algorithm):
+    def clipped(folder):
+        path = d4rl(folder)
+        with h5py.File(path, "r+") as file:
+            file["actions"][:] = np.sign(file["actions"][:])
+        return path
+
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO", "train"):
+        patch.setitem(WRITERS, "d4rl", clipped)
+        saved = train(tmp_path, "d4rl", f"algorithm={algorithm}", "allow_duplicates=true")
+    assert saved["spec"]["clipped"]
+    said = [one.message for one in caplog.records if "censored" in one.message]
+    assert len(said) == 1 and said[0].startswith(
+        "actions on a bound: agents 100.0%; the policy is a censored"
+    )

@@ -50,10 +50,10 @@ def test_one_value_a_line() -> None:
 def test_actions() -> None:
     found = values(agents=3)
     assert sum(name.startswith("action range, agent") for name in found) == 3
-    assert 25 < float(found["actions beyond +-1"][0].removesuffix(" %")) < 40
+    assert 25 < float(found["actions beyond their bounds"][0].removesuffix(" %")) < 40
     discrete = values(discrete=True)
     assert discrete["action range, agent 1"] == ("[0, 2]", "index of the action")
-    assert "actions beyond +-1" not in discrete
+    assert "actions beyond their bounds" not in discrete
 
 
 @pytest.mark.parametrize(

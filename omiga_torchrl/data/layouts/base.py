@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from omiga_torchrl.action_bounds import ActionBound
 from omiga_torchrl.action_conventions import ActionConvention
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.left_out import LeftOut
@@ -50,6 +51,7 @@ class Reading:
         is_grouped: whether ``ReadOptions.groups`` is taken care of.
         left_out: last steps that the blocks lack; complete when all blocks have been read.
         actions: the convention that holds if the user asks for none.
+        action_low, action_high: bounds of continuous actions `[A]` of a plain team, if the data set has them.
     """
 
     blocks: Iterable[Episodes]
@@ -59,6 +61,8 @@ class Reading:
     actions: ActionConvention | None = None
     is_grouped: bool = False
     left_out: LeftOut = field(default_factory=LeftOut)
+    action_low: ActionBound | None = None
+    action_high: ActionBound | None = None
 
 
 class Layout(ABC):

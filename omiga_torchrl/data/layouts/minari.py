@@ -22,6 +22,15 @@ from omiga_torchrl.data.layouts.base import (
 )
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.minari_spaces import (
+    Space,
+    box_bounds,
+    entry_order,
+    has_images,
+    space_of,
+    to_vectors,
+    unreadable_spaces,
+)
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import whole_actions
 from omiga_torchrl.errors import DataError
@@ -38,9 +47,11 @@ _Shapes = dict[str, tuple[int, ...]]
 class MinariLayout(Layout):
     """A folder with ``data/main_data.hdf5`` and ``data/metadata.json``, read as a team of one.
 
-    Observations that are dictionaries become one vector: their entries in the order of their
-    sorted keys, nested ones too. Images, actions that are neither floats nor one number counted
-    from 0, and Minari's other format, arrow, are refused.
+    Observations that are dictionaries or tuples become one vector: their entries in the order of their
+    sorted keys, or of their numbers, nested ones too. Numbers of categories, of ``Discrete`` and
+    ``MultiDiscrete`` spaces, become one-hot, as Gymnasium flattens them. The bounds of actions are those of
+    their space. Images, texts, actions that are neither floats nor one number counted from 0, and
+    Minari's other format, arrow, are refused.
     """
 
     summary: ClassVar[str] = f"folder of Minari with {_DATA} and {_METADATA}"
@@ -59,7 +70,10 @@ class MinariLayout(Layout):
             DataError: not in HDF5, fields that are missing or do not fit, or an episode without an end.
         """
         metadata = _read_metadata(path)
-        n_actions = _check_spaces(metadata, path)
+        action, observation = _check_spaces(metadata, path)
+        count, (low, high) = action.get("n"), box_bounds(action)
+        is_count = action.get("type") == "Discrete" and isinstance(count, int) and count > 0
+        n_actions = count if is_count else None
         with open_hdf5(path / _DATA) as file:
             names = _episode_names(file, metadata, path)
             shapes = _shapes(file, names[0], path)
@@ -67,7 +81,8 @@ class MinariLayout(Layout):
         steps, size = metadata.get("total_steps"), (path / _DATA).stat().st_size
         # A number that cannot be: no step takes less than a byte.
         known = steps if isinstance(steps, int) and 0 < steps < size else None
-        return Reading(_blocks(path, names, shapes, n_actions, options), steps=known, n_actions=n_actions)
+        blocks = _blocks(path, names, shapes, observation, n_actions, options)
+        return Reading(blocks, steps=known, n_actions=n_actions, action_low=low, action_high=high)
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
@@ -88,8 +103,8 @@ def _parse(text: Any) -> dict[str, Any]:
     return value
 
 
-def _check_spaces(metadata: dict[str, Any], path: Path) -> int | None:
-    """The number of discrete actions, if actions are such and the description has it."""
+def _check_spaces(metadata: dict[str, Any], path: Path) -> tuple[Space, Space]:
+    """The spaces of actions and of observations."""
     form, found = metadata.get("data_format", "hdf5"), []
     if form != "hdf5":
         raise DataError(
@@ -105,21 +120,11 @@ def _check_spaces(metadata: dict[str, Any], path: Path) -> int | None:
         found.append(f"actions are of the space {action['type']!r}, expected Box or Discrete")
     if action.get("start", 0) != 0:
         found.append(f"actions are counted from {action['start']!r}, expected from 0")
-    if metadata.get("jpeg_encoding") and _has_images(observation):
+    if metadata.get("jpeg_encoding") and has_images(observation):
         found.append("observations hold compressed images, expected vectors")
+    found += unreadable_spaces(observation)
     require(found, f"OfflineDataset: {path}", "Such datasets cannot be read.")
-    count = action.get("n")
-    return count if action.get("type") == "Discrete" and isinstance(count, int) and count > 0 else None
-
-
-def _has_images(space: Any) -> bool:
-    if not isinstance(space, dict):
-        return False
-    inner = space.get("subspaces")
-    parts = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else []
-    if any(map(_has_images, parts)):
-        return True
-    return space.get("dtype") == "uint8" and np.size(space.get("shape", [])) == 3
+    return action, observation
 
 
 def _episode_names(file: Any, metadata: dict[str, Any], path: Path) -> list[str]:
@@ -139,7 +144,7 @@ def _shapes(file: Any, name: str, path: Path) -> _Shapes:
 
     def leaves(at: str) -> Iterator[str]:
         if hasattr(file[at], "keys"):
-            for key in sorted(file[at]):
+            for key in sorted(file[at], key=entry_order):
                 yield from leaves(f"{at}/{key}")
         else:
             yield at[len(name) + 1 :]
@@ -181,7 +186,12 @@ def _open_episode(file: Any, name: str, shapes: _Shapes, path: Path) -> dict[str
 
 
 def _blocks(
-    path: Path, names: list[str], shapes: _Shapes, n_actions: int | None, options: ReadOptions
+    path: Path,
+    names: list[str],
+    shapes: _Shapes,
+    space: Space,
+    n_actions: int | None,
+    options: ReadOptions,
 ) -> Iterator[Episodes]:
     waiting: list[Episodes] = []
     size = 0
@@ -190,7 +200,7 @@ def _blocks(
             fields = _open_episode(file, name, shapes, path)
             if not len(fields["rewards"]):
                 continue
-            episode = _read_episode(fields, f"OfflineDataset: {path}: {name}", n_actions, options)
+            episode = _read_episode(fields, f"OfflineDataset: {path}: {name}", space, n_actions, options)
             if waiting and episode.action.dtype != waiting[0].action.dtype:
                 raise DataError(
                     f"OfflineDataset: {path}: {name}: 'actions' are {episode.action.dtype}, "
@@ -206,11 +216,11 @@ def _blocks(
 
 
 def _read_episode(
-    fields: dict[str, Field], where: str, n_actions: int | None, options: ReadOptions
+    fields: dict[str, Field], where: str, space: Space, n_actions: int | None, options: ReadOptions
 ) -> Episodes:
-    observations = [field[:] for leaf, field in fields.items() if leaf.startswith("observations")]
+    seen = {leaf: field[:] for leaf, field in fields.items() if leaf.startswith("observations")}
     steps = len(fields["rewards"])
-    flat = [to_floats(part.reshape(steps + 1, -1)) for part in observations]
+    flat = [to_vectors(values, space_of(space, leaf), f"{where}: {leaf}") for leaf, values in seen.items()]
     terminated, truncated = (fields[name][:] != 0 for name in _FLAGS)
     if not (terminated | truncated)[-1]:
         if options.incomplete == "error":

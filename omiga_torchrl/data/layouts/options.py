@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
+from omiga_torchrl.action_bounds import ActionBound, plain_bound
 from omiga_torchrl.action_conventions import ActionConvention
 
 # Options that a former version did not have.
-_LATER: Final = ("agent_rewards", "groups")
+_LATER: Final = ("agent_rewards", "groups", "action_low", "action_high")
 
 
 @dataclass(frozen=True, repr=False)
@@ -17,9 +18,9 @@ class ReadOptions:
     """Options for reading a dataset whose files leave something unsaid, or that the user wants otherwise.
 
     Attributes:
-        actions: what happens to stored actions: ``"raw"`` nothing, ``"clip"`` they are clipped
-            to [-1, 1], ``"scale"`` they are divided by 4 (and the environment has to multiply
-            them by 4). ``None``: nothing, but actions outside [-1, 1] are an error.
+        actions: what happens to stored actions: ``"raw"`` nothing, ``"clip"`` they are clipped to their
+            bounds, ``"scale"`` they are divided by 4 (and the environment has to multiply them by 4).
+            ``None``: nothing, but actions outside their bounds are an error.
         timeout_is_terminal: whether running out of time is stored as ``terminated``;
             ``None``: as the file has it. ``False`` needs ``max_steps`` where the file does
             not tell time-outs apart.
@@ -37,13 +38,20 @@ class ReadOptions:
             as before. Or name of every group to the numbers of its agents, e.g.
             ``{"predators": [0, 1, 2], "prey": [3]}``; agents that are in none are part of the environment.
 
+        action_low: lower bound of continuous actions, in the units of the environment: a number, or one for
+            each feature ``[A]``, or these for each agent ``[N, A]``; in a team of several groups such a bound
+            for all, or a mapping from their names. ``None``: what the data set says, or else -1.
+        action_high: upper bound, likewise; ``None``: what the data set says, or else 1. Give both or none.
+
     Raises:
         ValueError: a value that is not among the choices, ``max_steps`` below one, a group without agents,
-            or an agent in two groups.
+            an agent in two groups, or one bound without the other.
 
     Examples:
         >>> ReadOptions(actions="clip").incomplete
         'error'
+        >>> ReadOptions(action_low=[-2, -2], action_high=[2, 2]).action_low
+        (-2.0, -2.0)
     """
 
     actions: ActionConvention | None = None
@@ -53,6 +61,8 @@ class ReadOptions:
     incomplete: Literal["error", "truncated"] = "error"
     agent_rewards: bool = False
     groups: Literal["all", "unpadded"] | Mapping[str, Sequence[int]] | None = None
+    action_low: ActionBound | Mapping[str, ActionBound] | None = None
+    action_high: ActionBound | Mapping[str, ActionBound] | None = None
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self)).items():
@@ -64,6 +74,13 @@ class ReadOptions:
                 f"ReadOptions: max_steps must be an integer >= 1, got {self.max_steps!r}. "
                 f"Pass the length of an episode that ran out of time."
             )
+        if (self.action_low is None) != (self.action_high is None):
+            raise ValueError(
+                f"ReadOptions: action_low and action_high must be given together, got {self.action_low} and "
+                f"{self.action_high}. Pass both, in the environment's units."
+            )
+        for name in ("action_low", "action_high"):
+            object.__setattr__(self, name, plain_bound(name, getattr(self, name)))
         if isinstance(self.groups, Mapping):
             groups = {name: tuple(agents) for name, agents in self.groups.items()}
             if not groups:

@@ -22,10 +22,13 @@ from omiga_torchrl.data.layouts.base import (
     to_own_rewards,
     to_team_reward,
 )
-from omiga_torchrl.data.layouts.steps import whole_actions
+from omiga_torchrl.data.layouts.steps import discrete_actions
 from omiga_torchrl.errors import DataError
 
 PADDED_FIELDS: Final = ("actions", "avail_actions", "filled", "obs", "reward", "state", "terminated")
+# Rows without a legal action are padding, where the files do not say which are filled.
+OPTIONAL_FIELDS: Final = ("filled",)
+REQUIRED_FIELDS: Final = tuple(name for name in PADDED_FIELDS if name not in OPTIONAL_FIELDS)
 
 
 class Readable(Protocol):
@@ -50,7 +53,7 @@ def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions
     """Check the fields of padded episodes, then stream them.
 
     Args:
-        arrays: at least :data:`PADDED_FIELDS`, see :func:`padded_to_episodes`. Only ``"filled"``
+        arrays: at least ``REQUIRED_FIELDS``, see :func:`padded_to_episodes`. Only ``"filled"``
             and ``"terminated"`` are read whole.
         where: the file or folder, for messages.
         options: how it is read.
@@ -58,11 +61,12 @@ def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions
     Raises:
         DataError: missing fields, wrong types or sizes; all of them in one message.
     """
-    missing = [name for name in PADDED_FIELDS if name not in arrays]
+    missing = [name for name in REQUIRED_FIELDS if name not in arrays]
     require([f"{missing} are missing, found {sorted(arrays)}"] if missing else [], where)
-    used = {name: arrays[name] for name in PADDED_FIELDS}
+    used = {name: arrays[name] for name in PADDED_FIELDS if name in arrays}
     require(list(_find_sizes(used)), where, "Are these the fields of PyMARL's episode batches?")
-    filled, terminated = (_flags(used[name][:], name, where) for name in ("filled", "terminated"))
+    terminated = _flags(used["terminated"][:], "terminated", where)
+    filled = _filled(used, terminated, where)
     episodes, rows = filled.shape
     length = _lengths(filled, terminated, where)
     per_episode = sum(rows * int(np.prod(a.shape[2:])) * a.dtype.itemsize for a in used.values())
@@ -89,7 +93,8 @@ def padded_to_episodes(
     Args:
         arrays: of E episodes padded to T1 rows: ``actions`` (whole numbers `[E, T1, N, 1]`),
             ``avail_actions`` `[E, T1, N, K]`, ``filled`` and ``terminated`` `[E, T1, 1]`, ``obs``
-            `[E, T1, N, O]`, ``reward`` `[E, T1, 1]` or one per agent, ``state`` `[E, T1, S]`.
+            `[E, T1, N, O]`, ``reward`` `[E, T1, 1]` or one per agent, ``state`` `[E, T1, S]`. Actions may be
+            one-hot `[E, T1, N, K]`. Without ``filled`` rows in which no agent has a legal action are padding.
         where: the file, for messages.
         options: how they are read; default is as they are.
 
@@ -112,7 +117,8 @@ def padded_to_episodes(
         (array([1]), array([7.]), array([5., 6.]), array([ True]))
     """
     options = options or ReadOptions()
-    filled, ended = (_flags(arrays[name], name, where) for name in ("filled", "terminated"))
+    ended = _flags(arrays["terminated"], "terminated", where)
+    filled = _filled(arrays, ended, where)
     length = _lengths(filled, ended, where)
     whole = np.flatnonzero(length)
     row, step = _rows(filled, length, whole)
@@ -127,7 +133,7 @@ def padded_to_episodes(
     own = to_own_rewards(rewards, options, where)
     agents = AgentArrays(
         to_floats(flat["obs"][row]),
-        whole_actions(flat["actions"][step].reshape(len(step), mask.shape[1]), mask.shape[-1], where),
+        discrete_actions(flat["actions"][step], mask.shape[-1], where),
         mask,
         reward=None if own is None else to_floats(own),
     )
@@ -169,6 +175,24 @@ def _lengths(filled: Array, terminated: Array, where: str) -> Array:
     return np.where(ended, terminated.argmax(1) + 1, np.maximum(rows - 1, 0))
 
 
+def _filled(arrays: Mapping[str, Readable], terminated: Array, where: str) -> Array:
+    """Which rows are no padding `[E, T1]`."""
+    if "filled" in arrays:
+        return _flags(arrays["filled"][:], "filled", where)
+    legal = arrays["avail_actions"]
+    size = int(np.prod(legal.shape[1:])) * legal.dtype.itemsize
+    spans = block_spans(np.ones(legal.shape[0], np.int64), size)
+    filled: Array = np.concatenate([(legal[first:last] != 0).any((2, 3)) for first, last in spans])
+    # Behind the last observation of an episode that has ended there is padding for certain.
+    behind = np.cumsum(terminated, 1)[:, :-2] > 0
+    if (filled[:, 2:] & behind).any():
+        raise DataError(
+            f"{where}: 'filled' is missing, and 'avail_actions' does not tell padding either: actions are "
+            "legal behind the end of an episode. Add 'filled', 1 for rows that are no padding."
+        )
+    return filled
+
+
 def _flags(values: Array, name: str, where: str) -> Array:
     """Booleans `[E, T1]` of zeros and ones."""
     flags = values.reshape(values.shape[:2]) != 0
@@ -184,7 +208,7 @@ def _find_sizes(arrays: Mapping[str, Readable]) -> Iterator[str]:
     agents = arrays["obs"].shape[2:3]
     ends: dict[str, tuple[tuple[int, ...], ...]] = {
         **dict.fromkeys(("filled", "terminated"), ((), (1,))),
-        "actions": (agents, (*agents, 1)),
+        "actions": (agents, (*agents, 1), tuple(arrays["avail_actions"].shape[2:])),
         "reward": ((), (1,), agents),
     }
     for name, a in arrays.items():
@@ -198,4 +222,4 @@ def _find_sizes(arrays: Mapping[str, Readable]) -> Iterator[str]:
         elif shape[:2] != lead or (name == "avail_actions" and shape[2:3] != agents):
             yield f"{name!r} has shape {shape}, 'obs' has {tuple(arrays['obs'].shape)}"
         elif name in ends and shape[2:] not in ends[name]:
-            yield f"{name!r} has shape {shape}, expected {(*lead, *ends[name][-1])}"
+            yield f"{name!r} has shape {shape}, expected {(*lead, *ends[name][1])}"

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, require
+from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, holds_fields, open_hdf5
-from omiga_torchrl.data.layouts.padded import PADDED_FIELDS, read_padded
+from omiga_torchrl.data.layouts.padded import PADDED_FIELDS, REQUIRED_FIELDS, read_padded
 from omiga_torchrl.data.layouts.registry import register_layout
 
 
@@ -23,7 +24,7 @@ class PymarlH5Layout(Layout):
 
     def matches(self, path: Path) -> bool:
         """Whether it is an HDF5 file with these fields."""
-        return holds_fields(path, PADDED_FIELDS)
+        return holds_fields(path, REQUIRED_FIELDS)
 
     def read(self, path: Path, options: ReadOptions) -> Reading:
         """Check the fields and flags, then stream.
@@ -39,7 +40,9 @@ class PymarlH5Layout(Layout):
 
 
 def _open_fields(file: Any, path: Path) -> dict[str, Field]:
-    fields, found = find_fields(file, PADDED_FIELDS, path)
+    with as_data_error(path):
+        names = [name for name in PADDED_FIELDS if name in REQUIRED_FIELDS or name in file]
+    fields, found = find_fields(file, names, path)
     require(found, f"OfflineDataset: {path}", "Expected the fields of PyMARL's episode batches.")
     return fields
 

@@ -37,7 +37,7 @@ class PymarlNpyLayout(Layout):
     def matches(self, path: Path) -> bool:
         """Whether there are the fields that no other layout has."""
         try:
-            return all((path / f"{name}.npy").is_file() for name in ("obs", "actions", "filled"))
+            return all((path / f"{name}.npy").is_file() for name in ("obs", "actions", "avail_actions"))
         except OSError:
             return False
 

@@ -161,3 +161,32 @@ def whole_actions(actions: Array, n_actions: int | None, where: str) -> Array:
             f"{int(wrong.argmax())}; expected whole numbers from 0 to {last}. Are they discrete?"
         )
     return found
+
+
+def discrete_actions(actions: Array, n_actions: int | None, where: str) -> Array:
+    """Discrete actions as integers `[T, N]`: of indices or of one-hot vectors, of any type.
+
+    Args:
+        actions: indices `[T, N]` or `[T, N, 1]`, or one-hot `[T, N, K]`; whole numbers, floats or booleans.
+        n_actions: number of actions K, if it is known.
+        where: the file, for the message.
+
+    Raises:
+        DataError: indices that are no whole numbers in [0, K), or vectors that are not one-hot.
+
+    Examples:
+        >>> discrete_actions(np.array([[[0.0, 1.0], [1.0, 0.0]]]), 2, "file")
+        array([[1, 0]])
+    """
+    if actions.ndim < 3 or actions.shape[-1] == 1:
+        return whole_actions(actions.reshape(actions.shape[:2]), n_actions, where)
+    is_one_hot = ((actions == 1).sum(-1) == 1) & ((actions == 0).sum(-1) == actions.shape[-1] - 1)
+    wrong = ~is_one_hot.all(1)
+    if wrong.any() or actions.shape[-1] != (n_actions or actions.shape[-1]):
+        told = f"{actions[wrong][0].tolist()} in {int(wrong.sum())} steps" if wrong.any() else actions.shape
+        raise DataError(
+            f"{where}: actions are {told}; expected an index or a one-hot vector of {n_actions or 'the'} "
+            "actions for each agent. Are they continuous?"
+        )
+    index: Array = (actions == 1).argmax(-1)
+    return index

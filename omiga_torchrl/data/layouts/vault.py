@@ -24,7 +24,7 @@ from omiga_torchrl.data.layouts.base import (
 from omiga_torchrl.data.layouts.guards import new_folder
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
-from omiga_torchrl.data.layouts.steps import count_steps, steps_to_episodes, whole_actions
+from omiga_torchrl.data.layouts.steps import count_steps, discrete_actions, steps_to_episodes
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
 from omiga_torchrl.data.layouts.vault_rows import to_rows
 from omiga_torchrl.data.layouts.vault_store import METADATA_FILE, STORE_FILE
@@ -164,7 +164,14 @@ def _one_uid(path: Path) -> Path:
 
 
 def _discrete(files: VaultFiles) -> bool:
-    return files.arrays["actions"].dtype.kind != "f"
+    actions, legals = files.arrays["actions"], files.arrays.get("infos.legals")
+    if actions.dtype.kind != "f" or legals is None:
+        return actions.dtype.kind != "f"
+    try:  # floats beside legal actions: what the first ones are, all are
+        discrete_actions(actions[: min(len(actions), _FLAG_ROWS)], legals.shape[-1], "")
+    except DataError:
+        return False
+    return True
 
 
 def _problems(files: VaultFiles) -> Iterator[str]:
@@ -181,8 +188,9 @@ def _problems(files: VaultFiles) -> Iterator[str]:
         if len(array.shape) not in dims.get(name, (2, 3)) or array.shape[1] != agents:
             yield f"{name!r} has shape {array.shape}, 'observations' has {observation}"
     actions = files.arrays["actions"].shape
-    if _discrete(files) and actions[2:] not in ((), (1,)):
-        yield f"'actions' are whole numbers of shape {actions}, expected {observation[:2]}"
+    legals = files.arrays["infos.legals"].shape[2:] if "infos.legals" in files.arrays else ()
+    if _discrete(files) and actions[2:] not in ((), (1,), legals):
+        yield f"'actions' are discrete and of shape {actions}, expected {observation[:2]}, or one-hot"
 
 
 def _flags(files: VaultFiles) -> tuple[Array, Array]:
@@ -240,8 +248,6 @@ def _blocks(
 
 
 def _actions(actions: Array, legals: Array | None, where: str) -> Array:
-    if actions.dtype.kind == "f":
+    if actions.dtype.kind == "f" and legals is None:
         return actions.reshape(*actions.shape[:2], -1)
-    return whole_actions(
-        actions.reshape(actions.shape[:2]), None if legals is None else legals.shape[-1], where
-    )
+    return discrete_actions(actions, None if legals is None else legals.shape[-1], where)

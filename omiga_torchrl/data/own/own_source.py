@@ -41,6 +41,7 @@ class OwnSource:
         known: fields of their card that are known beforehand; ``"data_sha256"`` is their checksum.
         open: opens them for one pass.
         learned: what else only the data tell and is on their card: numbers of actions, names of agents.
+        reads_again: whether ``open`` can be called more than once.
     """
 
     name: str
@@ -48,6 +49,7 @@ class OwnSource:
     known: dict[str, Any]
     open: Callable[[], Reading]
     learned: str = ""
+    reads_again: bool = True
 
     def fingerprint(self) -> str:
         """Hexadecimal digits that change when the data or what is known of them does."""
@@ -145,6 +147,7 @@ def streamed_source(
             {**known, "data_sha256": digest.hexdigest()},
             partial(_used_up, name),
             _learned(opened[0]),
+            reads_again=False,
         )
         card = DatasetCard.from_json((spool / "data" / CARD_FILE).read_text())
         card.data_sha256 = source.known["data_sha256"]

@@ -92,7 +92,7 @@ def dataset_statistics(
         raise DataError("dataset_statistics: there are no transitions; expected at least one.")
     if chunk < 1:
         raise ValueError(f"dataset_statistics: chunk is {chunk}; expected at least 1.")
-    scan = Scan(data)
+    scan = Scan(data, dataset.spec if isinstance(dataset, OfflineDataset) else None)
     for rows in _chunks(len(data), chunk, progress):
         scan.add(rows)
     reward = _column(data, ("next", keys.REWARD)).astype(np.float64) * reward_scale

@@ -14,6 +14,8 @@ from omiga_torchrl.data.padding import AgentPadding
 from omiga_torchrl.data.statistics.digests import count_unique, row_digests
 from omiga_torchrl.data.statistics.distributions import Histogram, count_between, even_edges, whole_edges
 from omiga_torchrl.errors import require_key
+from omiga_torchrl.groups import AnyTeamSpec
+from omiga_torchrl.specs import TeamSpec
 
 NAME = "dataset_statistics"
 
@@ -28,7 +30,7 @@ class ActionStatistics:
         discrete: whether actions are integers.
         minimum: `[N, A]`.
         maximum: `[N, A]`.
-        beyond: share of steps with an action beyond +-1 `[N, A]`; ``None`` if discrete.
+        beyond: share of steps with an action beyond its bounds `[N, A]`; ``None`` if discrete.
         histograms: `[N, A]`; a feature has the same edges for all agents.
     """
 
@@ -45,7 +47,7 @@ class ActionStatistics:
 
     @property
     def share_beyond(self) -> float | None:
-        """Share of all action values beyond +-1; ``None`` if discrete."""
+        """Share of all action values beyond their bounds; ``None`` if discrete."""
         return None if self.beyond is None else float(np.mean(self.beyond))
 
 
@@ -78,16 +80,18 @@ class Scan:
 
     Args:
         data: transitions in order `[T]`.
+        spec: says the bounds of actions; ``None``: -1 and 1.
 
     Attributes:
         groups: what is gathered of every group, by name.
         joint: digests of (state, joint action) `[T, 2]`.
     """
 
-    def __init__(self, data: TensorDictBase) -> None:
+    def __init__(self, data: TensorDictBase, spec: AnyTeamSpec | None = None) -> None:
         self._state = require_key(NAME, data, keys.STATE)
         names = group_names(data) or [keys.GROUP]
-        self.groups = {name: GroupScan(data, name) for name in names}
+        sizes = {} if spec is None else spec.groups
+        self.groups = {name: GroupScan(data, name, sizes.get(name)) for name in names}
         self.joint = np.zeros((len(self._state), 2), np.uint64)
 
     def add(self, rows: slice) -> None:
@@ -102,6 +106,7 @@ class GroupScan:
     Args:
         data: transitions in order `[T]`.
         name: name of the group.
+        spec: says the bounds of its actions; ``None``: -1 and 1.
 
     Attributes:
         local: digests of every agent's (observation, action) `[N, T, 2]`.
@@ -110,7 +115,10 @@ class GroupScan:
         action_range: smallest and largest value `[2, N, A]`.
     """
 
-    def __init__(self, data: TensorDictBase, name: str) -> None:
+    def __init__(self, data: TensorDictBase, name: str, spec: TeamSpec | None = None) -> None:
+        bounds = (-1.0, 1.0) if spec is None else (spec.action_low, spec.action_high)
+        # In single precision, as the actions.
+        self._low, self._high = (np.asarray(bound, np.float32) for bound in bounds)
         self._observation = require_key(NAME, data, (name, "observation"))
         self._action = require_key(NAME, data, (name, "action"))
         self.discrete = not self._action.is_floating_point()
@@ -136,13 +144,13 @@ class GroupScan:
         if self.present is None:
             _widen(self.observation_range, observation, (0, 1))
             _widen(self.action_range, action, (0,))
-            self._beyond += (np.abs(action) > 1).sum(0)
+            self._beyond += self._is_beyond(action).sum(0)
             return action
         present = self.present[rows]
         _widen(self.observation_range, observation[present], (0,))
         for agent in range(present.shape[1]):
             _widen(self.action_range[:, agent], action[present[:, agent], agent], (0,))
-        self._beyond += ((np.abs(action) > 1) & present[..., None]).sum(0)
+        self._beyond += (self._is_beyond(action) & present[..., None]).sum(0)
         return np.where(present[..., None], action, 0)
 
     def count_unique(self) -> tuple[int, ...]:
@@ -185,6 +193,10 @@ class GroupScan:
                 for one in counts
             ),
         )
+
+    def _is_beyond(self, action: Array) -> Array:
+        beyond: Array = (action < self._low) | (action > self._high)
+        return beyond
 
     def _times_present(self) -> Array:
         steps = len(self._action)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from omiga_torchrl.data.cards import read_card
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions
 from omiga_torchrl.data.layouts import minari as module
@@ -295,3 +296,41 @@ def test_damaged_files_are_refused_or_sound(tmp_path):
     assert_survives_damage(LAYOUT, path, file=path / "data" / "metadata.json")
     with h5py.File(path / "data" / "main_data.hdf5") as file:  # whole again
         assert len(file) == 3
+
+
+def test_numbers_of_categories_are_one_hot_and_parts_come_by_number(tmp_path):
+    """As Gymnasium flattens: a tuple of eleven boxes, a cell counted from 100, and two numbers at once."""
+    steps = np.arange(3)
+    arrays = {f"episode_0/observations/_index_{i}": np.full((3, 1), float(i)) for i in range(11)}
+    arrays["episode_0/observations/_index_11"] = 100 + steps
+    arrays["episode_0/observations/_index_12"] = np.stack([steps % 2, steps], 1)
+    arrays |= {
+        "episode_0/actions": np.zeros((2, 2), np.float32),
+        "episode_0/rewards": np.zeros(2),
+        "episode_0/terminations": np.array([False, True]),
+        "episode_0/truncations": np.zeros(2, bool),
+    }
+    box = {"type": "Box", "dtype": "float32", "shape": [1], "low": [-1.0], "high": [11.0]}
+    cell, both = {"type": "Discrete", "n": 3, "start": 100}, {"type": "MultiDiscrete", "nvec": [2, 3]}
+    space = {"type": "Tuple", "subspaces": [box] * 11 + [cell, both]}
+    write_minari(tmp_path, arrays, observation_space=json.dumps(space))
+    episodes = read_all(LAYOUT, tmp_path)
+    last = [[1, 0, 0, 1, 0, 1, 0, 0], [0, 1, 0, 0, 1, 0, 1, 0], [0, 0, 1, 1, 0, 0, 0, 1]]
+    assert episodes.observation[:, 0].tolist() == [[*range(11), *row] for row in last]
+    arrays["episode_0/observations/_index_11"][2] = 103
+    other = write_minari(tmp_path / "b", arrays, observation_space=json.dumps(space))
+    with pytest.raises(DataError, match=r"_index_11: \[103\] in row 2 is in none of the categories"):
+        read_all(LAYOUT, other)
+
+
+def test_bounds_are_those_of_the_action_space(tmp_path):
+    box = {"type": "Box", "dtype": "float32", "shape": [2], "low": [-2.0, -0.4], "high": [2.0, 0.4]}
+    arrays = make_arrays([2])
+    arrays["episode_0/actions"] *= [2.0, 0.4]
+    path = write_minari(tmp_path / "a", arrays, action_space=json.dumps(box))
+    convert(LAYOUT.read(path, ReadOptions()), tmp_path / "out", ReadOptions(), name="toy")
+    spec = read_card(tmp_path / "out").spec
+    assert (spec.action_low, spec.action_high) == ((-2.0, -0.4), (2.0, 0.4))
+    texts = write_minari(tmp_path / "b", make_arrays([2]), observation_space=json.dumps({"type": "Text"}))
+    with pytest.raises(DataError, match="observations are of the space 'Text'"):
+        LAYOUT.read(texts, ReadOptions())

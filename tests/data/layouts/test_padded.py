@@ -175,7 +175,7 @@ def test_a_block_of_padding_only_is_skipped(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: [a.pop("obs"), a.pop("filled")], r"\['filled', 'obs'\] are missing, found \['actions'"),
+        (lambda a: [a.pop("obs"), a.pop("state")], r"\['obs', 'state'\] are missing, found \['actions'"),
         (lambda a: a.update(obs=a["obs"][:1]), r"'actions' has shape \(2, 4, 2, 1\), 'obs' has \(1, "),
         (lambda a: a.update(reward=a["reward"][:, 1:]), r"'reward' has shape \(2, 3, 1\)"),
         (lambda a: a.update(state=a["state"][0]), r"'state' has shape \(4, 5\), expected 3 dimensions"),
@@ -204,3 +204,35 @@ def test_all_findings_at_once():
     arrays["state"], arrays["reward"] = arrays["state"][:1], arrays["reward"].astype("U")
     with pytest.raises(DataError, match=r"'reward' has type.*'state' has shape"):
         read_padded(arrays, "some.h5", ReadOptions())
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.uint8, bool])
+def test_any_type_of_numbers_with_and_without_filled(one_hot, dtype):
+    """Padding has no legal action; masks, flags and actions of any type are the same."""
+    lengths, terminates = [3, 5, 2], [True, False, False]
+    arrays = make_padded(lengths, terminates)
+    filled = arrays["filled"].astype(bool)
+    arrays["avail_actions"][..., 0] = 1
+    arrays["avail_actions"] *= filled[..., None]
+    arrays["terminated"] *= filled.astype(np.uint8)
+    expected = padded_to_episodes(arrays)
+    other = {name: value for name, value in arrays.items() if name != "filled"}
+    other["avail_actions"], other["terminated"] = (
+        other[name].astype(dtype) for name in ("avail_actions", "terminated")
+    )
+    if one_hot:
+        other["actions"] = np.eye(4)[arrays["actions"][..., 0]].astype(dtype)
+    elif dtype is not bool:
+        other["actions"] = arrays["actions"].astype(dtype)
+    (found,) = read_padded(other, "toy", ReadOptions()).blocks
+    assert found.length.tolist() == lengths
+    for name, values in expected.arrays().items():
+        np.testing.assert_array_equal(found.arrays()[name], values)
+
+
+def test_actions_that_are_neither_indices_nor_one_hot():
+    arrays = make_padded([3], [True])
+    arrays["actions"] = np.full((*arrays["actions"].shape[:3], 4), 0.25)
+    with pytest.raises(DataError, match=r"actions are .*0.25.* in 3 steps; expected an index or a one-hot"):
+        padded_to_episodes(arrays)

@@ -58,8 +58,8 @@ def test_converted_to_a_dataset(tmp_path):
 
 def test_all_findings_at_once(tmp_path):
     arrays = make_padded([2, 3], [True, False])
-    del arrays["obs"], arrays["filled"]
-    with pytest.raises(DataError, match=r"3m\.h5: 'filled' is missing; 'obs' is missing\. Expected"):
+    del arrays["obs"], arrays["state"]
+    with pytest.raises(DataError, match=r"3m\.h5: 'obs' is missing; 'state' is missing\. Expected"):
         LAYOUT.read(write_h5(tmp_path / "3m.h5", arrays), ReadOptions())
     arrays = make_padded([2, 3], [True, False])
     arrays["state"], arrays["reward"] = arrays["state"][:1], arrays["reward"][:, 0]

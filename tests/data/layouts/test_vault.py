@@ -183,6 +183,11 @@ def test_other_shapes_and_types(tmp_path):
     other["infos"] = {"legals": np.ones((5, 2, 4), bool)}
     continuous = read_all(LAYOUT, write_slowly(tmp_path / "d", other))
     assert continuous.action.shape == (5, 2, 1) and continuous.action_mask is None
+    other["infos"] = experience["infos"]
+    other["truncations"] = experience["truncations"]
+    for number, actions in enumerate((experience["actions"], np.eye(4)[experience["actions"]])):
+        other["actions"] = actions.astype(np.float32)
+        assert transitions(read_all(LAYOUT, write_slowly(tmp_path / f"e{number}", other))) == expected
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,7 @@ def test_other_shapes_and_types(tmp_path):
         (lambda e: e.update(observations=np.zeros((5, 6), np.float32)), r"expected \(T, agents, features\)"),
         (lambda e: e.update(rewards=np.zeros((5, 3), np.float32)), r"'rewards' has shape \(5, 3\)"),
         (lambda e: e.update(terminals=np.zeros((5, 2, 1), bool)), r"'terminals' has shape \(5, 2, 1\)"),
-        (lambda e: e.update(actions=np.zeros((5, 2, 2), np.int32)), "'actions' are whole numbers of shape"),
+        (lambda e: e.update(actions=np.zeros((5, 2, 2), np.int32)), "'actions' are discrete and of shape"),
         (lambda e: e.update(actions=np.full((5, 2), 4, np.int32)), "expected whole numbers from 0 to 3"),
         (lambda e: e.update(observations=np.zeros((5, 2, 3), np.complex64)), "complex64, expected numbers"),
         (lambda e: e["rewards"].__setitem__((1, 0), 7), "rows 0 to 4: the agents' rewards differ in 1 rows"),
