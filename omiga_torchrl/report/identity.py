@@ -35,7 +35,7 @@ class RunIdentity:
         >>> one = RunIdentity({"algorithm": {"name": "omiga", "alpha": 0.3}, "seed": 0})
         >>> other = RunIdentity({"seed": 0, "algorithm": {"alpha": 1.0, "name": "omiga"}})
         >>> one.differences(other)
-        {'algorithm.alpha': (0.3, 1.0)}
+        {'algorithm.alpha': (0.3, 1)}
         >>> len(one.hash), one.hash == other.hash, one.hash == RunIdentity(one.record).hash
         (8, False, True)
     """
@@ -131,6 +131,7 @@ def describe_run(
     task: str | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     identity: RunIdentity | None = None,
+    audit: Mapping[str, Any] | None = None,
 ) -> RunInfo:
     """A run on a dataset, with the reference returns on the dataset's card.
 
@@ -141,6 +142,7 @@ def describe_run(
         task: task that the policy is evaluated in; ``None`` is the dataset's, or ``"no task"``.
         hyperparameters: plain values, all that are used.
         identity: what resuming and reports compare; without it they compare ``hyperparameters``.
+        audit: how it is run, see :func:`omiga_torchrl.report.audit_record`.
 
     Examples:
         >>> describe_run(OfflineDataset("vmas/navigation/mixed"), algorithm="bc", seed=0).folder
@@ -158,6 +160,7 @@ def describe_run(
         random_return=card.random_return,
         card={"name": card.name, "sha256": card.data_sha256, "reward_scale": dataset.reward_scale},
         identity={} if identity is None else identity.record,
+        audit=dict(audit or {}),
     )
 
 

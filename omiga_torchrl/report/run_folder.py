@@ -87,8 +87,8 @@ def _take_over(path: Path, info: RunInfo, existing: Existing) -> Claim:
     found = _recorded(path)
     if existing == "error":
         raise FileExistsError(
-            f"RunWriter: {path} holds a run already. Use existing='resume' or 'keep' to go on with it, 'extend' "
-            f"for more steps, 'overwrite' to remove it, or choose another root."
+            f"RunWriter: {path} holds a run already. Use existing='resume' or 'keep' to go on with it, "
+            f"'extend' for more steps, 'overwrite' to remove it, or choose another root."
         )
     if existing == "extend" and extends(found, info):
         return Claim(path, _extended(found, info), found)
