@@ -6,6 +6,7 @@ from omiga_torchrl.report.aggregate import Aggregate, aggregate_scores, format_a
 from omiga_torchrl.report.audit import audit_record
 from omiga_torchrl.report.dataset_figure import plot_dataset
 from omiga_torchrl.report.dataset_report import format_statistics, write_dataset_report
+from omiga_torchrl.report.grouping import SeparatedRuns, separate_runs
 from omiga_torchrl.report.identity import RunIdentity, describe_run, identity_of, run_identity
 from omiga_torchrl.report.lock import RunLockedError
 from omiga_torchrl.report.plots import plot_learning_curves
@@ -30,6 +31,7 @@ __all__ = [
     "RunInfo",
     "RunLockedError",
     "RunWriter",
+    "SeparatedRuns",
     "aggregate_scores",
     "audit_record",
     "claim_folder",
@@ -45,6 +47,7 @@ __all__ = [
     "plot_learning_curves",
     "plot_scores",
     "run_identity",
+    "separate_runs",
     "stratified_bootstrap",
     "table_rows",
     "write_dataset_report",

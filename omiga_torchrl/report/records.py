@@ -155,18 +155,6 @@ def load_runs(root: str | Path) -> list[Run]:
     return sorted(runs, key=lambda run: (*run.info.cell, run.info.algorithm, run.info.seed))
 
 
-def by_cell(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
-    """The runs of every task and dataset, in the order of their names.
-
-    Args:
-        runs: as read by :func:`load_runs`.
-    """
-    cells: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        cells.setdefault(run.info.cell, []).append(run)
-    return dict(sorted(cells.items()))
-
-
 def final_scores(runs: Iterable[Run]) -> list[float]:
     """The mean return of the final evaluation of every finished run.
 
