@@ -84,7 +84,7 @@ def _apart(runs: Sequence[Run], notes: list[str], *, conditions: bool) -> list[R
     for names, members in groups.items():
         parts, keys = _parts(members, conditions=conditions)
         for brackets, part in parts:
-            renamed = {field: f"{names[-1]} [{brackets}]"} if brackets else {}
+            renamed: dict[str, Any] = {field: f"{names[-1]} [{brackets}]"} if brackets else {}
             out += [replace(run, info=replace(run.info, **renamed)) for run in part]
         if keys:
             notes.append(f"{' / '.join(names)}: {len(parts)} {word}, as they differ in {', '.join(keys)}.")

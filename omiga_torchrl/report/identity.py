@@ -218,7 +218,7 @@ def canonical(value: Any) -> Any:
 
 
 def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every value of nested mappings by its full name.
+    """Every value of nested mappings by its full name; empty ones have none.
 
     Examples:
         >>> flat({"trainer": {"lr": 0.1}, "seed": 0})
@@ -226,7 +226,7 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, value in record.items():
-        nested = isinstance(value, Mapping) and value
+        nested = isinstance(value, Mapping)
         found |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
     return found
 

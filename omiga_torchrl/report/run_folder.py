@@ -129,10 +129,14 @@ def _choose(root: Path, info: RunInfo, existing: Existing) -> Path:
         return base
     own = root / f"{info.folder}__{RunIdentity(info.identity).hash}"
     for path in (own, base):
-        if (path / RUN_FILE).is_file():
-            found = _recorded(path)
-            if found.identity and not _differences(found, info):
+        try:
+            found = _recorded(path) if (path / RUN_FILE).is_file() else None
+        except DataError:
+            if existing == "overwrite":
                 return path
+            raise
+        if found is not None and found.identity and not _differences(found, info):
+            return path
     if existing in ("resume", "extend", "overwrite") or not (base / RUN_FILE).is_file():
         return base
     _LOG.info("%s holds a run with other settings; this one goes to %s", base, own.name)
