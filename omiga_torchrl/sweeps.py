@@ -65,7 +65,7 @@ def swept_label(swept: Sequence[str], overrides: Sequence[str]) -> str:
     """
     values = dict(one.lstrip("+").partition("=")[::2] for one in overrides)
     names = [f"-{key.rpartition('.')[2]}-{values[key]}" for key in swept if key in values]
-    return re.sub(r"[^\w.+-]+", "-", "".join(names))
+    return re.sub(r"[^\w.+-]+", "-", re.sub(r"[\[\]{}'\"]", "", "".join(names)))
 
 
 def run_job(config: Any, function: Callable[[Any], float]) -> float:
@@ -123,7 +123,7 @@ def run_recipe(main: Callable[[], Any]) -> None:
         raise SystemExit(stop.exit_code) from None
     if _failed:
         listed = "".join(f"\n  - {job}: {reason}" for job, reason in _failed)
-        sys.stderr.write(f"train: {len(_failed)} jobs of the sweep failed, the others are done:{listed}\n")
+        sys.stderr.write(f"train: {len(_failed)} of the sweep's jobs failed, the others are done:{listed}\n")
         raise SystemExit(1)
 
 

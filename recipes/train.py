@@ -27,7 +27,7 @@ from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import RunWriter
 from omiga_torchrl.sweeps import mark_sweep, run_job, run_recipe
-from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
+from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, readable_checkpoint
 from omiga_torchrl.trainers.grids import comma_lists, train_variants
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
@@ -150,7 +150,7 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
             protocol.interval,
             on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
         ).register(trainer)
-    if run.continues and (last := latest_checkpoint(run.path / "checkpoints")):
+    if run.continues and (last := readable_checkpoint(run.path / "checkpoints")):
         trainer.load_from_file(last)
 
     def finish() -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -78,7 +77,7 @@ def hardware() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "memory_gib": _memory_gib(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
     }
 
@@ -90,12 +89,22 @@ def peak_memory() -> dict[str, float]:
         >>> peak_memory()["process_mib"] > 10
         True
     """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return {}
     unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
     found = {"process_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)}
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
             found[f"gpu{i}_mib"] = round(torch.cuda.max_memory_allocated(i) / 2**20, 1)
     return found
+
+
+def _memory_gib() -> float | None:
+    if not hasattr(os, "sysconf"):  # Windows
+        return None
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
 
 
 def _processor() -> str:
