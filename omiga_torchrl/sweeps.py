@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
+from omiga_torchrl.errors import DataError, SettingsError, require_fields
+from omiga_torchrl.report import RunLockedError
 from omiga_torchrl.trainers.interruption import TrainingInterrupted, clean_interruption
 
 _LOG = logging.getLogger(__name__)
 
 # Keys that a run's folder names anyway, and those that decide nothing.
 _NAMED: Final = ("seed", "task", "algorithm", "out", "existing", "data_root", "logger", "imports")
+_KNOWN: Final = (DataError, SettingsError, RunLockedError, FileExistsError, FileNotFoundError, ImportError)
 _failed: list[tuple[str, str]] = []
 
 
@@ -68,11 +72,15 @@ def swept_label(swept: Sequence[str], overrides: Sequence[str]) -> str:
     return re.sub(r"[^\w.+-]+", "-", re.sub(r"[\[\]{}'\"]", "", "".join(names)))
 
 
-def run_job(config: Any, function: Callable[[Any], float]) -> float:
+def run_job(component: str, config: Any, function: Callable[[Any], float]) -> float:
     """One job of a recipe; in a sweep its run is named by what is swept, and an error stops no other job.
 
+    A mistake in the settings or the data ends the process with its message alone; ``HYDRA_FULL_ERROR=1``
+    shows the way to it.
+
     Args:
-        config: of the recipe, with the fields ``algorithm`` and ``swept``.
+        component: the recipe, for messages.
+        config: Hydra's, of a dataclass with the fields ``algorithm`` and ``swept``.
         function: what the job is; gives its objective.
 
     Returns:
@@ -80,30 +88,44 @@ def run_job(config: Any, function: Callable[[Any], float]) -> float:
 
     Raises:
         TrainingInterrupted: a signal has ended the job, and with it the sweep.
+        SystemExit: the settings or the data are wrong, outside of a sweep.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     with clean_interruption():
-        if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-            return function(config)
         hydra = HydraConfig.get()
-        overrides = list(hydra.overrides.task)
-        # A file may name the keys, too, as for Optuna's sweeper.
-        swept = dict.fromkeys([*config.swept, *(OmegaConf.select(cast(Any, hydra), "sweeper.params") or ())])
-        suffix = swept_label([key for key in swept if key not in _NAMED], overrides)
-        if suffix:
-            config.algorithm["label"] = f"{config.algorithm.get('label') or config.algorithm['name']}{suffix}"
-        if hydra.runtime.choices.get("hydra/launcher") != "basic":
-            return function(config)  # in another process: the launcher collects what fails
+        alone = hydra.mode != RunMode.MULTIRUN
         try:
-            return function(config)
+            settings: Any = require_fields(component, OmegaConf.to_object(config))
+            if not alone:
+                _name_job(settings, hydra)
+            return function(settings)
         except Exception as error:
+            known = isinstance(error, _KNOWN) and os.environ.get("HYDRA_FULL_ERROR") != "1"
+            if alone and known:
+                sys.stderr.write(f"{error}\n")
+                raise SystemExit(1) from error
+            if alone or hydra.runtime.choices.get("hydra/launcher") != "basic":
+                raise  # of a sweep: in another process, whose launcher collects what fails
             reason = f"{type(error).__name__}: {error}"
-            _failed.append((" ".join(one for one in overrides if not one.startswith("++swept")), reason))
-            _LOG.error("job failed, the others go on: %s", reason, exc_info=_is_bug(error))
+            overrides = [one for one in hydra.overrides.task if not one.startswith("++swept")]
+            _failed.append((" ".join(overrides), reason))
+            _LOG.error("job failed, the others go on: %s", reason, exc_info=not known)
             return math.nan
+
+
+def _name_job(settings: Any, hydra: Any) -> None:
+    """Adds the swept values to the label of a job's run."""
+    from omegaconf import OmegaConf
+
+    # A file may name the keys, too, as for Optuna's sweeper.
+    swept = dict.fromkeys([*settings.swept, *(OmegaConf.select(hydra, "sweeper.params") or ())])
+    suffix = swept_label([key for key in swept if key not in _NAMED], list(hydra.overrides.task))
+    if suffix:
+        label = settings.algorithm.get("label") or settings.algorithm["name"]
+        settings.algorithm["label"] = f"{label}{suffix}"
 
 
 def run_recipe(main: Callable[[], Any]) -> None:
@@ -125,8 +147,3 @@ def run_recipe(main: Callable[[], Any]) -> None:
         listed = "".join(f"\n  - {job}: {reason}" for job, reason in _failed)
         sys.stderr.write(f"train: {len(_failed)} of the sweep's jobs failed, the others are done:{listed}\n")
         raise SystemExit(1)
-
-
-def _is_bug(error: Exception) -> bool:
-    """Whether the way to the error helps more than its message."""
-    return not isinstance(error, ValueError | FileExistsError | FileNotFoundError | ImportError)

@@ -16,13 +16,12 @@ from typing import Any, cast
 import hydra
 import torch
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 from torchrl.record.loggers import get_logger
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
-from omiga_torchrl.errors import require_fields
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import RunWriter
@@ -183,7 +182,7 @@ def train(config: TrainConfig) -> float:
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(config: Any) -> float:
     """Train, and give the final return to Hydra's sweepers."""
-    return run_job(cast(TrainConfig, require_fields("train", OmegaConf.to_object(config))), train)
+    return run_job("train", config, train)
 
 
 if __name__ == "__main__":

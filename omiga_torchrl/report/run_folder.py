@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from omiga_torchrl.errors import DataError, unknown_name
+from omiga_torchrl.errors import DataError, SettingsError, unknown_name
 from omiga_torchrl.report.hyperparameters import changed_hyperparameters
 from omiga_torchrl.report.identity import RunIdentity
 from omiga_torchrl.report.lock import LOCK_FILE, lock_folder, release_folder
@@ -53,7 +53,8 @@ def claim_folder(root: str | Path, info: RunInfo, existing: Existing = "error") 
 
     Raises:
         FileExistsError: the run is there and ``existing`` is ``"error"``.
-        ValueError: unknown ``existing``, or the run that is there is another one; lists the differences.
+        ValueError: unknown ``existing``.
+        SettingsError: the run that is there is another one; lists the differences.
         DataError: the folder holds files that are no run.
         RunLockedError: another process writes it.
 
@@ -172,7 +173,7 @@ def _differences(found: RunInfo, asked: RunInfo) -> dict[str, tuple[Any, Any]]:
 
 def _require_same(path: Path, found: RunInfo, asked: RunInfo) -> None:
     if asked.identity and not found.identity:
-        raise ValueError(
+        raise SettingsError(
             f"RunWriter: {path} was written by a former version, which did not record what decides its "
             f"result; expected a run of this version to resume. It can be reported; use "
             f"existing='overwrite' or another root to run it again."
@@ -185,7 +186,7 @@ def _require_same(path: Path, found: RunInfo, asked: RunInfo) -> None:
     if not text:
         return
     more = " existing='extend' goes on to more steps." if extends(found, asked) else ""
-    raise ValueError(
+    raise SettingsError(
         f"RunWriter: {path} was run with other values of {text}; expected the same ones to resume.{more} "
         f"Use existing='keep' to run it in a folder of its own, 'overwrite', or another root."
     )
@@ -195,7 +196,7 @@ def _extended(found: RunInfo, asked: RunInfo) -> RunInfo:
     """The run that goes on; where the learning rate depends on the length it is no uninterrupted one."""
     steps = found.identity["trainer"]["steps"]
     if not is_finished(found):
-        raise ValueError(
+        raise SettingsError(
             f"RunWriter: existing='extend' must go on from a finished run, got one that stopped before its "
             f"{steps} steps. Finish it with existing='resume' first."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import partial
@@ -16,7 +17,7 @@ from omiga_torchrl.data import LAYOUTS, READ_OPTIONS, ReadOptions
 from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.sources import open_source
 from omiga_torchrl.envs import available_tasks, make_env
-from omiga_torchrl.errors import require_choice, require_count, require_number, unknown_name
+from omiga_torchrl.errors import SettingsError, require_choice, require_count, require_number, unknown_name
 from omiga_torchrl.evaluation import Protocol
 from omiga_torchrl.random_state import get_random_state, set_random_state
 from omiga_torchrl.report.run_folder import EXISTING
@@ -31,6 +32,7 @@ NOT_ARGUMENTS: Final = ("name", "label", "preset", "slice_len")  # of a recipe's
 LOGGERS: Final[Mapping[str, str | None]] = {
     "csv": None, "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow",
 }  # fmt: skip
+_LISTED = re.compile(r"train: \d+ settings are wrong:|\n  - ")
 _MISTAKES = (ValueError, TypeError, FileNotFoundError, ImportError, NotImplementedError)
 
 
@@ -44,13 +46,13 @@ def check_settings(config: Any) -> None:
         config: with the fields of ``TrainConfig`` in ``recipes/train.py``.
 
     Raises:
-        ValueError: the mistakes, each with its key and the value that was expected; a single one as it is.
+        SettingsError: the mistakes, each with its key and the value that was expected; a single one as it is.
 
     Examples:
         >>> all_mistakes("train", [lambda: require_number("train", "> 0", lr=-1), lambda: None])
         Traceback (most recent call last):
             ...
-        ValueError: train: lr is -1; expected a number > 0.
+        omiga_torchrl.errors.SettingsError: train: lr is -1; expected a number > 0.
     """
     state = get_random_state()
     try:
@@ -60,14 +62,14 @@ def check_settings(config: Any) -> None:
 
 
 def all_mistakes(component: str, checks: Iterable[Callable[[], object]]) -> None:
-    """Runs all checks, and raises what they raised: one error as it is, several as a list.
+    """Runs all checks, and raises what they raised in one error.
 
     Args:
         component: who checks, for the message.
         checks: functions without arguments.
 
     Raises:
-        ValueError: several checks failed.
+        SettingsError: a check failed; with the message of one as it is, those of several as a list.
     """
     found: list[Exception] = []
     for check in checks:
@@ -75,12 +77,13 @@ def all_mistakes(component: str, checks: Iterable[Callable[[], object]]) -> None
             check()
         except _MISTAKES as error:
             found.append(error)
-    lines = dict.fromkeys(str(error) for error in found)
+    # A check may itself have listed several.
+    lines = {line: None for error in found for line in _LISTED.split(str(error)) if line}
     if len(lines) == 1:
-        raise found[0]
+        raise SettingsError(str(found[0])) from found[0]
     if lines:
         listed = "".join(f"\n  - {line}" for line in lines)
-        raise ValueError(f"{component}: {len(lines)} settings are wrong:{listed}")
+        raise SettingsError(f"{component}: {len(lines)} settings are wrong:{listed}")
 
 
 def algorithm_arguments(algorithm: Mapping[str, Any]) -> dict[str, Any]:

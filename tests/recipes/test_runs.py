@@ -49,7 +49,7 @@ def test_a_sweep_with_a_broken_cell_finishes_the_others(tmp_path: Path) -> None:
     assert done.stderr.count("trainer.lr is -0.001; expected a number > 0") >= 2
     folders = sorted(path.name for path in (tmp_path / "runs").iterdir() if path.is_dir())
     assert folders == [
-        f"bc-lr-{lr}__vmas-navigation__mixed__seed{seed}" for lr in ("1e-3", "2e-3") for seed in (0, 1)
+        f"bc-lr-{lr}__vmas-navigation__mixed__seed{seed}" for lr in ("0.001", "0.002") for seed in (0, 1)
     ]
     assert all(lines(tmp_path / "runs" / name)[-1]["label"] == "final" for name in folders)
     again = train(tmp_path, *grid, "existing=keep")  # a grid restarts where it was
