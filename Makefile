@@ -69,6 +69,7 @@ bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion and e
 	$(RUN_ENV) $(PY) recipes/benchmark.py
 	$(RUN_ENV) $(PY) recipes/benchmark_algorithms.py
 	$(RUN_ENV) $(PY) recipes/benchmark_steps.py
+	$(RUN_ENV) $(PY) -m tests.benchmarks.compare_jax
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py
 	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
 

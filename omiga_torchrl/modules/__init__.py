@@ -10,7 +10,7 @@ from omiga_torchrl.modules.builders import (
 )
 from omiga_torchrl.modules.deterministic import BoundedActions, deterministic_actor
 from omiga_torchrl.modules.distributions import TanhGaussian
-from omiga_torchrl.modules.ensembles import Ensemble, first_member, first_member_view
+from omiga_torchrl.modules.ensembles import Ensemble, first_member_view
 from omiga_torchrl.modules.latent_actions import LatentActions
 from omiga_torchrl.modules.mixers import LinearMixer, QMIXMixer, TeamMixer, VDNMixer
 from omiga_torchrl.modules.networks import AgentLinear, AgentMLP
@@ -52,7 +52,6 @@ __all__ = [
     "behaviour_model",
     "categorical_actor",
     "deterministic_actor",
-    "first_member",
     "first_member_view",
     "is_recurrent",
     "make_actor",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import copy
 from itertools import islice
 from typing import TypeVar
@@ -81,29 +80,3 @@ def first_member_view(network: Network) -> Network:
         children = {name: first_member_view(child) for name, child in network.named_children()}
         view._modules = {**network._modules, **children}
     return view
-
-
-# Replaced by `first_member_view`; stays until the losses no longer use it.
-@contextmanager
-def first_member(network: nn.Module) -> Iterator[None]:
-    """Inside the block only the first member of every ensemble in ``network`` is evaluated.
-
-    Losses that follow one critic save the time of the others.
-
-    Args:
-        network: a module with ensembles, or without: then nothing changes.
-
-    Examples:
-        >>> twins = Ensemble(lambda: nn.Linear(3, 1), 2)
-        >>> with first_member(twins):
-        ...     twins(torch.zeros(8, 3)).shape
-        torch.Size([8, 1, 1])
-    """
-    ensembles = [part for part in network.modules() if isinstance(part, Ensemble)]
-    for ensemble in ensembles:
-        ensemble.counted = 1
-    try:
-        yield
-    finally:
-        for ensemble in ensembles:
-            ensemble.counted = len(ensemble.members)

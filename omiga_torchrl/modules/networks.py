@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,9 @@ from torch.nn import functional as F
 from torchrl.modules import MLP
 
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
+
+# From so many agents on, products with one-hot ids cost more than adding a column of weights for each agent.
+_MANY_AGENTS = 16
 
 
 def on_rows(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -174,10 +178,25 @@ class AgentMLP(nn.Module):
         return self._shared(x) if self.share_params else self._per_agent(x)
 
     def _shared(self, x: Tensor) -> Tensor:
-        if self.agent_id:
-            ids = torch.eye(self.n_agents, dtype=x.dtype, device=x.device)
-            x = torch.cat([x, ids.expand(*x.shape[:-1], self.n_agents)], -1)
-        return on_rows(self.body, x)
+        if not self.agent_id:
+            return on_rows(self.body, x)
+        if self.n_agents >= _MANY_AGENTS:
+            return self._shared_by_many(x)
+        ids = torch.eye(self.n_agents, dtype=x.dtype, device=x.device)
+        return on_rows(self.body, torch.cat([x, ids.expand(*x.shape[:-1], self.n_agents)], -1))
+
+    def _shared_by_many(self, x: Tensor) -> Tensor:
+        """The same sums without products by zero: an id picks a column of the first layer's weights."""
+        first, *rest = cast(nn.Sequential, self.body)
+        weight, of_id = cast(nn.Linear, first).weight.split([self.in_features, self.n_agents], 1)
+        hidden = on_rows(lambda rows: F.linear(rows, weight), x) + (of_id.T + cast(nn.Linear, first).bias)
+
+        def others(rows: Tensor) -> Tensor:
+            for layer in rest:
+                rows = layer(rows)
+            return rows
+
+        return on_rows(others, hidden)
 
     def _per_agent(self, x: Tensor) -> Tensor:
         out = self.body(x.reshape(-1, *x.shape[-2:]).transpose(0, 1)).transpose(0, 1).contiguous()

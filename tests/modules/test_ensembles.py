@@ -9,7 +9,7 @@ from torchrl.objectives.common import LossModule
 
 from omiga_torchrl import keys
 from omiga_torchrl.functional import ensemble_minimum
-from omiga_torchrl.modules import AgentMLP, Ensemble, first_member, first_member_view, qvalue_ensemble
+from omiga_torchrl.modules import AgentMLP, Ensemble, first_member_view, qvalue_ensemble
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.specs import TeamSpec
 
@@ -118,17 +118,6 @@ def test_parameters_go_round_through_a_tensordict():
         swapped = second(data.copy())[keys.LOCAL_QVALUE]
     assert swapped.equal(first(data.copy())[keys.LOCAL_QVALUE])
     assert not swapped.equal(second(data.copy())[keys.LOCAL_QVALUE])
-
-
-def test_first_member_is_alone_inside_the_block_only():
-    network, data = module(), SPEC.fake_batch(4)
-    whole = network(data.copy())[keys.LOCAL_QVALUE]
-    with first_member(network):
-        alone = network(data.copy())[keys.LOCAL_QVALUE]
-    assert alone.equal(whole[..., :1]) and whole.shape[-1] == 2
-    with pytest.raises(RuntimeError, match="inside"), first_member(network):
-        raise RuntimeError("inside")
-    assert network(data.copy())[keys.LOCAL_QVALUE].equal(whole)
 
 
 def test_a_view_is_the_first_member_and_leaves_the_network_as_it_is():

@@ -94,3 +94,15 @@ def test_without_hidden_layers_there_is_nothing_to_normalise(share):
 def test_networks_pass_layer_norm_on():
     network = agent_network(TeamSpec(3, 5, 2, 7), 1, "value", hidden_sizes=(8,), layer_norm=True)
     assert any(isinstance(part, nn.LayerNorm) for part in network.modules())
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (5, 4)])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_many_agents_get_what_their_ids_would_give(hidden, layer_norm):
+    network = AgentMLP(3, 2, n_agents=20, hidden_sizes=hidden, layer_norm=layer_norm).double()
+    x = torch.randn(7, 20, 3, dtype=torch.float64, requires_grad=True)
+    with_ids = network.body(torch.cat([x, torch.eye(20, dtype=torch.float64).expand(7, 20, 20)], -1))
+    torch.testing.assert_close(network(x), with_ids)
+    learned = [x, *network.parameters()]
+    expected = torch.autograd.grad(with_ids.square().sum(), learned)
+    torch.testing.assert_close(torch.autograd.grad(network(x).square().sum(), learned), expected)

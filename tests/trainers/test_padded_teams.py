@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -74,12 +75,12 @@ def trained_return(name: str, seed: int, *, padded: bool, steps: int) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bc", "omiga", "iql", "icq", "cql"])
-def test_padding_learns_what_groups_learn(name: str) -> None:
+def test_padding_learns_what_groups_learn(name: str, record_property: Callable[[str, object], None]) -> None:
     steps = 1000 if name == "cql" else 3000
     means, spreads = [], []
     for padded in (False, True):
         found = torch.tensor([trained_return(name, seed, padded=padded, steps=steps) for seed in SEEDS])
-        print(f"{name}, {'padded' if padded else 'groups'}: {found.tolist()}")
+        record_property("padded" if padded else "groups", found.tolist())
         means.append(found.mean().item())
         spreads.append(found.std().item())
     # Two means of three runs each: within the seeds' range, and no less than 1 % of the return.

@@ -1,0 +1,1 @@
+"""Comparisons with other ways to train, and checks that these compute the same."""
