@@ -105,7 +105,7 @@ def run_job(component: str, config: Any, function: Callable[[Any], float]) -> fl
         except Exception as error:
             known = isinstance(error, _KNOWN) and os.environ.get("HYDRA_FULL_ERROR") != "1"
             if alone and known:
-                sys.stderr.write(f"{error}\n")
+                sys.stderr.write(f"error: {error}\n")
                 raise SystemExit(1) from error
             if alone or hydra.runtime.choices.get("hydra/launcher") != "basic":
                 raise  # of a sweep: in another process, whose launcher collects what fails

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,6 +11,7 @@ from typing import Any
 from omiga_torchrl.algorithms import ALGORITHMS
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.fingerprint import content_fingerprint
+from omiga_torchrl.files import library_versions
 from omiga_torchrl.renames import rename_arguments, rename_hyperparameters
 from omiga_torchrl.report.records import RunInfo
 
@@ -117,7 +117,7 @@ def run_identity(
             "trainer": deciding("trainer", trainer or {}),
             "evaluation": deciding("evaluation", evaluation or {}) if task is not None else {},
             "precision": precision,
-            "library": importlib.metadata.version("omiga-torchrl"),
+            "library": library_versions().get("omiga-torchrl", "unknown"),
             "seed": seed,
         }
     )

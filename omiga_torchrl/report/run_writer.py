@@ -65,6 +65,7 @@ class RunWriter:
         self.path, self.info, found = claim_folder(root, info, existing)
         self.continues = found is not None
         self._file = self.path / EVALUATIONS_FILE
+        self._began = self._start = time.monotonic()
         same = found is not None and found.identity == self.info.identity
         if found is not None and is_finished(found) and same:
             self.info, self.finished = found, True
@@ -72,10 +73,9 @@ class RunWriter:
             return
         self.finished = False
         before = () if found is None else found.audit.get("sessions", ())
-        self._began = time.monotonic()
         self._record(sessions=[*before, {"started": now()}], finished=False)
         _drop_partial_line(self._file)
-        self._start = self._began - self._elapsed()
+        self._start -= self._elapsed()
 
     def _record(self, **audit: Any) -> None:
         self.info = replace(self.info, audit={**self.info.audit, **audit})
