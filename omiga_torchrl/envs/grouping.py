@@ -6,20 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tensordict import NestedKey
-from torchrl.envs import Compose, EnvBase, RewardSum, StepCounter, Transform, TransformedEnv
+from torchrl.envs import ActionMask, Compose, EnvBase, RewardSum, StepCounter, Transform, TransformedEnv
 
 from omiga_torchrl import keys
 from omiga_torchrl.envs.transforms import AGGREGATES, ConcatState, TeamReward
 
 
 def group_name(agent: str) -> str:
-    """The group of an agent by TorchRL's convention: its name without the number.
+    """The group of an agent by TorchRL's convention: its name without the number, or its name.
 
     Examples:
-        >>> group_name("lead_adversary_0")
-        'lead_adversary'
+        >>> group_name("lead_adversary_0"), group_name("tower")
+        ('lead_adversary', 'tower')
     """
-    return agent.rpartition("_")[0]
+    name, _, number = agent.rpartition("_")
+    return name if name and number.isdigit() else agent
 
 
 def uniform_groups(group_map: Mapping[str, Sequence[str]], spaces: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -77,7 +78,7 @@ def require_reward_rule(task: str, rule: str | None, groups: Iterable[str], *, t
 
 
 def team_env(
-    base: EnvBase, rule: str, *transforms: Transform, max_steps: int, keep_agent_rewards: bool = False
+    base: EnvBase, rule: str, *transforms: Transform, max_steps: int | None, keep_agent_rewards: bool = False
 ) -> EnvBase:
     """An environment of agents as one of a team: one reward, a state, the return and a time limit.
 
@@ -87,7 +88,7 @@ def team_env(
         *transforms: to come first.
 
     Keyword Args:
-        max_steps: episode length in steps; its end is a truncation.
+        max_steps: episode length in steps; its end is a truncation. None leaves it to the environment.
         keep_agent_rewards: whether the agents' own rewards are given as well.
     """
     env = TransformedEnv(
@@ -96,12 +97,27 @@ def team_env(
             *transforms,
             TeamReward(rule, agent_reward_key=_each(base, "reward"), keep_agent_rewards=keep_agent_rewards),
             ConcatState(observation_key=_each(base, "observation")),
+            *legal_random_actions(base),
             RewardSum(in_keys=[keys.REWARD], out_keys=[keys.EPISODE_RETURN]),
             StepCounter(max_steps),
         ),
     )
     env.team_reward = rule
     return env
+
+
+def legal_random_actions(env: EnvBase) -> list[Transform]:
+    """Transforms that keep random actions legal, one for each group with an action mask.
+
+    Args:
+        env: has ``group_map``.
+    """
+    found = env.full_observation_spec.keys(True, True)
+    return [
+        ActionMask(action_key=(group, "action"), mask_key=(group, "action_mask"))
+        for group in env.group_map
+        if (group, "action_mask") in found
+    ]
 
 
 def _each(env: EnvBase, entry: str) -> list[NestedKey]:

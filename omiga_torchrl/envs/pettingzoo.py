@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from tensordict import TensorDict, TensorDictBase
-from torch import Tensor
-from torchrl.data import Bounded, Categorical, Composite, TensorSpec, Unbounded
 from torchrl.envs import EnvBase
 
-from omiga_torchrl import keys
-from omiga_torchrl.envs.grouping import group_name, require_reward_rule, team_env, uniform_groups
-from omiga_torchrl.errors import DataError, unknown_name
+from omiga_torchrl.envs.grouping import require_reward_rule, team_env
+from omiga_torchrl.envs.pettingzoo_env import PettingZooTeamEnv
+from omiga_torchrl.errors import unknown_name
 
 _MAX_STEPS = 25
 _TASKS = (
@@ -85,116 +79,3 @@ def make_pettingzoo_env(
     sides = {getattr(agent, "adversary", False) for agent in games[0].unwrapped.world.agents}
     rule = require_reward_rule(f"pettingzoo/{name}", team_reward, base.group_map, two_sides=len(sides) > 1)
     return team_env(base, rule, max_steps=limit, keep_agent_rewards=keep_agent_rewards)
-
-
-class PettingZooTeamEnv(EnvBase):
-    """Parallel PettingZoo games, stepped together, with the agents' own rewards and no state.
-
-    Made by :func:`make_pettingzoo_env`, which adds the team's. Games do not end by themselves.
-
-    Args:
-        games: equal games of PettingZoo's parallel interface, whose agents all stay to the end.
-        seed: seed of all games' random streams; one stream each.
-        device: where tensors go.
-
-    Raises:
-        DataError: an agent left a game.
-    """
-
-    def __init__(
-        self, games: Sequence[Any], *, seed: int | None = None, device: torch.device | str = "cpu"
-    ) -> None:
-        super().__init__(device=torch.device(device), batch_size=torch.Size([len(games)]))
-        self._games = list(games)
-        agents = self._games[0].possible_agents
-        named: dict[str, list[str]] = {}
-        for agent in agents:
-            named.setdefault(group_name(agent), []).append(agent)
-        self.group_map = uniform_groups(named, {agent: self._spaces(agent) for agent in agents})
-        self._make_specs()
-        self._set_seed(seed)
-
-    def _spaces(self, agent: str) -> tuple[Any, Any]:
-        game = self._games[0]
-        return game.observation_space(agent), game.action_space(agent)
-
-    def _make_specs(self) -> None:
-        batch, device = self.batch_size, self.device
-        seen, acted, earned = {}, {}, {}
-        for name, agents in self.group_map.items():
-            team = torch.Size([*batch, len(agents)])
-            observation, action = self._spaces(agents[0])
-            entry = Unbounded((*team, *observation.shape), device=device)
-            seen[name] = Composite({"observation": entry}, shape=team, device=device)
-            acted[name] = Composite({"action": _action_spec(action, team)}, shape=team).to(device)
-            reward = Unbounded((*team, 1), device=device)
-            earned[name] = Composite({"reward": reward}, shape=team, device=device)
-        self.observation_spec = Composite(seen, shape=batch, device=device)
-        self.action_spec = Composite(acted, shape=batch, device=device)
-        self.reward_spec = Composite(earned, shape=batch, device=device)
-        flag = Categorical(2, (*batch, 1), dtype=torch.bool, device=device)
-        self.done_spec = Composite(
-            {keys.DONE: flag.clone(), keys.TERMINATED: flag.clone()}, shape=batch, device=device
-        )
-
-    def _set_seed(self, seed: int | None) -> None:
-        """Restarts all streams at the next reset."""
-        count = len(self._games)
-        seeds = [None] * count if seed is None else np.random.SeedSequence(seed).generate_state(count)
-        self._seeds: list[int | None] = [None if one is None else int(one) for one in seeds]
-        self._now: list[Mapping[str, npt.NDArray[Any]]] = [{}] * count
-
-    def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
-        named = None if tensordict is None else tensordict.get("_reset", None)
-        for index, game in enumerate(self._games):
-            if named is None or bool(named.reshape(-1)[index]):
-                self._now[index] = game.reset(seed=self._seeds[index])[0]
-                self._seeds[index] = None
-        return self._results()
-
-    def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
-        chosen = {name: tensordict.get((name, "action")).cpu().numpy() for name in self.group_map}
-        rewards = []
-        for index, game in enumerate(self._games):
-            actions = {
-                agent: chosen[name][index, place]
-                for name, agents in self.group_map.items()
-                for place, agent in enumerate(agents)
-            }
-            self._now[index], earned, *_ = game.step(actions)
-            if len(game.agents) < len(actions):
-                gone = sorted(set(actions) - set(game.agents))
-                raise DataError(
-                    f"PettingZooTeamEnv: all agents must stay to the end of the episode, got a game that "
-                    f"{', '.join(gone)} left. Reset it in time, or use scenarios of MPE."
-                )
-            rewards.append(earned)
-        results = self._results()
-        for name in self.group_map:
-            results[name, "reward"] = self._gathered(rewards, name).unsqueeze(-1)
-        return results
-
-    def _results(self) -> TensorDictBase:
-        ends = {name: torch.zeros(*self.batch_size, 1, dtype=torch.bool) for name in self.done_keys}
-        found = TensorDict(ends, self.batch_size)
-        for name, agents in self.group_map.items():
-            observation = self._gathered(self._now, name)
-            team = [*self.batch_size, len(agents)]
-            found[name] = TensorDict({"observation": observation}, team)
-        return found.to(self.device)
-
-    def _gathered(self, games: Sequence[Mapping[str, Any]], name: str) -> Tensor:
-        """One number or vector of every agent of a group, `[B, N, ...]`, in single precision."""
-        rows = [[np.asarray(game[agent]) for agent in self.group_map[name]] for game in games]
-        return torch.from_numpy(np.array(rows, np.float32)).to(self.device)
-
-    def render_frame(self) -> npt.NDArray[Any]:
-        """The first game as it is now, `uint8` `[H, W, 3]`."""
-        return np.ascontiguousarray(self._games[0].render())
-
-
-def _action_spec(space: Any, team: torch.Size) -> TensorSpec:
-    if hasattr(space, "n"):
-        return Categorical(int(space.n), team, dtype=torch.int64)
-    low, high = (torch.as_tensor(bound).expand(*team, -1).clone() for bound in (space.low, space.high))
-    return Bounded(low, high, (*team, *space.shape), dtype=torch.float32)

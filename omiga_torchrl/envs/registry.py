@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_field
 from typing import Any, Protocol
 
 import torch
 from torchrl.envs import EnvBase
 
+from omiga_torchrl.envs.env_checks import check_env
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.plugins import load_plugins
 
@@ -34,6 +36,7 @@ class EnvFactory(Protocol):
 class _Family:
     factory: EnvFactory
     tasks: Callable[[], Sequence[str]]
+    unchecked: bool
 
 
 _FAMILIES: dict[str, _Family] = {}
@@ -45,6 +48,7 @@ def register_env(
     *,
     tasks: Callable[[], Sequence[str]] = tuple,
     replace: bool = False,
+    check: bool = True,
 ) -> None:
     """Make the tasks ``"<prefix>/..."`` known to :func:`make_env`.
 
@@ -56,9 +60,12 @@ def register_env(
             that it may have.
         tasks: gives the names that :func:`available_tasks` lists, without the prefix.
         replace: whether to overwrite a prefix that is already there.
+        check: build the first of ``tasks`` now and look whether it gives what it has to, see
+            :func:`omiga_torchrl.envs.check_env`; without names, the first that :func:`make_env` builds.
 
     Raises:
         ValueError: the prefix holds a slash, or is taken and ``replace`` is false.
+        DataError: the environment lacks an entry, or gives a wrong one.
 
     Examples:
         >>> from omiga_torchrl.envs.vmas import make_vmas_env
@@ -71,7 +78,12 @@ def register_env(
         raise ValueError(f"register_env: prefix {prefix!r}; expected a non-empty name without '/'.")
     if prefix in _FAMILIES and not replace:
         raise ValueError(f"register_env: prefix {prefix!r} is taken; pass replace=True to overwrite it.")
-    _FAMILIES[prefix] = _Family(factory, tasks)
+    family = _Family(factory, tasks, unchecked=check)
+    names = tasks() if check else ()
+    if names:
+        check_env(factory(names[0], num_envs=2, seed=0, max_steps=None, device="cpu"), f"{prefix}/{names[0]}")
+        family = replace_field(family, unchecked=False)
+    _FAMILIES[prefix] = family
 
 
 def unregister_env(prefix: str) -> None:
@@ -134,8 +146,12 @@ def make_env(
     for argument, value in (("num_envs", num_envs), ("max_steps", max_steps)):
         if value is not None and value < 1:
             raise ValueError(f"make_env: {argument} is {value}; expected at least 1.")
-    factory = _FAMILIES[prefix].factory
-    env = factory(name, num_envs=num_envs, seed=seed, max_steps=max_steps, device=device, **task_kwargs)
+    family = _FAMILIES[prefix]
+    options: dict[str, Any] = {"num_envs": num_envs, "max_steps": max_steps, "device": device, **task_kwargs}
+    if family.unchecked:
+        check_env(family.factory(name, seed=seed, **options), str(task))
+        _FAMILIES[prefix] = replace_field(family, unchecked=False)
+    env = family.factory(name, seed=seed, **options)
     # Lets `check_dataset_fits` tell tasks apart that have the same sizes.
     env.task_name = task
     return env

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from omiga_torchrl.envs import make_env
-from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation.frames import frame_source
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.testing import EnvContract
@@ -60,13 +59,11 @@ def test_two_sides_need_a_rule():
 
 
 @has_mpe
-def test_games_that_agents_have_left_are_not_stepped_on():
+def test_a_game_of_its_own_length_is_truncated():
     env = make_env("pettingzoo/simple_spread_v3", max_steps=2).base_env
-    data = env.reset()
-    for _ in range(2):
-        data = env.step_mdp(env.step(env.rand_action(data)))
-    with pytest.raises(DataError, match="agent_0, agent_1, agent_2 left"):
-        env.step(env.rand_action(data))
+    following = env.rollout(9)["next"]
+    assert following["truncated"].flatten().tolist() == [False, False, True]
+    assert not following["terminated"].any()
 
 
 @has_mpe
