@@ -62,7 +62,7 @@ def test_a_sweep_with_a_broken_cell_finishes_the_others(tmp_path: Path) -> None:
 )
 def test_a_signal_is_one_line_and_a_checkpoint(tmp_path: Path, sent: int, code: int) -> None:
     job = subprocess.Popen(
-        command("trainer.steps=900000", "evaluation.interval=900000", "trainer.log_interval=9", "compile=none"),
+        command("trainer.steps=900000", "evaluation.interval=900000", "compile=none"),
         cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     log = tmp_path / "runs" / RUN / "log" / "scalars" / "loss_actor.csv"
