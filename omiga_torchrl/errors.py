@@ -26,6 +26,10 @@ class DataError(ValueError):
     """A dataset, batch or environment is not what a component needs."""
 
 
+class SettingsError(ValueError):
+    """A user's settings cannot be right; the message says which, and the way there explains nothing."""
+
+
 def unknown_name(component: str, kind: str, name: object, choices: Iterable[str]) -> ValueError:
     """The error for an unknown name: lists the choices and the nearest match.
 
@@ -71,7 +75,7 @@ def require_fields(component: str, config: object) -> object:
         config: instance of a dataclass, nested ones included.
 
     Raises:
-        ValueError: names the entry and the nearest field.
+        SettingsError: names the entry and the nearest field.
 
     Examples:
         >>> from omiga_torchrl.evaluation import Protocol
@@ -80,13 +84,13 @@ def require_fields(component: str, config: object) -> object:
         >>> require_fields("train", config)
         Traceback (most recent call last):
             ...
-        ValueError: train: unknown key 'epsiodes'; did you mean 'episodes'? Choose ...
+        omiga_torchrl.errors.SettingsError: train: unknown key 'epsiodes'; did you mean 'episodes'? ...
     """
     if is_dataclass(config):
         known = [field.name for field in fields(config)]
         for name, value in vars(config).items():
             if name not in known:
-                raise unknown_name(component, "key", name, known)
+                raise SettingsError(str(unknown_name(component, "key", name, known)))
             require_fields(component, value)
     return config
 

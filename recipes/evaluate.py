@@ -66,8 +66,11 @@ def open_policy(path: Path) -> tuple[Any, TeamSpec, PolicyFacts]:
         raise DataError(f"evaluate: no policy at {path}; expected policy.pt of a run, or a checkpoint.")
     try:
         policy, content = load_policy(path)
-    except DataError:
-        info, _ = read_behaviour(path)
+    except DataError as of_policy:
+        try:
+            info, _ = read_behaviour(path)
+        except DataError:  # what it lacks as a policy of a run says more
+            raise of_policy from None
         return load_behaviour(path), TeamSpec(**info.spec), PolicyFacts.from_dict(vars(info))
     return policy, TeamSpec(**content["spec"]), PolicyFacts.from_dict(content["metadata"])
 

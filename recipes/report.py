@@ -20,6 +20,7 @@ from omiga_torchrl.report import (
     format_aggregates,
     format_table,
     load_runs,
+    separate_runs,
     table_rows,
     write_report,
 )
@@ -48,8 +49,9 @@ def main(config: ReportConfig) -> None:
     """Prints the table of ``config.runs`` and writes the report."""
     require_fields("report", OmegaConf.to_object(config))
     import_modules(config.imports)
-    runs = load_runs(config.runs)
+    runs, notes = separate_runs(load_runs(config.runs))
     sys.stdout.write(format_table(table_rows(runs), "terminal") + "\n")
+    sys.stdout.write("".join(f"separated: {note}\n" for note in notes))
     overall = aggregate_scores(runs)
     if overall:
         sys.stdout.write("\nOver all cells, scaled:\n" + format_aggregates(overall, "terminal") + "\n")

@@ -11,31 +11,31 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import hydra
 import torch
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 from torchrl.record.loggers import get_logger
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
-from omiga_torchrl.errors import require_fields
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.modules import is_censored
 from omiga_torchrl.plugins import import_modules
-from omiga_torchrl.report import RunWriter, describe_run
-from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, latest_checkpoint
+from omiga_torchrl.report import RunWriter
+from omiga_torchrl.sweeps import mark_sweep, run_job, run_recipe
+from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, readable_checkpoint
 from omiga_torchrl.trainers.grids import comma_lists, train_variants
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
+from omiga_torchrl.trainers.runs import open_run
+from omiga_torchrl.trainers.settings import algorithm_arguments, check_settings, dataset_name
 
 _LOG = logging.getLogger("train")
 _CENSORED = "the policy is a censored Gaussian (algorithm.distribution=tanh takes a tanh-Gaussian)"
-_NOT_ARGUMENTS = ("name", "label", "preset", "slice_len")  # of the group ``algorithm``
 
 
 @dataclass
@@ -55,12 +55,14 @@ class TrainConfig(SpeedOptions):
         normalise_observations: standardise observations and state, in the data and in evaluation.
         allow_duplicates: accept episodes that are copies of others.
         seed: seed of networks, batches and order.
-        out: folder of all runs; each run makes its own in it.
-        existing: if the run is there already: ``error``, ``resume`` or ``overwrite``.
+        out: folder of all runs; each run makes its own in it, see docs/runs.md.
+        existing: if the run is there already: ``error``; ``keep`` it, or finish it; ``resume``, and refuse
+            another run of its name; ``extend`` it to more steps; ``overwrite``.
         data_root: folder of the converted data; null is the user's cache.
         trainer: group ``trainer``.
         evaluation: fields of ``omiga_torchrl.evaluation.Protocol``.
-        logger: ``csv``, ``tensorboard``, ``wandb``, or null.
+        logger: ``csv``, ``tensorboard``, ``wandb``, ``mlflow``, or null.
+        swept: keys of a sweep, which name its runs; the command line writes it.
     """
 
     imports: list[str] = field(default_factory=list)
@@ -79,6 +81,7 @@ class TrainConfig(SpeedOptions):
     trainer: TrainerOptions = field(default_factory=TrainerOptions)
     evaluation: dict[str, Any] = field(default_factory=lambda: asdict(Protocol()))
     logger: str | None = "csv"
+    swept: list[str] = field(default_factory=list)
 
 
 ConfigStore.instance().store("train_schema", TrainConfig)
@@ -88,9 +91,8 @@ for _name in ALGORITHMS:  # presets deviate from an algorithm's defaults
 
 def open_dataset(config: TrainConfig) -> OfflineDataset:
     """The dataset that ``config`` names, checked against itself."""
-    elsewhere = config.task is None or ":" in config.dataset or Path(config.dataset).exists()
     dataset = OfflineDataset(
-        config.dataset if elsewhere else f"{config.task}/{config.dataset}",
+        dataset_name(config),
         batch_size=config.trainer.batch_size,
         slice_len=config.algorithm.get("slice_len"),
         root=config.data_root,
@@ -108,6 +110,7 @@ def make_trainer(
 ) -> OfflineTrainer:
     """The trainer of ``parts`` on ``dataset``, with its files in the run's folder."""
     options = {name: value for name, value in vars(config.trainer).items() if name != "cosine_decay"}
+    options["save_interval"] = options["save_interval"] or config.evaluation["interval"]
     return OfflineTrainer(
         **parts.trainer_arguments,
         replay_buffer=dataset,
@@ -121,25 +124,8 @@ def make_trainer(
     )
 
 
-def open_run(config: TrainConfig, dataset: OfflineDataset) -> RunWriter:
-    """The run's folder, with what the run is; nothing of the records is written before."""
-    values = asdict(config)
-    values["algorithm"].pop("preset", None)  # the arguments say it
-    names = ["reward_scale", "normalise_observations", "read", "algorithm", "trainer", "evaluation"]
-    if config.precision != "highest":  # runs before there was a choice did not write it down
-        names.append("precision")
-    info = describe_run(
-        dataset,
-        algorithm=config.algorithm.get("label") or config.algorithm["name"],
-        seed=config.seed,
-        task=config.task,
-        hyperparameters={name: values[name] for name in names},
-    )
-    return RunWriter(config.out, info, existing=cast(Any, config.existing))
-
-
-def prepare(config: TrainConfig) -> tuple[OfflineTrainer, Callable[[], float]]:
-    """A run's trainer, resumed if ``config`` says so, and what to do after training."""
+def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], float]]:
+    """A run's trainer, resumed if ``config`` says so, and what to do after it; no trainer: it is finished."""
     device = use_device(config.device, config.threads)
     protocol = Protocol(**config.evaluation)
     dataset = open_dataset(config)
@@ -148,13 +134,16 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer, Callable[[], float]]:
     if config.task is not None:
         env = facts.make_env(num_envs=protocol.episodes, seed=protocol.seed, check=fits)
     name = config.algorithm["name"]
-    arguments = {k: v for k, v in config.algorithm.items() if k not in _NOT_ARGUMENTS}
+    arguments = algorithm_arguments(config.algorithm)
     torch.manual_seed(config.seed)  # decides the initial weights
     parts = make_algorithm(name, dataset.spec, **arguments)
     if is_censored(parts.policy):
         _LOG.info("actions on a bound: %s; %s", dataset.card.told_clipping, _CENSORED)
     check_loss(parts.loss, dataset)  # nothing is written before everything fits together
-    run = open_run(config, dataset)
+    run = open_run(config, dataset, facts)
+    if run.finished:
+        _LOG.info("%s is finished and is kept", run.path)
+        return None, lambda: run.final_return
     parts.loss.to(device)
     acting = CopyOnCPU(parts.policy)
     trainer = make_trainer(config, parts, dataset, run)
@@ -164,16 +153,18 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer, Callable[[], float]]:
             protocol.interval,
             on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
         ).register(trainer)
-    if config.existing == "resume" and (last := latest_checkpoint(run.path / "checkpoints")):
+    if run.continues and (last := readable_checkpoint(run.path / "checkpoints")):
         trainer.load_from_file(last)
 
     def finish() -> float:
         saved = {"algorithm": name, "arguments": arguments, "spec": dataset.spec, "metadata": facts.to_dict()}
         save_policy(run.path / "policy.pt", acting(), **saved)
         if env is None:
+            run.finish()
             return math.nan
         final = evaluate(acting(), env, episodes=protocol.final_episodes, seed=protocol.final_seed)
         run.evaluation(trainer.step_count, "final", **final.to_record())
+        run.finish()
         _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
         return final.mean_return
 
@@ -183,19 +174,21 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer, Callable[[], float]]:
 def train(config: TrainConfig) -> float:
     """Train and evaluate; the mean return of the final evaluation, NaN without a task."""
     import_modules(config.imports)
+    check_settings(config)
     if config.vectorize:
         return train_variants(config, prepare)
     trainer, finish = prepare(config)
-    trainer.train()
+    if trainer is not None:
+        trainer.train()
     return finish()
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(config: Any) -> float:
     """Train, and give the final return to Hydra's sweepers."""
-    return train(cast(TrainConfig, require_fields("train", OmegaConf.to_object(config))))
+    return run_job("train", config, train)
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = comma_lists(sys.argv[1:])
-    main()
+    sys.argv[1:] = mark_sweep(comma_lists(sys.argv[1:]))
+    run_recipe(main)

@@ -43,6 +43,11 @@ class AlgorithmConfig:
         for field in fields(self):
             if field.name.endswith("hidden_sizes"):
                 object.__setattr__(self, field.name, _sizes(component, field.name, getattr(self, field.name)))
+        memory = self.rnn_hidden_size
+        for size in memory.values() if isinstance(memory, Mapping) else (memory,):
+            if size is not None:
+                require_count(component, 1, rnn_hidden_size=size)
+        require_count(component, 0, burn_in=self.burn_in)
 
     @property
     def network_arguments(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from omiga_torchrl.algorithms.registry import make_algorithm
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write, load_plain
 from omiga_torchrl.groups import AnyTeamSpec
+from omiga_torchrl.plain import plain
 from omiga_torchrl.renames import rename_arguments, rename_entries
 from omiga_torchrl.specs import TeamSpec
 
@@ -38,7 +39,10 @@ def save_policy(
         algorithm: the algorithm's name.
         spec: sizes of the task.
         arguments: the algorithm's keyword arguments, plain values.
-        metadata: further plain values, e.g. the task.
+        metadata: further plain values, e.g. the task; numpy's scalars and paths are converted.
+
+    Raises:
+        TypeError: something in ``arguments`` or ``metadata`` could not be read back; nothing is written.
 
     Examples:
         >>> import tempfile
@@ -58,9 +62,9 @@ def save_policy(
     content = {
         "format": FORMAT,
         "algorithm": algorithm,
-        "arguments": arguments,
-        "spec": spec.to_dict(),
-        "metadata": metadata or {},
+        "arguments": plain("save_policy", "arguments", arguments),
+        "spec": plain("save_policy", "spec", spec.to_dict()),
+        "metadata": plain("save_policy", "metadata", metadata or {}),
         "policy": policy.state_dict(),
     }
     with atomic_write(path) as file:

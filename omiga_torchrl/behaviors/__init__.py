@@ -15,16 +15,19 @@ from omiga_torchrl.behaviors.checkpoints import (
 )
 from omiga_torchrl.behaviors.joint_policy import as_team_policy
 from omiga_torchrl.behaviors.ppo import PPOSettings
+from omiga_torchrl.behaviors.random_baseline import RandomBaseline, random_baseline
 from omiga_torchrl.behaviors.tiers import Tier, record_tier, select_checkpoints
 from omiga_torchrl.behaviors.training import train_behaviour
 
 __all__ = [
     "BehaviourCheckpoint",
     "PPOSettings",
+    "RandomBaseline",
     "Tier",
     "as_team_policy",
     "load_behaviour",
     "measure_behaviour",
+    "random_baseline",
     "read_behaviour",
     "record_tier",
     "save_behaviour",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from omiga_torchrl.behaviors.network import behaviour_policy
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import evaluate
-from omiga_torchrl.files import atomic_write
+from omiga_torchrl.files import atomic_write, load_plain
 from omiga_torchrl.modules.group_policy import GroupPolicy
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.specs import TeamSpec
@@ -78,8 +77,8 @@ def read_behaviour(path: str | Path) -> tuple[BehaviourCheckpoint, dict[str, Ten
         FileNotFoundError: there is no such file.
         DataError: it was not written by :func:`save_behaviour`.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(content, Mapping) or content.get("format") != FORMAT_VERSION:
+    content = load_plain("load_behaviour", path)
+    if content.get("format") != FORMAT_VERSION or not {"info", "weights"} <= content.keys():
         raise DataError(
             f"load_behaviour: {path} is not a behaviour checkpoint of format {FORMAT_VERSION}; "
             "expected a file written by train_behaviour."

@@ -13,6 +13,12 @@ from torchrl.envs import EnvBase
 
 from omiga_torchrl.behaviors.checkpoints import BehaviourCheckpoint, load_behaviour, read_behaviour
 from omiga_torchrl.behaviors.joint_policy import as_team_policy
+from omiga_torchrl.behaviors.random_baseline import (
+    EPISODES,
+    EPISODES_ONE_BY_ONE,
+    RandomBaseline,
+    random_baseline,
+)
 from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard
 from omiga_torchrl.data.recording.dataset_recorder import UNKNOWN, Part, record_parts
 from omiga_torchrl.data.recording.recorder import record_episodes
@@ -32,10 +38,6 @@ Tier = Literal["random", "poor", "medium", "good", "expert", "medium-replay", "m
 _POOR = 0.25
 _MEDIUM = 0.5
 _MIXED = (0.0, 0.4, 0.9)
-
-# Random episodes whose mean return is the card's; fewer where environments are not vectorised.
-_RANDOM_EPISODES = 512
-_RANDOM_EPISODES_ONE_BY_ONE = 32
 
 
 def select_checkpoints(tier: Tier, checkpoints: Sequence[Path], *, random_return: float) -> list[Path]:
@@ -127,13 +129,14 @@ def record_tier(
     # Policies of a robot's joint task read the simulator's own observation.
     joint = any(_is_joint(read_behaviour(path)[0], task) for path in checkpoints)
     played = {**task_kwargs, "raw_state": True} if joint else task_kwargs
-    episodes = _RANDOM_EPISODES_ONE_BY_ONE if task.startswith("mujoco/") else _RANDOM_EPISODES
+    episodes = EPISODES_ONE_BY_ONE if task.startswith("mujoco/") else EPISODES
     with isolated_random(options.seed):
         env = make_env(task, num_envs=episodes, seed=options.seed, **played)
         spec = TeamSpec.from_env(env)
         _require_fit(checkpoints, spec, task)
         random_return = float(record_episodes(None, env, episodes=episodes).returns().mean())
     paths = select_checkpoints(tier, checkpoints, random_return=random_return)
+    baseline = random_baseline(task, played)
     infos = [read_behaviour(path)[0] for path in paths]
     seeds = {"recording": options.seed}
     if infos:
@@ -144,7 +147,8 @@ def record_tier(
         tier=tier,
         sizes=spec.to_dict(),
         best_checkpoint_return=max((info.deterministic_return for info in infos), default=None),
-        random_return=random_return,
+        random_return=baseline.mean,
+        random_interval=list(baseline.interval),
         task_kwargs=task_kwargs,
         seeds=seeds,
         team_reward=team_env(env).team_reward,
@@ -156,7 +160,7 @@ def record_tier(
     env_fn = partial(make_env, task, num_envs=num_envs, seed=options.seed, **played)
     with isolated_random(options.seed):
         return record_parts(
-            parts or [_random_part(random_return, episodes)],
+            parts or [_random_part(baseline)],
             env_fn(),
             env_fn,
             card,
@@ -187,8 +191,8 @@ def _part(path: Path, info: BehaviourCheckpoint, task: str, env: EnvBase) -> Par
     return Part(policy, entry.sha256, entry)
 
 
-def _random_part(random_return: float, episodes: int) -> Part:
-    entry = BehaviourEntry("uniform", "", 0, random_return, random_return, episodes, 0)
+def _random_part(baseline: RandomBaseline) -> Part:
+    entry = BehaviourEntry("uniform", "", 0, baseline.mean, baseline.mean, baseline.episodes, 0)
     return Part(None, "", entry)
 
 

@@ -61,7 +61,9 @@ class DatasetCard:
         reward_mean: mean of the stored rewards.
         behaviour_return: ``{"mean", "std"}`` of the episode returns in the data.
         best_checkpoint_return: deterministic return of the best behaviour policy.
-        random_return: mean return of uniformly random actions.
+        random_return: mean return of uniformly random actions, of
+            :func:`omiga_torchrl.behaviors.random_baseline` in our recordings.
+        random_interval: 95% interval of it; empty if it is not known.
         behaviour: the policies that made the data.
         task_kwargs: arguments of the task.
         seeds: random seeds by what they seeded.
@@ -104,6 +106,7 @@ class DatasetCard:
     reward_mean: float = 0.0
     best_checkpoint_return: float | None = None
     random_return: float | None = None
+    random_interval: list[float] = field(default_factory=list)
     behaviour: list[BehaviourEntry] = field(default_factory=list)
     task_kwargs: dict[str, Any] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)

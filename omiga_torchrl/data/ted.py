@@ -194,9 +194,9 @@ def write_whole(folder: Path, write: Callable[[TedWriter], None], *, expected_by
         expected_bytes: refuse at once if the disk has less room than this.
 
     Raises:
-        OSError: the disk is full; nothing is left behind.
+        OSError: the disk is full, or the folder cannot be written; nothing is left behind.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _require_writable(folder.parent)
     partial = folder.with_name(f"{folder.name}.partial")
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if folder.exists():
@@ -217,6 +217,19 @@ def write_whole(folder: Path, write: Callable[[TedWriter], None], *, expected_by
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise _full(folder, expected_bytes, free) from error
             raise
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"OfflineDataset: {folder}, for converted data, cannot be written ({error.strerror}). Pass root= "
+            "(data_root= of the recipes), or set OMIGA_TORCHRL_HOME to a folder of your own.",
+        ) from error
 
 
 def _full(folder: Path, needed: int, free: int) -> OSError:

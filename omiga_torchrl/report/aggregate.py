@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from omiga_torchrl.report.records import Run, by_cell
+from omiga_torchrl.report.grouping import by_cell
+from omiga_torchrl.report.records import Run
 from omiga_torchrl.report.statistics import interquartile_mean, iqm, stratified_bootstrap
 from omiga_torchrl.report.table import (
     BEST_CHECKPOINT,

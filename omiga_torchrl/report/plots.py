@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from omiga_torchrl.report.records import Run, by_cell
+from omiga_torchrl.report.grouping import by_cell, separate_runs
+from omiga_torchrl.report.records import Run
 from omiga_torchrl.report.table import references
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def plot_learning_curves(runs: Sequence[Run], path: str | Path) -> Path:
         ImportError: matplotlib is not installed.
         ValueError: no runs.
     """
-    names = sorted({run.info.algorithm for run in runs})
+    names = sorted({run.info.algorithm for run in separate_runs(runs).runs})
     # A second round of colours has another line.
     looks = {
         name: (COLOURS[i % len(COLOURS)], LINES[i // len(COLOURS) % len(LINES)])

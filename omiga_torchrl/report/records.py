@@ -40,6 +40,9 @@ class RunInfo:
         random_return: mean return of uniformly random actions.
         card: summary of the dataset's card.
         versions: versions of Python and the packages.
+        identity: what decides the result, see :func:`omiga_torchrl.report.run_identity`; empty in runs of
+            former versions.
+        audit: how and where it was run, see :func:`omiga_torchrl.report.audit_record`. Not compared.
 
     Examples:
         >>> RunInfo("omiga", "vmas/navigation", "mixed", 0).folder
@@ -56,6 +59,8 @@ class RunInfo:
     random_return: float | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=library_versions)
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    audit: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def folder(self) -> str:
@@ -125,7 +130,7 @@ class Run:
 
 
 def load_runs(root: str | Path) -> list[Run]:
-    """All runs below ``root``, sorted by task, dataset, algorithm and seed.
+    """All runs below ``root`` as they are recorded, sorted by task, dataset, algorithm and seed.
 
     Args:
         root: folder of runs, or one run's folder.
@@ -146,20 +151,8 @@ def load_runs(root: str | Path) -> list[Run]:
         lines = read_evaluations(evaluations) if evaluations.exists() else []
         # A resumed run may have repeated evaluations: the newest line counts.
         latest = {(line.label, line.step): line for line in lines}
-        runs.append(Run(_read_info(file), sorted(latest.values(), key=lambda line: line.step), file.parent))
+        runs.append(Run(read_info(file), sorted(latest.values(), key=lambda line: line.step), file.parent))
     return sorted(runs, key=lambda run: (*run.info.cell, run.info.algorithm, run.info.seed))
-
-
-def by_cell(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
-    """The runs of every task and dataset, in the order of their names.
-
-    Args:
-        runs: as read by :func:`load_runs`.
-    """
-    cells: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        cells.setdefault(run.info.cell, []).append(run)
-    return dict(sorted(cells.items()))
 
 
 def final_scores(runs: Iterable[Run]) -> list[float]:
@@ -171,9 +164,17 @@ def final_scores(runs: Iterable[Run]) -> list[float]:
     return [run.final.mean_return for run in runs if run.final is not None]
 
 
-def _read_info(file: Path) -> RunInfo:
+def read_info(file: Path) -> RunInfo:
+    """The description in a ``run.json``.
+
+    Args:
+        file: the file.
+
+    Raises:
+        DataError: it is damaged, or of another program.
+    """
     try:
-        return RunInfo(**json.loads(file.read_text(encoding="utf-8")))
+        return RunInfo(**json.loads(file.read_bytes()))
     except (ValueError, TypeError) as error:
         raise DataError(
             f"load_runs: {file} is no run description ({error}). Delete its folder and run again."

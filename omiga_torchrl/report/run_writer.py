@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.files import atomic_write
-from omiga_torchrl.report.hyperparameters import changed_hyperparameters
+from omiga_torchrl.report.audit import now, peak_memory
+from omiga_torchrl.report.lock import release_folder
 from omiga_torchrl.report.records import (
     EVALUATIONS_FILE,
     LABELS,
@@ -21,21 +23,30 @@ from omiga_torchrl.report.records import (
     RunInfo,
     read_evaluations,
 )
+from omiga_torchrl.report.run_folder import Existing, claim_folder, is_finished
 
 
 class RunWriter:
-    """Writes a run's folder; every evaluation is on disk when the call returns.
+    """Writes a run's folder, as the only process; every evaluation is on disk when the call returns.
 
     Args:
         root: folder of all runs.
         info: what is run.
-        existing: what to do with a folder that is there already: ``"error"``; ``"resume"`` appends
-            (an evaluation repeated after a restart replaces the older one when read); ``"overwrite"``
-            starts anew.
+        existing: what to do if the run is there already: ``"error"``; ``"keep"`` and ``"resume"`` append to
+            an interrupted run (an evaluation repeated after a restart replaces the older one when read) and
+            leave a finished one alone; ``"extend"`` goes on to more steps; ``"overwrite"`` starts anew. See
+            :func:`omiga_torchrl.report.claim_folder`.
+
+    Attributes:
+        path: the run's folder.
+        info: what is run, as recorded.
+        continues: whether a run was there that goes on.
+        finished: whether the run has come to its end, and there is nothing to do.
 
     Raises:
-        FileExistsError: the folder exists and ``existing`` is ``"error"``.
-        ValueError: unknown ``existing``, or resuming a run with other hyper-parameters.
+        FileExistsError: the run is there and ``existing`` is ``"error"``.
+        ValueError: unknown ``existing``, or resuming a run with other settings.
+        RunLockedError: another process is writing it.
 
     Examples:
         >>> import tempfile
@@ -45,40 +56,46 @@ class RunWriter:
         >>> writer.evaluation(100, "training", returns=[1.0, 2.0], lengths=[5, 5])
         >>> load_runs(root)[0].evaluations[0].mean_return
         1.5
+        >>> writer.finish()
+        >>> RunWriter(root, writer.info, existing="keep").finished
+        True
     """
 
-    def __init__(
-        self, root: str | Path, info: RunInfo, *, existing: Literal["error", "resume", "overwrite"] = "error"
-    ) -> None:
-        if existing not in ("error", "resume", "overwrite"):
-            raise unknown_name("RunWriter", "value of existing", existing, ("error", "resume", "overwrite"))
-        self.info = info
-        self.path = Path(root) / info.folder
+    def __init__(self, root: str | Path, info: RunInfo, *, existing: Existing = "error") -> None:
+        self.path, self.info, found = claim_folder(root, info, existing)
+        self.continues = found is not None
         self._file = self.path / EVALUATIONS_FILE
-        if (self.path / RUN_FILE).exists():
-            self._take_over(existing)
-        self.path.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path / RUN_FILE) as file:
-            file.write((json.dumps(asdict(info), indent=2, default=str) + "\n").encode())
-        _drop_partial_line(self._file)
-        self._start = time.monotonic() - self._elapsed()
-
-    def _take_over(self, existing: str) -> None:
-        if existing == "error":
-            raise FileExistsError(
-                f"RunWriter: {self.path} holds a run already. Choose another root, or existing='resume' or "
-                f"'overwrite'."
-            )
-        if existing == "overwrite":
-            self._file.unlink(missing_ok=True)
+        self._began = self._start = time.monotonic()
+        same = found is not None and found.identity == self.info.identity
+        if found is not None and is_finished(found) and same:
+            self.info, self.finished = found, True
+            release_folder(self.path)
             return
-        before = json.loads((self.path / RUN_FILE).read_text())["hyperparameters"]
-        changed = changed_hyperparameters(before, self.info.hyperparameters)
-        if changed:
-            raise ValueError(
-                f"RunWriter: {self.path} was run with other values of {', '.join(changed)}; expected the "
-                f"same hyper-parameters to resume. Use existing='overwrite' or another root."
-            )
+        self.finished = False
+        before = () if found is None else found.audit.get("sessions", ())
+        self._record(sessions=[*before, {"started": now()}], finished=False)
+        _drop_partial_line(self._file)
+        self._start -= self._elapsed()
+
+    def _record(self, **audit: Any) -> None:
+        self.info = replace(self.info, audit={**self.info.audit, **audit})
+        with atomic_write(self.path / RUN_FILE) as file:
+            file.write((json.dumps(asdict(self.info), indent=2, default=str) + "\n").encode())
+
+    @property
+    def final_return(self) -> float:
+        """Mean return of the last final evaluation; NaN if there is none."""
+        lines = read_evaluations(self._file) if self._file.exists() else []
+        return next((one.mean_return for one in reversed(lines) if one.label == "final"), math.nan)
+
+    def finish(self) -> None:
+        """Records that the run has come to its end, with duration and peak memory, and frees the folder."""
+        *before, last = self.info.audit["sessions"]
+        seconds = round(time.monotonic() - self._began, 3)
+        session = {**last, "ended": now(), "seconds": seconds, "peak_memory": peak_memory()}
+        self._record(sessions=[*before, session], finished=True)
+        self.finished = True
+        release_folder(self.path)
 
     def _elapsed(self) -> float:
         lines = read_evaluations(self._file) if self._file.exists() else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from omiga_torchrl.report.grouping import separate_runs
 from omiga_torchrl.report.plots import COLOURS, REFERENCE_STYLES, draw_cells
 from omiga_torchrl.report.records import Run, final_scores
 from omiga_torchrl.report.statistics import mean_confidence_interval
@@ -34,7 +35,7 @@ def plot_scores(runs: Sequence[Run], path: str | Path) -> Path:
         ImportError: matplotlib is not installed.
         ValueError: no runs.
     """
-    algorithms = len({run.info.algorithm for run in runs})
+    algorithms = len({run.info.algorithm for run in separate_runs(runs).runs})
     return draw_cells("plot_scores", runs, path, 1.4 + 0.3 * algorithms, _draw_panel)
 
 

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from omiga_torchrl.errors import DataError, unknown_name
-from omiga_torchrl.report.records import Run, by_cell, final_scores
+from omiga_torchrl.report.grouping import by_cell
+from omiga_torchrl.report.records import Run, final_scores
 from omiga_torchrl.report.statistics import interquartile_mean, mean_confidence_interval, stratified_bootstrap
 
 Style = Literal["markdown", "terminal"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omiga_torchrl.report.aggregate import AGGREGATE_NOTES, aggregate_scores, format_aggregates
+from omiga_torchrl.report.grouping import separate_runs
 from omiga_torchrl.report.plots import plot_learning_curves
 from omiga_torchrl.report.records import Run, load_runs
 from omiga_torchrl.report.scores_figure import plot_scores
@@ -31,6 +32,8 @@ class ReportPaths(NamedTuple):
 def write_report(root: str | Path, out: str | Path) -> ReportPaths:
     """Writes ``report.md``, ``report.png`` and ``scores.png`` about all runs below ``root``.
 
+    What :func:`omiga_torchrl.report.separate_runs` kept apart is said below the table.
+
     Args:
         root: folder of runs, written by :class:`RunWriter`.
         out: folder to write to.
@@ -43,11 +46,13 @@ def write_report(root: str | Path, out: str | Path) -> ReportPaths:
         DataError: damaged records, or runs with different data under one name.
         ImportError: matplotlib is not installed; the table is written nevertheless.
     """
-    runs = load_runs(root)
+    runs, notes = separate_runs(load_runs(root))
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     markdown = out / "report.md"
     parts = ["# Results", format_table(table_rows(runs)), NOTES]
+    if notes:
+        parts += ["## Separated", "\n".join(f"- {note}" for note in notes)]
     overall = aggregate_scores(runs)
     if overall:
         parts += ["## Over all cells", format_aggregates(overall), AGGREGATE_NOTES]

@@ -6,6 +6,7 @@ from omiga_torchrl.trainers.checkpoint import (
     checkpoints,
     latest_checkpoint,
     load_checkpoint,
+    readable_checkpoint,
     save_checkpoint,
 )
 from omiga_torchrl.trainers.hooks import (
@@ -34,6 +35,7 @@ __all__ = [
     "latest_checkpoint",
     "load_checkpoint",
     "make_optimizer",
+    "readable_checkpoint",
     "save_checkpoint",
     "train_step",
 ]

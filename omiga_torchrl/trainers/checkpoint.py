@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils._pytree import tree_map_only
 
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write, load_plain
+from omiga_torchrl.plain import plain
 
 FORMAT = 1
 
@@ -25,10 +28,13 @@ def save_checkpoint(
         path: file to write.
         trainer_state: ``state_dict`` of the trainer.
         step: gradient steps done.
-        metadata: plain values, tensors or containers of them.
+        metadata: plain values, tensors or containers of them; numpy's scalars and paths are converted.
 
     Returns:
         The path.
+
+    Raises:
+        TypeError: something in ``metadata`` could not be read back; nothing is written.
 
     Examples:
         >>> import tempfile
@@ -39,7 +45,9 @@ def save_checkpoint(
     """
     path = Path(path)
     state = tree_map_only(torch.Tensor, _own_memory, dict(trainer_state))
-    content = {"format": FORMAT, "step": step, "metadata": dict(metadata), "trainer": state}
+    state = tree_map_only(np.generic, np.generic.item, state)  # of numbers that a user gave, e.g. lr
+    kept = plain("save_checkpoint", "metadata", dict(metadata))
+    content = {"format": FORMAT, "step": step, "metadata": kept, "trainer": state}
     with atomic_write(path) as file:
         torch.save(content, file)
     return path
@@ -85,6 +93,30 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
     """
     found = checkpoints(folder)
     return found[-1] if found else None
+
+
+def readable_checkpoint(folder: str | Path) -> Path | None:
+    """The newest checkpoint in ``folder`` that can be read, or ``None``; warns of damaged ones.
+
+    Args:
+        folder: where a :class:`CheckpointHook` wrote.
+
+    Raises:
+        DataError: there are checkpoints, and all of them are damaged.
+    """
+    damaged: list[str] = []
+    for path in reversed(checkpoints(folder)):
+        try:
+            load_checkpoint(path)
+        except DataError as error:
+            damaged.append(str(error))
+            continue
+        if damaged:
+            warnings.warn(f"{damaged[0]} Going on from {path.name}, the one before.", stacklevel=2)
+        return path
+    if damaged:
+        raise DataError(f"{damaged[0]} No other checkpoint is there: start anew with existing=overwrite.")
+    return None
 
 
 def checkpoints(folder: str | Path) -> list[Path]:

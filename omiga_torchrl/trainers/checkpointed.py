@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from torchrl.trainers import LRSchedulerHook
+
 from omiga_torchrl.random_state import get_random_state, set_random_state
 from omiga_torchrl.trainers.checkpoint import (
     load_checkpoint,
@@ -16,6 +18,7 @@ from omiga_torchrl.trainers.checkpoint import (
 from omiga_torchrl.trainers.former import present_trainer_state
 from omiga_torchrl.trainers.hooks import NaNGuardHook
 from omiga_torchrl.trainers.logged import LoggedTrainer
+from omiga_torchrl.trainers.schedules import fit_schedule
 
 
 class CheckpointedTrainer(LoggedTrainer):
@@ -69,6 +72,8 @@ class CheckpointedTrainer(LoggedTrainer):
                 f"Build the trainer with the networks and groups of the saved run."
             )
         super().load_state_dict(state_dict)
+        if isinstance(schedule := self._modules.get("lr_scheduler"), LRSchedulerHook):
+            fit_schedule(schedule.scheduler, self.total_frames)
         self._last_log = dict(state_dict["state"]["_last_log"])
         set_sampler_state(self.replay_buffer, state_dict["replay_buffer_sampler"])
         self._window.load_state_dict(state_dict["metrics"])

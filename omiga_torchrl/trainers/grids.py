@@ -52,13 +52,14 @@ def grid_variants(
 
 
 def train_variants(
-    config: SpeedOptions, prepare: Callable[[Any], tuple[SteppedTrainer, Callable[[], float]]]
+    config: SpeedOptions, prepare: Callable[[Any], tuple[SteppedTrainer | None, Callable[[], float]]]
 ) -> float:
     """Trains every seed with every value of ``grid`` at once; the mean of what the runs end with.
 
     Args:
         config: of a recipe, with the fields ``seed`` and ``algorithm``.
-        prepare: from the config of one run to its trainer, and what to do after training.
+        prepare: from the config of one run to its trainer, ``None`` if it is finished, and what to do after
+            training.
 
     Raises:
         ValueError: the runs differ in structure, or ``grid`` names no argument of the algorithm.
@@ -68,9 +69,11 @@ def train_variants(
     for seed, algorithm in grid_variants(one.algorithm, config.seeds or [one.seed], config.grid):
         # The group compiles.
         trainer, finish = prepare(replace(one, seed=seed, algorithm=algorithm, compile="none"))
-        group.add(trainer, kind=repr(algorithm))
+        if trainer is not None:
+            group.add(trainer, kind=repr(algorithm))
         ends.append(finish)
-    group.train()
+    if group.trainers:
+        group.train()
     return math.fsum(finish() for finish in ends) / len(ends)
 
 

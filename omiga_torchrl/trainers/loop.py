@@ -11,6 +11,8 @@ from tensordict import TensorDictBase
 from torchrl.data import ReplayBuffer
 
 from omiga_torchrl.trainers.checkpointed import CheckpointedTrainer
+from omiga_torchrl.trainers.hooks import CheckpointHook
+from omiga_torchrl.trainers.interruption import TrainingInterrupted, deferred_signals
 
 Step = Generator[TensorDictBase, TensorDictBase, None]
 
@@ -30,11 +32,16 @@ class SteppedTrainer(CheckpointedTrainer):
 
         Raises:
             FloatingPointError: a loss is NaN or infinite.
+            TrainingInterrupted: a signal (SIGINT, SIGTERM, SIGHUP) has ended it after a step, with a
+                checkpoint if there is a :class:`CheckpointHook`. It is a ``KeyboardInterrupt``.
         """
         try:
             self.begin()
-            while not self.is_done:
-                self._train_step()
+            with deferred_signals() as signals:
+                while not self.is_done:
+                    self._train_step()
+                    if signals.signum is not None:
+                        self.interrupt(signals.signum)
             self.end()
         finally:
             self._close_bar()
@@ -56,6 +63,21 @@ class SteppedTrainer(CheckpointedTrainer):
         self._shutdown_hook()
         self._close_bar()
         self.collector.shutdown()
+
+    def interrupt(self, signum: int) -> None:
+        """Ends the training between two steps because of a signal.
+
+        Args:
+            signum: the signal.
+
+        Raises:
+            TrainingInterrupted: always, after writing a checkpoint if there is a :class:`CheckpointHook`.
+        """
+        hook = self._modules.get("checkpoint")
+        if not isinstance(hook, CheckpointHook):
+            raise TrainingInterrupted(signum)
+        path = hook.path(self.step_count) if hook.last_step == self.step_count else hook.save()
+        raise TrainingInterrupted(signum, f"stopped after step {self.step_count}, saved as {path}")
 
     def gradient_step(self) -> Step:
         """One gradient step with all hooks around it, as a generator.

@@ -63,7 +63,7 @@ class OfflineTrainer(SteppedTrainer):
         progress_bar: show loss, last evaluation return and steps/s (needs tqdm).
         batch_size: transitions per step; ``None`` means the buffer's own.
         hooks: hooks to register, in this order, e.g. an :class:`EvaluationHook`.
-        save_dir: folder of checkpoints; ``None`` keeps none.
+        save_dir: folder of checkpoints, of which the two newest are kept; ``None`` keeps none.
         save_interval: steps between two checkpoints.
         checkpoint_metadata: plain values stored with each checkpoint (dataset, versions, …).
         nan_check_interval: steps between two checks for non-finite losses; ``None``: none.
@@ -170,7 +170,7 @@ class OfflineTrainer(SteppedTrainer):
         for hook in hooks:
             hook.register(self)
         if save_dir is not None:
-            CheckpointHook(save_dir, save_interval).register(self)
+            CheckpointHook(save_dir, save_interval, keep=2).register(self)  # one to fall back on
 
     def set_seed(self) -> None:
         """Seeds torch, numpy and Python with ``seed``."""

@@ -20,7 +20,7 @@ class TrainerOptions:
         lr_schedule: ``cosine``, or null.
         clip_grad_norm: largest gradient norm of a group, or null.
         log_interval: steps between two log lines.
-        save_interval: steps between two checkpoints.
+        save_interval: steps between two checkpoints; null: one after each evaluation.
         progress_bar: show one.
         cosine_decay: deprecated; true is ``lr_schedule=cosine``, false is null.
     """
@@ -31,7 +31,7 @@ class TrainerOptions:
     lr_schedule: str | None = None
     clip_grad_norm: float | None = 1.0
     log_interval: int = 100
-    save_interval: int = 10_000
+    save_interval: int | None = None
     progress_bar: bool = True
     cosine_decay: bool | None = None
 

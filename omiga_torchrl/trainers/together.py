@@ -12,6 +12,7 @@ from torch import Tensor
 from torchrl.objectives.utils import TargetNetUpdater
 
 from omiga_torchrl.trainers.compiled.pure_step import PureStep
+from omiga_torchrl.trainers.interruption import SignalFlag, TrainingInterrupted, deferred_signals
 from omiga_torchrl.trainers.loop import Step, SteppedTrainer
 from omiga_torchrl.trainers.stepper import GroupedStepper
 
@@ -63,17 +64,19 @@ class RunGroup:
         Raises:
             ValueError: the runs differ in structure.
             FloatingPointError: a loss of a run is NaN or infinite.
+            TrainingInterrupted: a signal has ended it after a step, with a checkpoint of every run.
         """
         try:
             for trainer, random in zip(self.trainers, self._random, strict=True):
                 with random.in_use():
                     trainer.begin()
-            self._train()
+            with deferred_signals() as signals:
+                self._train(signals)
         finally:
             for trainer in self.trainers:
                 trainer._close_bar()
 
-    def _train(self) -> None:
+    def _train(self, signals: SignalFlag) -> None:
         # Inductor takes a second to import.
         from omiga_torchrl.trainers.compiled.stacked import StackedRuns
 
@@ -97,6 +100,15 @@ class RunGroup:
             for k, step in started.items():
                 with self._random[k].in_use(), suppress(StopIteration):
                     step.send(outputs[k])
+            if signals.signum is not None:
+                self._interrupt(signals.signum)
+
+    def _interrupt(self, signum: int) -> None:
+        """Every run writes its checkpoint, unless it has."""
+        for trainer, random in zip(self.trainers, self._random, strict=True):
+            with random.in_use(), suppress(TrainingInterrupted):
+                trainer.interrupt(signum)
+        raise TrainingInterrupted(signum)
 
     def _next(self, k: int, step: Step) -> TensorDictBase:
         with self._random[k].in_use():
