@@ -17,6 +17,7 @@ import hydra
 import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
+from torchrl.envs import EnvBase
 from torchrl.record.loggers import get_logger
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
@@ -124,6 +125,15 @@ def make_trainer(
     )
 
 
+def evaluation_hook(acting: CopyOnCPU, env: EnvBase, protocol: Protocol, run: RunWriter) -> EvaluationHook:
+    """Evaluations during training, on the run's record."""
+    return EvaluationHook(
+        lambda: evaluate(acting(), env, episodes=protocol.episodes, seed=protocol.seed),
+        protocol.interval,
+        on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
+    )
+
+
 def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], float]]:
     """A run's trainer, resumed if ``config`` says so, and what to do after it; no trainer: it is finished."""
     device = use_device(config.device, config.threads)
@@ -148,11 +158,7 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
     acting = CopyOnCPU(parts.policy)
     trainer = make_trainer(config, parts, dataset, run)
     if env is not None:
-        EvaluationHook(
-            lambda: evaluate(acting(), env, episodes=protocol.episodes, seed=protocol.seed),
-            protocol.interval,
-            on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
-        ).register(trainer)
+        evaluation_hook(acting, env, protocol, run).register(trainer)
     if run.continues and (last := readable_checkpoint(run.path / "checkpoints")):
         trainer.load_from_file(last)
 

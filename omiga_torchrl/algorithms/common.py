@@ -12,14 +12,13 @@ from torchrl.objectives import HardUpdate, LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 
 from omiga_torchrl.algorithms.config import AlgorithmConfig, CriticConfig, policy_distribution
-from omiga_torchrl.groups import AnyTeamSpec, GroupedTeamSpec
-from omiga_torchrl.modules import ConditionalVAE, make_actor
+from omiga_torchrl.algorithms.group_networks import join_groups
+from omiga_torchrl.groups import AnyTeamSpec
+from omiga_torchrl.modules import make_actor
 from omiga_torchrl.modules.builders import make_mixer, qvalue_network, value_network
-from omiga_torchrl.modules.group_behavior import GroupVAE
-from omiga_torchrl.modules.group_policy import GroupPolicy, group_actor
-from omiga_torchrl.modules.groups import GroupNetwork, MixedNetwork
+from omiga_torchrl.modules.group_policy import GroupPolicy
 from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.specs import KINDS, Kind, TeamSpec
+from omiga_torchrl.specs import Kind, TeamSpec
 
 
 @dataclass(frozen=True)
@@ -206,30 +205,6 @@ class NetworkBuilder:
             return ForeachSoftUpdate(loss, tau=self._critics.tau)
         # TorchRL's counter runs from 0 to the interval, so that its period is one longer.
         return HardUpdate(loss, value_network_update_interval=interval - 1)
-
-
-def join_groups(spec: GroupedTeamSpec, networks: Mapping[str, TensorDictModuleBase]) -> TensorDictModuleBase:
-    """One network of the team from those of its groups, which are stochastic policies, VAEs or any others.
-
-    Args:
-        spec: the team.
-        networks: name of a group to its network; groups of one kind of actions may be left out.
-    """
-    if not spec.is_mixed:
-        return _join(spec, networks)
-    kinds: dict[str, TensorDictModuleBase] = {}
-    for kind in KINDS:
-        part = spec.of_kind(kind)
-        if part is not None and all(name in networks for name in part.groups):
-            kinds[kind] = _join(part, {name: networks[name] for name in part.groups})
-    return MixedNetwork(spec, kinds)
-
-
-def _join(spec: GroupedTeamSpec, networks: Mapping[str, Any]) -> TensorDictModuleBase:
-    for kind, join in ((ProbabilisticTensorDictSequential, group_actor), (ConditionalVAE, GroupVAE)):
-        if all(isinstance(network, kind) for network in networks.values()):
-            return cast(TensorDictModuleBase, join(spec, networks))
-    return GroupNetwork(spec, networks)
 
 
 def _of_group(name: str, value: Any, group: str) -> Any:

@@ -17,7 +17,8 @@ from omiga_torchrl.data.data_spec import data_spec
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.layouts.left_out import LeftOut
-from omiga_torchrl.data.ted import TedWriter, row_bytes, write_whole
+from omiga_torchrl.data.ted import TedWriter, row_bytes
+from omiga_torchrl.data.ted_folder import write_whole
 from omiga_torchrl.data.totals import Totals
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.groups import AnyTeamSpec

@@ -18,7 +18,8 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.cards import ByGroup, DatasetCard
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.spans import BLOCK_BYTES
-from omiga_torchrl.data.ted import TedWriter, load_ted, row_entries, write_whole
+from omiga_torchrl.data.ted import TedWriter, load_ted, row_entries
+from omiga_torchrl.data.ted_folder import write_whole
 from omiga_torchrl.team_env import team_env
 
 # Features that do not vary are only centred: dividing them would blow up rounding errors.

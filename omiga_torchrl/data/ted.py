@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from tensordict import MemoryMappedTensor, TensorDict, TensorDictBase
 
 from omiga_torchrl import keys
@@ -180,65 +178,6 @@ def storable(values: Array) -> Array:
     elif dtype.kind in "iu":
         dtype = np.dtype(np.int64)
     return np.ascontiguousarray(values, dtype)
-
-
-def write_whole(folder: Path, write: Callable[[TedWriter], None], *, expected_bytes: int = 0) -> None:
-    """Call ``write(TedWriter)`` on a folder that appears under its name only when it is complete.
-
-    Only one process at a time writes; another one waits and then finds the folder. What an
-    interrupted process left behind is removed first.
-
-    Args:
-        folder: where the result goes; if it is there, nothing is done.
-        write: fills the writer.
-        expected_bytes: refuse at once if the disk has less room than this.
-
-    Raises:
-        OSError: the disk is full, or the folder cannot be written; nothing is left behind.
-    """
-    _require_writable(folder.parent)
-    partial = folder.with_name(f"{folder.name}.partial")
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if folder.exists():
-            return
-        shutil.rmtree(partial, ignore_errors=True)
-        free = shutil.disk_usage(folder.parent).free
-        if free < expected_bytes:
-            raise _full(folder, expected_bytes, free)
-        partial.mkdir()
-        writer = TedWriter(partial)
-        try:
-            write(writer)
-            writer.close()
-            os.replace(partial, folder)
-        except BaseException as error:
-            writer.abandon()
-            shutil.rmtree(partial, ignore_errors=True)
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise _full(folder, expected_bytes, free) from error
-            raise
-
-
-def _require_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"OfflineDataset: {folder}, for converted data, cannot be written ({error.strerror}). Pass root= "
-            "(data_root= of the recipes), or set OMIGA_TORCHRL_HOME to a folder of your own.",
-        ) from error
-
-
-def _full(folder: Path, needed: int, free: int) -> OSError:
-    return OSError(
-        errno.ENOSPC,
-        f"OfflineDataset: not enough room in {folder.parent} for the converted data (about "
-        f"{needed / 2**20:.0f} MiB, {free / 2**20:.0f} MiB free). Nothing was kept. Pass root= on "
-        "another disk, or set OMIGA_TORCHRL_HOME.",
-    )
 
 
 def row_bytes(block: Episodes) -> int:

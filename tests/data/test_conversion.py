@@ -26,7 +26,8 @@ from omiga_torchrl.data import (
     read_card,
 )
 from omiga_torchrl.data.conversion import convert
-from omiga_torchrl.data.ted import TedWriter, load_ted, write_whole
+from omiga_torchrl.data.ted import TedWriter, load_ted
+from omiga_torchrl.data.ted_folder import write_whole
 from omiga_torchrl.errors import DataError
 
 from .conftest import make_episodes

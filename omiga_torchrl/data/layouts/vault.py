@@ -26,8 +26,8 @@ from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import count_steps, discrete_actions, steps_to_episodes
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
+from omiga_torchrl.data.layouts.vault_folders import is_vault, one_uid, vault_folders
 from omiga_torchrl.data.layouts.vault_rows import to_rows
-from omiga_torchrl.data.layouts.vault_store import METADATA_FILE, STORE_FILE
 from omiga_torchrl.data.layouts.vault_writing import write_vault
 from omiga_torchrl.errors import DataError
 
@@ -56,7 +56,7 @@ class VaultLayout(Layout):
     def matches(self, path: Path) -> bool:
         """Whether there is a vault, or a folder of vaults."""
         try:
-            return _is_vault(path) or bool(_uids(path))
+            return is_vault(path) or bool(vault_folders(path))
         except OSError:
             return False
 
@@ -73,7 +73,7 @@ class VaultLayout(Layout):
             ValueError: ``timeout_is_terminal=False`` without ``max_steps``, and the vault marks no
                 time-out.
         """
-        folder = _one_uid(path)
+        folder = one_uid(path)
         where = f"OfflineDataset: {folder}"
         files = VaultFiles.open(folder, _REQUIRED, _OPTIONAL)
         require(list(_problems(files)), where, "Expected the arrays of OG-MARL's vaults.")
@@ -141,26 +141,6 @@ class VaultLayout(Layout):
 
         with new_folder(path) as folder:  # the note goes last, when all blocks have passed
             write_vault(folder, parts(), {_OWN: own})
-
-
-def _is_vault(path: Path) -> bool:
-    return (path / METADATA_FILE).is_file() and (path / STORE_FILE).is_file()
-
-
-def _uids(path: Path) -> list[Path]:
-    return sorted(folder for folder in path.iterdir() if _is_vault(folder)) if path.is_dir() else []
-
-
-def _one_uid(path: Path) -> Path:
-    if _is_vault(path):
-        return path
-    uids = _uids(path)
-    if len(uids) != 1:
-        raise DataError(
-            f"OfflineDataset: {path} holds {len(uids)} vaults ({', '.join(folder.name for folder in uids)}); "
-            f"expected one. Pass {uids[0] if uids else f'a folder with {METADATA_FILE} and {STORE_FILE}'}."
-        )
-    return uids[0]
 
 
 def _discrete(files: VaultFiles) -> bool:
