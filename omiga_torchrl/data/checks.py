@@ -10,6 +10,7 @@ from tensordict import TensorDictBase
 from torchrl.envs import EnvBase
 
 from omiga_torchrl.data.dataset import OfflineDataset
+from omiga_torchrl.data.horizon import find_other_horizon
 from omiga_torchrl.data.observation_checks import find_observation_differences
 from omiga_torchrl.data.padding import describe_padding, find_padding
 from omiga_torchrl.data.spec_checks import (
@@ -90,7 +91,7 @@ def check_dataset(
         raise DataError(f"check_dataset: {name}: {'; '.join(found)}. Repair or record the dataset again.")
 
 
-def check_dataset_fits(dataset: OfflineDataset, env: EnvBase) -> None:
+def check_dataset_fits(dataset: OfflineDataset, env: EnvBase, *, horizon: bool = True) -> None:
     """Raise one error that lists everything in which the dataset and the environment differ.
 
     Beyond sizes, two things are compared that tell a wrong preprocessing of observations: the
@@ -101,9 +102,13 @@ def check_dataset_fits(dataset: OfflineDataset, env: EnvBase) -> None:
         dataset: the dataset.
         env: an environment of :func:`omiga_torchrl.envs.make_env`. It is reset.
 
+    Keyword Args:
+        horizon: also compare the time limits; False where another one is meant.
+
     Raises:
         DataError: at least one difference: groups and their agents, sizes, bounds and convention of
-            the actions, how agents' rewards become the team's, the task itself, or the observations.
+            the actions, how agents' rewards become the team's, the time limit, the task itself, or the
+            observations.
 
     Examples:
         >>> from omiga_torchrl.envs import make_env
@@ -111,6 +116,8 @@ def check_dataset_fits(dataset: OfflineDataset, env: EnvBase) -> None:
     """
     found = find_spec_differences(dataset.spec, TeamSpec.from_env(env))
     found += _find_other_rule(dataset, env) + _find_other_convention(dataset, env)
+    if horizon:
+        found += find_other_horizon(dataset.data, dataset.card.left_out_steps, env)
     task = team_env(env).task_name or dataset.card.task
     if dataset.card.task and task != dataset.card.task:
         found.insert(0, f"the data were recorded on {dataset.card.task!r} and the environment is {task!r}")

@@ -1,0 +1,82 @@
+"""How long episodes may last: in the data, and in an environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from tensordict import TensorDictBase
+from torch import Tensor
+from torchrl.envs import Compose, EnvBase, StepCounter, TransformedEnv
+
+from omiga_torchrl import keys
+
+# So many episodes of one length were not ended by the task, even if the data say so.
+_MANY = 10
+
+
+def recorded_lengths(data: TensorDictBase) -> tuple[Tensor, Tensor]:
+    """Steps of every episode ``[E]``, and whether it was truncated ``[E]``.
+
+    Args:
+        data: transitions in order ``[T]``.
+
+    Examples:
+        >>> from tensordict import TensorDict
+        >>> flags = {"done": torch.tensor([[0], [1], [1]]), "terminated": torch.tensor([[0], [0], [1]])}
+        >>> recorded_lengths(TensorDict({"next": {k: v == 1 for k, v in flags.items()}}, [3]))
+        (tensor([2, 1]), tensor([ True, False]))
+    """
+    done, terminated = (data["next", key].squeeze(-1) for key in (keys.DONE, keys.TERMINATED))
+    ends = torch.as_tensor(done).nonzero().squeeze(-1)
+    lengths = torch.diff(ends, prepend=torch.tensor([-1]))
+    return lengths, ~torch.as_tensor(terminated)[ends]
+
+
+def time_limit_of(env: EnvBase) -> int | None:
+    """Steps after which an environment truncates an episode; None where it does not say.
+
+    Args:
+        env: says it by its transform ``StepCounter``, or as ``max_steps``.
+
+    Examples:
+        >>> from omiga_torchrl.envs import make_env
+        >>> time_limit_of(make_env("vmas/navigation"))
+        100
+    """
+    while isinstance(env, TransformedEnv):
+        transforms = env.transform if isinstance(env.transform, Compose) else [env.transform]
+        limits = [one.max_steps for one in transforms if isinstance(one, StepCounter)]
+        if limits and limits[0] is not None:
+            return int(limits[0])
+        env = env.base_env
+    limit: Any = getattr(env, "max_steps", None)
+    return limit if isinstance(limit, int) else None
+
+
+def find_other_horizon(data: TensorDictBase, left_out: int, env: EnvBase) -> list[str]:
+    """Whether episodes of the data ended by another time limit than the environment's.
+
+    Data say it where episodes were truncated, all of them at one length, where all episodes have one length,
+    whatever their ends are called, or where they are longer than the environment allows.
+
+    Args:
+        data: transitions in order ``[T]``.
+        left_out: last steps of truncated episodes that are not among them.
+        env: the environment.
+    """
+    limit, (lengths, truncated) = time_limit_of(env), recorded_lengths(data)
+    if limit is None or not len(lengths):
+        return []
+    longest, cut = int(lengths.max()), lengths[truncated]
+    # A truncated episode may lack its last step.
+    known = {longest, longest + 1} if left_out else {longest}
+    told = (
+        f"+task_kwargs.max_steps={longest} of the recipes says so, and another number there is taken as meant"
+    )
+    if longest > limit:
+        return [f"episodes last up to {longest} steps in the data, and {limit} in the environment: {told}"]
+    one_length = len(lengths) >= _MANY and bool((lengths == longest).all())
+    if (one_length or (len(cut) and bool((cut == longest).all()))) and limit not in known:
+        return [f"time is over after {longest} steps in the data, after {limit} in the environment: {told}"]
+    return []
