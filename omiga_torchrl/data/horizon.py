@@ -71,9 +71,7 @@ def find_other_horizon(data: TensorDictBase, left_out: int, env: EnvBase) -> lis
     longest, cut = int(lengths.max()), lengths[truncated]
     # A truncated episode may lack its last step.
     known = {longest, longest + 1} if left_out else {longest}
-    told = (
-        f"+task_kwargs.max_steps={longest} of the recipes says so, and another number there is taken as meant"
-    )
+    told = f"+task_kwargs.max_steps={longest} of the recipes says so; another number there is meant"
     if longest > limit:
         return [f"episodes last up to {longest} steps in the data, and {limit} in the environment: {told}"]
     one_length = len(lengths) >= _MANY and bool((lengths == longest).all())
