@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 from omiga_torchrl import keys
@@ -21,13 +22,13 @@ def find_groups(sizes: Sequence[Sizes], options: ReadOptions, where: str) -> dic
         where: the folder, for messages.
 
     Raises:
-        DataError: agents of the team's sizes behind others, agents of other sizes in one group, or numbers of
-            agents that are not there.
+        DataError: agents of the team's sizes behind others, no more agents in the team than beside it, agents
+            of other sizes in one group, or numbers of agents that are not there.
 
     Examples:
         >>> tag = [((16,), (2,)), ((16,), (2,)), ((14,), (2,))]
-        >>> find_groups(tag, ReadOptions(), "tag"), find_groups(tag, ReadOptions(groups="all"), "tag")
-        ({'agents': [0, 1]}, {'group_0': [0, 1], 'group_1': [2]})
+        >>> find_groups(tag, ReadOptions(groups="all"), "tag")
+        {'group_0': [0, 1], 'group_1': [2]}
     """
     if isinstance(options.groups, Mapping):
         groups = {name: list(numbers) for name, numbers in options.groups.items()}
@@ -47,9 +48,17 @@ def find_groups(sizes: Sequence[Sizes], options: ReadOptions, where: str) -> dic
         return {f"group_{index}": numbers for index, numbers in enumerate(of_size.values())}
     same = [size == sizes[0] for size in sizes]
     team = (same + [False]).index(False)
-    if sum(same) > team:
+    # Agent 0 alone, or no more agents than are left out, are hardly the team that is meant.
+    if sum(same) > team or 2 * team <= len(sizes):
         raise DataError(
             f"{where}: agents have observations and actions of sizes {list(sizes)}; expected one size for "
-            "the team, which comes before its opponents. Pass groups='all' to read them as groups."
+            "the team, which comes before fewer opponents. Pass groups='all' to read them as groups, or "
+            "groups={'agents': [0, ...]} to name the team."
+        )
+    if team < len(sizes):
+        warnings.warn(
+            f"{where}: {team} of {len(sizes)} agents are the team; the others, of other sizes, are taken for "
+            "opponents and left out. Pass groups='all' to read them as groups.",
+            stacklevel=2,
         )
     return {keys.GROUP: list(range(team))}

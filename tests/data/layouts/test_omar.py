@@ -128,7 +128,8 @@ def test_prey_is_part_of_the_environment(tmp_path):
     arrays = make_omar([3, 2])
     prey = make_omar([3, 2], agents=1, sizes=(2, 2), seed=1)
     path = write_npys(tmp_path, arrays | {name.replace("_0", "_2"): v for name, v in prey.items()})
-    episodes = read_all(LAYOUT, path)  # the prey's rewards are its own
+    with pytest.warns(UserWarning, match=r"2 of 3 agents are the team; .*left out. Pass groups='all'"):
+        episodes = read_all(LAYOUT, path)  # the prey's rewards are its own
     assert transitions(episodes) == read_slowly(arrays, 2, [3, 2], ())
 
 
@@ -137,6 +138,18 @@ def test_agents_of_different_sizes(tmp_path):
     arrays["obs_1"] = arrays["next_obs_1"] = np.zeros((3, 5))
     with pytest.raises(DataError, match=r"agents have observations and actions of sizes .*\(5,\)"):
         LAYOUT.read(write_npys(tmp_path, arrays), ReadOptions())
+
+
+@pytest.mark.parametrize("rest", [2, 3])
+def test_a_team_of_no_more_agents_than_are_left_out_has_to_be_named(tmp_path, rest):
+    arrays = make_omar([3])
+    for i in range(rest):
+        prey = make_omar([3], agents=1, sizes=(2, 2), seed=1)
+        arrays |= {name.replace("_0", f"_{2 + i}"): v for name, v in prey.items()}
+    path = write_npys(tmp_path, arrays)
+    with pytest.raises(DataError, match=r"Pass groups='all' .* or groups=\{'agents': \[0, ...\]\}"):
+        LAYOUT.read(path, ReadOptions())
+    assert len(read_all(LAYOUT, path, groups={"agents": [0, 1]}).groups) == 1
 
 
 def test_rewards_of_the_agents_differ(tmp_path):
