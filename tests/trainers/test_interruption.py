@@ -17,6 +17,17 @@ from omiga_torchrl.trainers.together import RunGroup
 from tests.trainers.toy import ToyLoss, parameter_groups, snapshot, toy_buffer
 
 
+@pytest.fixture(autouse=True)
+def _signals_are_not_ignored():
+    """As in a terminal: under ``nohup`` and in background jobs of a shell some are."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for one in before:
+        signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)
+
+
 class Raise(TrainerHookBase):
     """Sends a signal to this process during a step."""
 
