@@ -140,7 +140,6 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
     protocol = Protocol(**config.evaluation)
     dataset = open_dataset(config)
     facts = PolicyFacts.of_dataset(dataset, task=config.task, task_kwargs=config.task_kwargs)
-    # A horizon that is given by hand is meant.
     env, fits = None, partial(check_dataset_fits, dataset, horizon="max_steps" not in config.task_kwargs)
     if config.task is not None:
         env = facts.make_env(num_envs=protocol.episodes, seed=protocol.seed, check=fits)

@@ -31,7 +31,8 @@ def read(path, **options):
 
 def test_the_prey_is_part_of_the_environment_unless_it_is_asked_for(tmp_path):
     path, arrays = tag(tmp_path)
-    team = read(path, team_reward="first")
+    with pytest.warns(UserWarning, match="2 of 3 agents are the team"):
+        team = read(path, team_reward="first")
     assert list(team.groups) == ["agents"] and team.observation.shape == (9, 2, 3)
     np.testing.assert_array_equal(team.reward, np.float32(arrays["rews_0"]))
 
@@ -101,5 +102,6 @@ def test_a_dataset_of_all_agents(tmp_path):
     assert dataset.spec.gather(batch)["agents", "observation"].shape == (5, 3, 3)
     assert batch["next", "prey", "reward"].shape == (5, 1, 1)
     # the team alone is another dataset
-    team = OfflineDataset(path, root=tmp_path, team_reward="mean")
+    with pytest.warns(UserWarning, match="2 of 3 agents are the team"):
+        team = OfflineDataset(path, root=tmp_path, team_reward="mean")
     assert team.spec.n_agents == 2 and team.card.team_reward == "mean"
