@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal, get_args
 
-import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution
 
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.functional.censored import censor, censored_gaussian_log_density
 from omiga_torchrl.functional.precision import at_least_single
-from omiga_torchrl.modules.distributions import Size, TanhGaussian
+from omiga_torchrl.modules.distributions import BoundedGaussian, TanhGaussian
 from omiga_torchrl.specs import TeamSpec
 
 
-class CensoredGaussian(Distribution):
+class CensoredGaussian(BoundedGaussian):
     """``clip(m + h x, low, high)`` with x ~ N(loc, scale), m the middle and h half of the range.
 
     What a Gaussian policy becomes when a recorder or an environment clips its actions: the bounds have
@@ -34,43 +33,15 @@ class CensoredGaussian(Distribution):
             in samples, nothing in likelihoods.
 
     Examples:
+        >>> import torch
         >>> policy = CensoredGaussian(torch.full((3, 2), 5.0), torch.ones(3, 2))
         >>> policy.deterministic_sample[0], policy.log_prob(torch.ones(3, 2))[0].exp()
         (tensor([1., 1.]), tensor(0.9999))
     """
 
-    arg_constraints = {"loc": constraints.real_vector, "scale": constraints.positive}
-    has_rsample = True
-
-    def __init__(
-        self, loc: Tensor, scale: Tensor, low: float | Tensor = -1.0, high: float | Tensor = 1.0
-    ) -> None:
-        self.loc, self.scale = loc, scale
-        self.low, self.high = low, high
-        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        """The box of actions."""
-        return constraints.independent(constraints.interval(self.low, self.high), 1)
-
-    def expand(self, batch_shape: Size, _instance: None = None) -> CensoredGaussian:
-        """The same distribution with its batch dimensions expanded to ``batch_shape``."""
-        shape = (*batch_shape, *self.event_shape)
-        low, high = (x.expand(shape) if isinstance(x, Tensor) else x for x in (self.low, self.high))
-        return CensoredGaussian(self.loc.expand(shape), self.scale.expand(shape), low=low, high=high)
-
-    def rsample(self, sample_shape: Size = ()) -> Tensor:
-        """Samples ``[*sample_shape, *B, A]``; those on a bound have no gradient."""
-        shape = self._extended_shape(torch.Size(sample_shape))
-        loc, scale = at_least_single(self.loc), at_least_single(self.scale)
-        noise = torch.randn(shape, dtype=loc.dtype, device=loc.device)
-        return censor(loc + scale * noise, self.low, self.high).to(self.loc.dtype)
-
-    @property
-    def deterministic_sample(self) -> Tensor:
-        """The clipped mean of x, the policy without its noise."""
-        return censor(at_least_single(self.loc), self.low, self.high).to(self.loc.dtype)
+    def to_action(self, x: Tensor) -> Tensor:
+        """``clip(m + h x, low, high)``; on a bound there is no gradient."""
+        return censor(at_least_single(x), self.low, self.high)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log likelihood ``[*B]`` of actions ``[*B, A]``; actions beyond the bounds count as on them."""
