@@ -18,7 +18,14 @@ from omiga_torchrl.functional.advantage import (
     scaled_advantage,
     updated_alpha,
 )
-from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges, log_bound
+from omiga_torchrl.functional.bounds import (
+    clamp_to_bounds,
+    feature_mean,
+    feature_sum,
+    half_ranges,
+    log_bound,
+    to_unit,
+)
 from omiga_torchrl.functional.brac import brac_actor_loss
 from omiga_torchrl.functional.censored import censored_gaussian_log_density
 from omiga_torchrl.functional.conservative import boltzmann_kl, conservative_penalty, counterfactual_weights
@@ -116,5 +123,6 @@ __all__ = [
     "tanh_gaussian_log_density",
     "td3_bc_actor_loss",
     "td3_bc_lambda",
+    "to_unit",
     "updated_alpha",
 ]

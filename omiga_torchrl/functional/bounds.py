@@ -26,6 +26,21 @@ def half_ranges(low: float | Tensor, high: float | Tensor) -> float | Tensor:
     return half.masked_fill(half == 0, 1.0) if isinstance(half, Tensor) else half
 
 
+def to_unit(action: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
+    """Actions with the bounds -1 and 1: ``(a - (high + low) / 2) / ((high - low) / 2)``.
+
+    Args:
+        action: ``[*batch, features]``.
+        low: lower bound of actions.
+        high: upper bound of actions. A feature without a range is only centered.
+
+    Examples:
+        >>> to_unit(torch.tensor([0.0, 75.0]), 0.0, 100.0)
+        tensor([-1.0000,  0.5000])
+    """
+    return (action - (high + low) / 2) / half_ranges(low, high)
+
+
 def log_bound(x: float | Tensor) -> float | Tensor:
     """Logarithm of half a range, or of another quantity in units of action, that is a number or a tensor.
 

@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from omiga_torchrl.functional.bounds import clamp_to_bounds, half_ranges
+from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_sum, half_ranges, log_bound, to_unit
 from omiga_torchrl.functional.density import LOG_SQRT_TWO_PI
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.shapes import Float
@@ -49,19 +49,15 @@ def censored_gaussian_log_density(
         tensor([0.3989, 0.1587, 0.1587])
     """
     action, loc, scale = at_least_single(action), at_least_single(loc), at_least_single(scale)
-    half_range = half_ranges(low, high)
-    unit = (action - (high + low) / 2) / half_range
+    unit = to_unit(action, low, high)
     is_above, is_below = unit >= 1 - _ON_BOUND, unit <= -1 + _ON_BOUND
     # One logarithm of a probability for both bounds; elsewhere of a number without consequence.
     sign = torch.where(is_below, -1.0, 1.0).to(loc.dtype)
     log_atom = log_normal_cdf((sign * loc - 1) / scale)
     inside = unit.clamp(-1, 1)
-    log_half = half_range.log() if isinstance(half_range, Tensor) else math.log(half_range)
+    log_half = log_bound(half_ranges(low, high))
     log_density = -0.5 * ((inside - loc) / scale).square() - scale.log() - LOG_SQRT_TWO_PI - log_half
-    density = torch.where(is_above | is_below, log_atom, log_density)
-    if isinstance(low, Tensor) or isinstance(high, Tensor):
-        density = density.masked_fill(torch.as_tensor(low == high, device=density.device), 0.0)
-    return density.sum(-1)
+    return feature_sum(torch.where(is_above | is_below, log_atom, log_density), low, high)
 
 
 def log_normal_cdf(x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

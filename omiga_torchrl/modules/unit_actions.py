@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor, nn
 
-from omiga_torchrl.functional.bounds import half_ranges
+from omiga_torchrl.functional.bounds import to_unit
 from omiga_torchrl.modules.bounds import Bound, register_bounds
 from omiga_torchrl.specs import ActionBound, TeamSpec
 
@@ -47,12 +47,11 @@ class UnitActions(nn.Module):
 
     def to_unit(self, action: Tensor) -> Tensor:
         """Actions ``[*B, N, A]`` in [-1, 1]."""
-        unit = (action - (self.high + self.low) / 2) / half_ranges(self.low, self.high)
-        return unit.to(action.dtype)
+        return to_unit(action, self.low, self.high).to(action.dtype)
 
 
 def read_in_units(spec: TeamSpec) -> Callable[[nn.Module], nn.Module]:
-    """What makes a network read actions in [-1, 1]: nothing, where they are so already.
+    """Wrapper that makes a network read actions in [-1, 1]; the network itself where they are so already.
 
     Args:
         spec: sizes and action bounds.

@@ -95,8 +95,8 @@ class MATD3BCLoss(TeamLoss):
         action = batch.policy_action
         q_pi = batch.weighted(F.ensemble_minimum(batch.q_at(action, detach_params=True)))
         scale = F.td3_bc_lambda(q_pi, self.alpha, batch.mask_for(q_pi), detach=self.variant == "paper")
-        low, high, unit = self.low, self.high, F.half_ranges(self.low, self.high)
-        error = F.feature_mean(((action - batch.action) / unit).square(), low, high)
-        size = F.feature_mean(((action - (high + low) / 2) / unit).square(), low, high)
+        low, high = self.low, self.high
+        error = F.feature_mean(((action - batch.action) / F.half_ranges(low, high)).square(), low, high)
+        size = F.feature_mean(F.to_unit(action, low, high).square(), low, high)
         batch.record("cloning_error", error)
         return batch.reduce(error - scale * q_pi + self.action_penalty * size)
