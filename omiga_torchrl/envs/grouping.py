@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -78,12 +79,17 @@ def require_reward_rule(task: str, rule: str | None, groups: Iterable[str], *, t
 
 
 def team_env(
-    base: EnvBase, rule: str, *transforms: Transform, max_steps: int | None, keep_agent_rewards: bool = False
+    base: EnvBase,
+    rule: str,
+    *transforms: Transform,
+    max_steps: int | None,
+    keep_agent_rewards: bool = False,
 ) -> EnvBase:
-    """An environment of agents as one of a team: one reward, a state, the return and a time limit.
+    """An environment of agents as a team's, with what it lacks of one reward, state, return and time limit.
 
     Args:
-        base: has ``group_map`` and the entries ``(group, "observation")`` and ``(group, "reward")``.
+        base: has ``group_map`` and ``(group, "observation")``; where it has no reward of the team, also
+            ``(group, "reward")``.
         rule: how the agents' rewards become the team's, see :class:`omiga_torchrl.envs.TeamReward`.
         *transforms: to come first.
 
@@ -91,18 +97,22 @@ def team_env(
         max_steps: episode length in steps; its end is a truncation. None leaves it to the environment.
         keep_agent_rewards: whether the agents' own rewards are given as well.
     """
-    env = TransformedEnv(
-        base,
-        Compose(
-            *transforms,
-            TeamReward(rule, agent_reward_key=_each(base, "reward"), keep_agent_rewards=keep_agent_rewards),
-            ConcatState(observation_key=_each(base, "observation")),
-            *legal_random_actions(base),
-            RewardSum(in_keys=[keys.REWARD], out_keys=[keys.EPISODE_RETURN]),
-            StepCounter(max_steps),
-        ),
-    )
-    env.team_reward = rule
+    lacks_reward = keys.REWARD not in base.reward_keys
+    seen, observations = base.full_observation_spec.keys(True, True), _each(base, "observation")
+    lacks_state = keys.STATE not in seen and all(key in seen for key in observations)
+    if max_steps is None and keys.TRUNCATED not in base.full_done_spec.keys(True, True):
+        max_steps = sys.maxsize  # only so does the counter add the flag
+    added: list[Transform] = [*transforms]
+    if lacks_reward:
+        own = _each(base, "reward")
+        added.append(TeamReward(rule, agent_reward_key=own, keep_agent_rewards=keep_agent_rewards))
+    if lacks_state:
+        added.append(ConcatState(observation_key=observations))
+    added += legal_random_actions(base)
+    added += [RewardSum(in_keys=[keys.REWARD], out_keys=[keys.EPISODE_RETURN]), StepCounter(max_steps)]
+    env = TransformedEnv(base, Compose(*added))
+    if lacks_reward:
+        env.team_reward = rule
     return env
 
 

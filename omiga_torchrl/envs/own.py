@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torchrl.envs import EnvBase, RewardSum, SerialEnv, StepCounter, TransformedEnv
+from torchrl.envs import EnvBase, SerialEnv
 
 from omiga_torchrl import keys
 from omiga_torchrl.env_specs import group_map_of
 from omiga_torchrl.envs.env_checks import check_env
-from omiga_torchrl.envs.grouping import legal_random_actions, team_env
+from omiga_torchrl.envs.grouping import team_env
 from omiga_torchrl.envs.one_agent import OneAgentGame
 from omiga_torchrl.envs.pettingzoo_env import PettingZooTeamEnv
-from omiga_torchrl.envs.transforms import ConcatState, TeamReward
 from omiga_torchrl.errors import DataError
 
 
@@ -131,32 +129,18 @@ def from_torchrl(
         torch.Size([2, 5, 1])
     """
     base = _batched(env, num_envs).to(device)
-    groups = group_map_of(base)
-    base.group_map = {name: list(agents) for name, agents in groups.items()}
-    found = base.full_observation_spec.keys(True, True)
-    team = TransformedEnv(base)
-    if keys.REWARD not in base.reward_keys:
-        own = [(group, "reward") for group in groups]
-        _require_rewards(base, own)
-        team.append_transform(
-            TeamReward(team_reward, agent_reward_key=own, keep_agent_rewards=keep_agent_rewards)
-        )
-        team.team_reward = team_reward
-    if keys.STATE not in found and all((group, "observation") in found for group in groups):
-        team.append_transform(ConcatState(observation_key=[(group, "observation") for group in groups]))
-    team.append_transform(RewardSum(in_keys=[keys.REWARD], out_keys=[keys.EPISODE_RETURN]))
-    for transform in legal_random_actions(base):
-        team.append_transform(transform)
-    if max_steps is None and keys.TRUNCATED not in base.full_done_spec.keys(True, True):
-        max_steps = sys.maxsize  # only so does the counter add the flag
-    team.append_transform(StepCounter(max_steps))
+    base.group_map = {name: list(agents) for name, agents in group_map_of(base).items()}
+    _require_rewards(base)
+    team = team_env(base, team_reward, max_steps=max_steps, keep_agent_rewards=keep_agent_rewards)
     if seed is not None:
         team.set_seed(seed)
     check_env(team)
     return team
 
 
-def _require_rewards(env: EnvBase, own: Sequence[Any]) -> None:
+def _require_rewards(env: EnvBase) -> None:
+    """Raise unless there is a reward of the team, or what it is made of."""
+    own = [] if keys.REWARD in env.reward_keys else [(group, "reward") for group in env.group_map]
     missing = [key for key in own if key not in env.reward_keys]
     if missing:
         raise DataError(
