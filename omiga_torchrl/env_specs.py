@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
-from torchrl.envs import EnvBase
+from torchrl.envs import Compose, EnvBase, Transform, TransformedEnv
 
 from omiga_torchrl import keys
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.specs import ActionBound, TeamSpec
+
+
+def transforms_of(env: EnvBase) -> Iterator[Transform]:
+    """All transforms of an environment, the outermost first.
+
+    Args:
+        env: any environment, wrapped or not.
+
+    Examples:
+        >>> from omiga_torchrl.envs import make_env
+        >>> [type(one).__name__ for one in transforms_of(make_env("vmas/navigation"))]
+        ['TeamReward', 'ConcatState', 'RewardSum', 'StepCounter']
+    """
+    while isinstance(env, TransformedEnv):
+        yield from env.transform if isinstance(env.transform, Compose) else [env.transform]
+        env = env.base_env
 
 
 def groups_of_env(env: EnvBase) -> dict[str, TeamSpec]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from tensordict import TensorDictBase
 from torch import Tensor
-from torchrl.envs import Compose, EnvBase, StepCounter, TransformedEnv
+from torchrl.envs import EnvBase, StepCounter
 
 from omiga_torchrl import keys
+from omiga_torchrl.data.blocks import first_steps
+from omiga_torchrl.env_specs import transforms_of
 
 # So many episodes of one length were not ended by the task, even if the data say so.
 _MANY = 10
@@ -23,14 +23,14 @@ def recorded_lengths(data: TensorDictBase) -> tuple[Tensor, Tensor]:
 
     Examples:
         >>> from tensordict import TensorDict
-        >>> flags = {"done": torch.tensor([[0], [1], [1]]), "terminated": torch.tensor([[0], [0], [1]])}
-        >>> recorded_lengths(TensorDict({"next": {k: v == 1 for k, v in flags.items()}}, [3]))
+        >>> ends = torch.tensor([[False], [False], [True]])
+        >>> rows = {"episode": torch.tensor([0, 0, 1]), "next": {"terminated": ends}}
+        >>> recorded_lengths(TensorDict(rows, [3]))
         (tensor([2, 1]), tensor([ True, False]))
     """
-    done, terminated = (data["next", key].squeeze(-1) for key in (keys.DONE, keys.TERMINATED))
-    ends = torch.as_tensor(done).nonzero().squeeze(-1)
+    ends = torch.as_tensor(first_steps(data[keys.EPISODE])).roll(-1).nonzero().squeeze(-1)
     lengths = torch.diff(ends, prepend=torch.tensor([-1]))
-    return lengths, ~torch.as_tensor(terminated)[ends]
+    return lengths, ~torch.as_tensor(data["next", keys.TERMINATED])[ends].squeeze(-1)
 
 
 def time_limit_of(env: EnvBase) -> int | None:
@@ -44,13 +44,9 @@ def time_limit_of(env: EnvBase) -> int | None:
         >>> time_limit_of(make_env("vmas/navigation"))
         100
     """
-    while isinstance(env, TransformedEnv):
-        transforms = env.transform if isinstance(env.transform, Compose) else [env.transform]
-        limits = [one.max_steps for one in transforms if isinstance(one, StepCounter)]
-        if limits and limits[0] is not None:
-            return int(limits[0])
-        env = env.base_env
-    limit: Any = getattr(env, "max_steps", None)
+    counters = (one.max_steps for one in transforms_of(env) if isinstance(one, StepCounter))
+    limit = next((one for one in counters if one is not None), None)
+    limit = getattr(env, "max_steps", None) if limit is None else limit
     return limit if isinstance(limit, int) else None
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from tensordict import TensorDict, TensorDictBase
-from torchrl.envs import Compose, EnvBase, TransformedEnv
+from torchrl.envs import EnvBase
 
 from omiga_torchrl import keys
 from omiga_torchrl.action_bounds import same_bounds, told_box
 from omiga_torchrl.data.blocks import group_names
+from omiga_torchrl.env_specs import transforms_of
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
 
@@ -130,12 +131,7 @@ def team_reward_of(env: EnvBase) -> str:
     Args:
         env: says it as ``team_reward``, or by its transform :class:`omiga_torchrl.envs.TeamReward`.
     """
-    rule = getattr(env, "team_reward", "")
-    while not rule and isinstance(env, TransformedEnv):
-        transforms = env.transform if isinstance(env.transform, Compose) else [env.transform]
-        rule = next((one.aggregate for one in transforms if hasattr(one, "aggregate")), "")
-        env = env.base_env
-    return str(rule)
+    return str(getattr(env, "team_reward", "") or _of_transforms(env, "aggregate"))
 
 
 def action_convention_of(env: EnvBase) -> str:
@@ -144,9 +140,8 @@ def action_convention_of(env: EnvBase) -> str:
     Args:
         env: says it by its transform :class:`omiga_torchrl.envs.ExecutedAction`, or as ``action_convention``.
     """
-    found = getattr(env, "action_convention", "")
-    while not found and isinstance(env, TransformedEnv):
-        transforms = env.transform if isinstance(env.transform, Compose) else [env.transform]
-        found = next((one.convention for one in transforms if hasattr(one, "convention")), "")
-        env = env.base_env
-    return str(found) or "raw"
+    return str(getattr(env, "action_convention", "") or _of_transforms(env, "convention") or "raw")
+
+
+def _of_transforms(env: EnvBase, name: str) -> Any:
+    return next((getattr(one, name) for one in transforms_of(env) if hasattr(one, name)), "")
