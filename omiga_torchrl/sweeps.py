@@ -55,7 +55,7 @@ def mark_sweep(arguments: Sequence[str]) -> list[str]:
 
 
 def swept_label(swept: Sequence[str], overrides: Sequence[str]) -> str:
-    """What a job's run is called after, besides its algorithm: the values of the swept keys.
+    """Suffix of the name of a job's run: the values of the swept keys.
 
     Args:
         swept: the keys.

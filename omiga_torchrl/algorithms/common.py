@@ -1,4 +1,4 @@
-"""What an algorithm's assembly gives back, and the builder of its networks."""
+"""An assembled algorithm, and the builder of its networks."""
 
 from __future__ import annotations
 

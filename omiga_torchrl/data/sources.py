@@ -21,7 +21,7 @@ _LAYOUT: Final = 3
 
 
 class AnySource(Protocol):
-    """What a dataset is made of: files, or data of the user's.
+    """Origin of a dataset: files, or data of the user's.
 
     Attributes:
         name: its name in messages and in the cache.

@@ -19,7 +19,7 @@ _SPLIT = {"observation", _MASK}
 
 @dataclass(frozen=True)
 class AgentSpaces:
-    """What an agent observes and does; equal for agents that can form a group.
+    """Spaces of an agent's observations and actions; equal for agents that can form a group.
 
     Observations are flattened as Gymnasium does: discrete ones to one-hot features. Legal actions are
     read from a ``Dict`` observation ``{"observation", "action_mask"}`` or from the

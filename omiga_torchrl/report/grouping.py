@@ -112,7 +112,7 @@ def _settings(identity: RunIdentity, *, conditions: bool) -> dict[str, Any]:
 
 
 def _brackets(own: Mapping[str, Any], keys: Sequence[str]) -> str:
-    """What distinguishes a group: ``alpha=0.1, lr=0.002``; the last part of a key where it is clear."""
+    """Settings that distinguish a group: ``alpha=0.1, lr=0.002``; of a key its last part, where clear."""
     last = [key.rpartition(".")[2] for key in keys]
     names = [short if last.count(short) == 1 else key for short, key in zip(last, keys, strict=True)]
     return ", ".join(f"{name}={_short(own.get(key))}" for name, key in zip(names, keys, strict=True))

@@ -26,7 +26,7 @@ NOT_IDENTITY: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What decides a result, as plain values in sections, with a short hash.
+    """Settings and data that decide a result, as plain values in sections, with a short hash.
 
     Attributes:
         record: section to values, see :func:`run_identity`; anything that JSON can hold.
@@ -52,7 +52,7 @@ class RunIdentity:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def differences(self, other: RunIdentity) -> dict[str, tuple[Any, Any]]:
-        """What differs, by ``"<section>.<name>"``: the own value and the other's, ``None`` where absent."""
+        """Differences by ``"<section>.<name>"``: the own value and the other's, ``None`` where absent."""
         one, two = flat(self.record), flat(other.record)
         return {
             key: (one.get(key), two.get(key)) for key in sorted({*one, *two}) if one.get(key) != two.get(key)
@@ -70,7 +70,7 @@ def run_identity(
     evaluation: Mapping[str, Any] | None = None,
     precision: str = "highest",
 ) -> RunIdentity:
-    """What decides the result of a run on a dataset.
+    """The identity of a run on a dataset: all that decides its result.
 
     The sections: ``algorithm`` (its name and every argument, defaults included), ``data`` (fingerprint of
     the content, how rewards and observations are scaled, how it is sampled), ``task`` with its arguments,

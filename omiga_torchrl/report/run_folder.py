@@ -79,7 +79,7 @@ def claim_folder(root: str | Path, info: RunInfo, existing: Existing = "error") 
 
 
 def _take_over(path: Path, info: RunInfo, existing: Existing) -> Claim:
-    """What a locked folder is for: a new run, or the one that is in it."""
+    """The run of a locked folder: a new one, or the one that is in it."""
     if not _occupied(path):
         return Claim(path, info, None)
     if existing == "overwrite":

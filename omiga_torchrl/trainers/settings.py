@@ -92,7 +92,7 @@ def algorithm_arguments(algorithm: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dataset_name(config: Any) -> str:
-    """What ``dataset`` means: a published dataset, a file or folder, or a bundled tier of the task.
+    """The dataset that is meant: a published one, a file or folder, or a bundled tier of the task.
 
     Args:
         config: with the fields ``task`` and ``dataset``.

@@ -76,7 +76,7 @@ class LeftOut:
 
     @classmethod
     def load(cls, folder: Path, episodes: int) -> LeftOut:
-        """What was left out of a converted dataset.
+        """The steps that a converted dataset left out.
 
         Args:
             folder: its folder.

@@ -48,7 +48,7 @@ class StepRows:
 
 
 def find_step_rows(terminated: Array, length: Array, known: Array) -> StepRows:
-    """What of the rows of whole episodes is a step, if there is one row a step.
+    """Which rows of whole episodes are steps, if there is one row a step.
 
     Args:
         terminated: whether an episode terminated `[E]`.

@@ -218,7 +218,7 @@ class OwnData:
 def _facts(
     door: str, team: Team | None, n_actions: Counts | None, options: Mapping[str, Any]
 ) -> tuple[Facts, dict[str, Any]]:
-    """What holds for all data, and the options of the dataset."""
+    """Facts of all data, and the options of the dataset."""
     of_reader = {key: value for key, value in options.items() if key in READ_OPTIONS}
     others = {key: value for key, value in options.items() if key not in READ_OPTIONS}
     return Facts(f"OfflineDataset.{door}", ReadOptions(**of_reader), team, n_actions), others

@@ -17,7 +17,7 @@ from omiga_torchrl.data.own.values import to_array
 
 @dataclass
 class Facts:
-    """What the user says of all runs, and what the first ones tell.
+    """Facts of all runs: those that the user gave, and those that the first ones tell.
 
     Attributes:
         where: who reads them, for messages.

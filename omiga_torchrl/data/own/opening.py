@@ -159,7 +159,7 @@ def is_list(observation: Any) -> bool:
 
 
 def _items(given: Given, where: str) -> Iterator[dict[str, Any]]:
-    """What was given of every episode."""
+    """The entries of every episode."""
     lists = {name: value for name, value in given.items() if value is not None}
     count = len(lists["observation"])
     for name, value in lists.items():

@@ -176,7 +176,7 @@ def open_once(cls: Any, source: OwnSource, **options: Any) -> Any:
 
 
 def _learned(reading: Reading) -> str:
-    """What only the data told, once they have been read."""
+    """Facts that only the data tell, once they have been read."""
     return repr((reading.n_actions, dict(reading.agents or {})))
 
 

@@ -134,7 +134,7 @@ def read_parts(parts: Sequence[tuple[OfflineDataset, Array | None]]) -> Reading:
 
 
 def _left_out(parts: Sequence[tuple[OfflineDataset, Array | None]]) -> LeftOut:
-    """What was left out of the episodes that are taken."""
+    """The steps left out of the episodes that are taken."""
     whole = LeftOut()
     for dataset, chosen in parts:
         part = LeftOut.load(dataset.data_path, dataset.card.episodes)
@@ -152,7 +152,7 @@ def identity(dataset: OfflineDataset) -> str:
 
 
 def describe_part(dataset: OfflineDataset, chosen: Array | None, how: str) -> dict[str, Any]:
-    """What the card of a set says of one part.
+    """The entry of one part on the card of a set.
 
     Args:
         dataset: the part.

@@ -31,7 +31,7 @@ NAMES: Final = (
     *PER_ROW[1:],
     *_FOLLOWING,
 )
-"""What own data are made of, by the names of the arguments of ``OfflineDataset.from_arrays``."""
+"""Entries of own data, by the names of the arguments of ``OfflineDataset.from_arrays``."""
 
 # Number of dimensions of what is given of the agents of a group.
 _DIMS: Final = {"observation": (3,), "action": (2, 3), "action_mask": (3,), "agent_mask": (2,)}

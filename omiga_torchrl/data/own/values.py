@@ -1,4 +1,4 @@
-"""What users hand over as numbers: arrays of any kind, flags of any type, actions of any encoding."""
+"""Numbers that users hand over: arrays of any kind, flags of any type, actions of any encoding."""
 
 from __future__ import annotations
 
