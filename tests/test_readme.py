@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from omiga_torchrl.algorithms import registry
-
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -18,8 +16,6 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.S)
     assert len(blocks) >= 2
     namespace: dict[str, object] = {}
-    # One block adds an algorithm.
-    monkeypatch.setattr(registry.ALGORITHMS, "registered", dict(registry.ALGORITHMS.registered))
     for block in blocks:
         exec(compile(block, str(README), "exec"), namespace)
 
