@@ -103,11 +103,14 @@ class GroupLatentActions(Distribution):
             -1,
         )
 
-    @torch.no_grad()
     def sample(self, sample_shape: Size = ()) -> Tensor:
         """Actions ``[*sample_shape, *B, N, A]``, detached."""
-        count, actions = math.prod(sample_shape), []
-        latent = self._latent_noise((count,))
+        with torch.no_grad():  # as a decorator it does not compile
+            flat = self._sample(math.prod(sample_shape))
+        return flat.reshape(*sample_shape, *flat.shape[1:])
+
+    def _sample(self, count: int) -> Tensor:
+        latent, actions = self._latent_noise((count,)), []
         of_action = None
         if any(model.max_latent is None for model, *_ in self._parts()):
             of_action = standard_normal((count, *self.batch_shape, *self.event_shape), self.observation)
@@ -115,5 +118,4 @@ class GroupLatentActions(Distribution):
             of_group = None if of_action is None else of_action[..., agents, :size]
             noise = latent[..., agents, : model.latent_size], of_group
             actions.append(pad_last(model.sample(seen, count, noise), self.event_shape[0]))
-        flat = torch.cat(actions, -2)
-        return flat.reshape(*sample_shape, *flat.shape[1:])
+        return torch.cat(actions, -2)
