@@ -14,6 +14,7 @@ from omiga_torchrl.action_bounds import told_box
 from omiga_torchrl.action_conventions import ActionConvention, convert_actions
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.data_spec import data_spec
+from omiga_torchrl.data.ends import DatasetEnds
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.layouts.left_out import LeftOut
@@ -87,6 +88,8 @@ def convert(
         else:
             _require_in_range(card, totals, name)
         _tell_left_out(reading.left_out, writer.folder, card)
+        ends = (np.concatenate(totals.lengths), np.concatenate(totals.terminated))
+        _keep_ends(DatasetEnds.of(*ends, reading.ends, reading.left_out.steps), writer.folder, name, options)
         (writer.folder / CARD_FILE).write_text(card.to_json())
 
     expected = (reading.steps or 0) * row_bytes(first)
@@ -102,6 +105,14 @@ def _tell_left_out(left_out: LeftOut, folder: Path, card: DatasetCard) -> None:
             "them is unknown; %d steps remain. Their rewards count in the behaviour's return.",
             card.name, left_out.steps, card.transitions,
         )  # fmt: skip
+
+
+def _keep_ends(ends: DatasetEnds, folder: Path, name: str, options: ReadOptions) -> None:
+    """Keep how episodes end, and tell what may not be as it seems unless the user has said what it is."""
+    ends.save(folder)
+    if options.timeout_is_terminal is None:
+        for note in ends.notes:
+            _LOG.warning("OfflineDataset: %s: %s See dataset.ends.", name, note)
 
 
 def _require_known_groups(known: Mapping[str, Any], first: Episodes, name: str) -> None:

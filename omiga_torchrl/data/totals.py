@@ -101,6 +101,8 @@ class Totals:
         reward: mean and deviation of the team's reward.
         state: of every feature of a stored state.
         returns: returns of all episodes, block by block.
+        lengths: their steps, block by block.
+        terminated: whether they terminated, block by block.
         steps: transitions.
     """
 
@@ -108,6 +110,8 @@ class Totals:
     reward: RunningMoments = field(default_factory=RunningMoments)
     state: RunningMoments = field(default_factory=RunningMoments)
     returns: list[Array] = field(default_factory=list)
+    lengths: list[Array] = field(default_factory=list)
+    terminated: list[Array] = field(default_factory=list)
     steps: int = 0
 
     @classmethod
@@ -132,6 +136,8 @@ class Totals:
         if block.state is not None:
             self.state.add(block.state)
         self.returns.append(block.returns())
+        self.lengths.append(block.length)
+        self.terminated.append(block.terminated[np.cumsum(block.length) - 1])
         self.steps += block.steps
 
     def not_finite(self, block: Episodes) -> Iterator[str]:

@@ -22,9 +22,11 @@ from omiga_torchrl.data.layouts.base import (
     to_own_rewards,
     to_team_reward,
 )
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.npy import NpyFile, to_single
 from omiga_torchrl.data.layouts.omar_groups import find_groups
 from omiga_torchrl.data.layouts.registry import register_layout
+from omiga_torchrl.data.layouts.steps import foreign_final
 from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.errors import DataError
 
@@ -100,13 +102,16 @@ class OmarLayout(Layout):
             DataError: missing files, wrong types or sizes; or there are several seeds.
         """
         team = _open(_one_seed(path), options)
-        done, length = _find_episodes(team)
+        notes = EndNotes()
+        done, foreign, length = _find_episodes(team, notes)
         truncated = np.zeros_like(done)
         truncated[np.cumsum(length) - 1] = True
+        notes.cut.append(~done[truncated])
         ends = relabel_ends(done, truncated & ~done, length, options)
-        return Reading(
-            _blocks(team, length, *ends, options), steps=team.rows, is_grouped=options.groups != "unpadded"
-        )
+        if (foreign & ends[1]).any():
+            raise foreign_final(int((foreign & ends[1]).sum()), int(ends[1].sum()), team.where)
+        blocks = _blocks(team, length, *ends, options)
+        return Reading(blocks, team.rows, is_grouped=options.groups != "unpadded", ends=notes)
 
 
 def _is_seed(path: Path) -> bool:
@@ -176,8 +181,8 @@ def _problems(index: int, agent: dict[str, NpyFile], first: dict[str, NpyFile], 
             yield f"{name}_{index}.npy has shape {file.shape}, expected {expected if flat else (rows, 'F')}"
 
 
-def _find_episodes(team: _Files) -> tuple[Array, Array]:
-    """Where all agents are done `[T]`, and the length of every episode `[E]`."""
+def _find_episodes(team: _Files, notes: EndNotes) -> tuple[Array, Array, Array]:
+    """Where all agents are done, where the next observation is another episode's `[T]`, and lengths `[E]`."""
     flags = team.read("dones", 0, team.rows).reshape(team.rows, -1)
     if not np.isin(flags, (0, 1)).all():
         bad = flags[~np.isin(flags, (0, 1))][0]
@@ -185,12 +190,16 @@ def _find_episodes(team: _Files) -> tuple[Array, Array]:
     done: Array = (flags == 1).all(1)
     ended = done.copy()
     ended[-1] = True
-    step = _chunk(team.files)
+    step, moves = _chunk(team.files), np.zeros_like(done)
+    breaks = moves.copy()
     for first in range(0, team.rows - 1, step):
         last = min(first + step, team.rows - 1)
         for now, after in zip(team.files["obs"], team.files["next_obs"], strict=True):
-            ended[first:last] |= (after[first:last] != now[first + 1 : last + 1]).any(1)
-    return done, np.diff(np.flatnonzero(ended), prepend=-1)
+            here = now[first : last + 1]
+            breaks[first:last] |= (after[first:last] != here[1:]).any(1)
+            moves[first:last] |= (here[:-1] != here[1:]).any(1)
+    foreign = notes.foreign_ends(done, moves & ~breaks)
+    return done, foreign, np.diff(np.flatnonzero(ended | breaks), prepend=-1)
 
 
 def _blocks(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -16,14 +15,16 @@ from omiga_torchrl.data.layouts.base import (
     Reading,
     ReadOptions,
     block_spans,
-    count_within,
     require,
-    split_ends,
     to_team_reward,
 )
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.hdf5 import Field, create_hdf5, ends_of, find_fields, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.omiga_mujoco_writing import PIECE_BYTES, append_rows, to_rows
 from omiga_torchrl.data.layouts.registry import register_layout
+from omiga_torchrl.data.layouts.row_ends import RowEnds, require_may_stop, terminated_episodes
+from omiga_torchrl.data.layouts.steps import require_own_final, steps_to_episodes
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("s", "o", "a", "r", "d")
@@ -60,12 +61,15 @@ class OmigaMujocoLayout(Layout):
             DataError: missing or unfitting fields, or rows after the last end.
             ValueError: ``timeout_is_terminal=False`` without ``max_steps``.
         """
+        left_out, notes = LeftOut(), EndNotes()
         with open_hdf5(path) as file:
             fields = _open_fields(file, path)
-            episodes = _Rows.of(fields, path, options)
+            ends = _find_episodes(fields, path, options, notes)
             stated = not _same_rows(fields)
-        blocks = _blocks(path, episodes, options, stated)
-        return Reading(blocks, steps=int(episodes.length.sum()), actions="raw")
+        terminated = terminated_episodes(ends, options)
+        notes.cut.append(ends.cut)
+        blocks = _blocks(path, ends, terminated, options, stated, left_out)
+        return Reading(blocks, int(ends.steps.sum()), actions="raw", left_out=left_out, ends=notes)
 
     def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
         """Write episodes as such a file; floats in single precision.
@@ -101,44 +105,23 @@ class OmigaMujocoLayout(Layout):
                 raise DataError(f"OmigaMujocoLayout: {path}: there are no episodes to write.")
 
 
-@dataclass
-class _Rows:
-    """Where the episodes are.
-
-    Attributes:
-        start: first row of every episode `[E]`.
-        length: steps of every episode `[E]`; it has one row more.
-        terminated: `[T]`.
-        truncated: `[T]`.
-    """
-
-    start: Array
-    length: Array
-    terminated: Array
-    truncated: Array
-
-    @classmethod
-    def of(cls, fields: dict[str, Field], path: Path, options: ReadOptions) -> _Rows:
-        rows, last = len(fields["d"]), ends_of(fields["d"])
-        start = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
-        behind = int(last[-1]) + 1 if len(last) else 0
-        cut = behind < rows
-        if cut:
-            if options.incomplete == "error":
-                raise DataError(
-                    f"OfflineDataset: {path}: the episode in rows {behind} to {rows - 1} has no end ('d' is "
-                    "0). Is the file complete? incomplete='truncated' closes it at its last row."
-                )
-            start, last = np.append(start, behind), np.append(last, rows - 1)
-        length = last - start
-        # A single row is no step: there is nothing before it.
-        start, length, cut = start[length > 0], length[length > 0], cut and length[-1] > 0
-        ended = np.zeros(int(length.sum()), bool)
-        ended[np.cumsum(length) - 1] = True
-        terminated, truncated = split_ends(ended, length, options)
-        if cut:
-            terminated[-1], truncated[-1] = False, True
-        return cls(start, length, terminated, truncated)
+def _find_episodes(fields: dict[str, Field], path: Path, options: ReadOptions, notes: EndNotes) -> RowEnds:
+    """The episodes that have a step, with the row behind the last one, which ``d`` marks."""
+    rows, last = len(fields["d"]), ends_of(fields["d"])
+    start = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
+    behind = int(last[-1]) + 1 if len(last) else 0
+    cut = np.zeros(len(last), bool)
+    if behind < rows:
+        marks = np.zeros(rows, bool)
+        marks[last] = True
+        require_may_stop(marks, options, f"OfflineDataset: {path}")
+        start, last, cut = np.append(start, behind), np.append(last, rows - 1), np.append(cut, True)
+    # A single row is no step: there is nothing before it.
+    whole = last > start
+    notes.drop("delimiter rows without an episode", int((~whole).sum()))
+    notes.drop("delimiter rows", int((whole & ~cut).sum()))
+    start, last, cut = start[whole], last[whole], cut[whole]
+    return RowEnds(start, last + 1 - start, np.ones(len(start), bool), ~cut, cut)
 
 
 def _open_fields(file: Any, path: Path) -> dict[str, Field]:
@@ -181,35 +164,37 @@ def _same_rows(fields: dict[str, Field]) -> bool:
     return True
 
 
-def _blocks(path: Path, rows: _Rows, options: ReadOptions, stated: bool) -> Iterator[Episodes]:
-    step = np.concatenate([[0], np.cumsum(rows.length)])
+def _blocks(
+    path: Path, ends: RowEnds, terminated: Array, options: ReadOptions, stated: bool, left_out: LeftOut
+) -> Iterator[Episodes]:
+    where, names = f"OfflineDataset: {path}", ("o", "a", "r", "s") if stated else ("o", "a", "r")
     with open_hdf5(path) as file:
         fields = _open_fields(file, path)
-        names = ("o", "a", "s") if stated else ("o", "a")
         size = sum(math.prod(fields[x].shape[1:]) * fields[x].dtype.itemsize for x in names)
         compare = None if stated else _Comparison(fields["s"])
-        for first, last in block_spans(rows.length, size, _BLOCK_BYTES):
-            length = rows.length[first:last]
-            start, end = int(rows.start[first]), int(rows.start[last - 1] + length[-1] + 1)
-            part = slice(start, end)
-            observation = fields["o"][part]
+        for first, last in block_spans(ends.rows, size, _BLOCK_BYTES):
+            part, over = ends.part(first, last), terminated[first:last]
+            start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
+            rows = {name: fields[name][start:stop] for name in names}
             if compare is not None:
-                compare(observation, start)
-            state = fields["s"][part].reshape(end - start, -1) if stated else None
-            inner = np.repeat(rows.start[first:last] - start, length) + count_within(length)
-            if end - start > length.sum() + len(length):  # episodes without a step lie in between
-                seen = np.repeat(rows.start[first:last] - start, length + 1) + count_within(length + 1)
-                observation, state = observation[seen], None if state is None else state[seen]
-            steps = slice(int(step[first]), int(step[last]))
-            yield Episodes(
-                observation=observation,
-                action=fields["a"][part][inner],
-                reward=to_team_reward(fields["r"][part][inner], options, f"OfflineDataset: {path}"),
-                terminated=rows.terminated[steps],
-                truncated=rows.truncated[steps],
-                length=length,
-                state=state,
+                compare(rows["o"], start)
+            rows = part.take(rows)
+            require_own_final(rows["o"], part.rows, ~over, where)
+            _leave_out(rows["r"], part, options, where, left_out)
+            state = rows["s"].reshape(len(rows["s"]), -1) if stated else None
+            reward = to_team_reward(part.without_delimiters(rows["r"]), options, where)
+            yield steps_to_episodes(
+                rows["o"], rows["a"], reward, over, part.rows, state=state, delimited=part.delimited
             )
+
+
+def _leave_out(rewards: Array, ends: RowEnds, options: ReadOptions, where: str, left_out: LeftOut) -> None:
+    """Take in rewards of rows that end an episode; they have none if they are no steps."""
+    last = rewards[np.cumsum(ends.rows) - 1].reshape(len(ends.rows), -1)
+    dropped, reward = last.any(1), np.zeros(len(last))
+    if dropped.any():
+        reward[dropped] = to_team_reward(last[dropped], options, where)
+    left_out.add_last(reward, ends.rows, dropped)
 
 
 class _Comparison:

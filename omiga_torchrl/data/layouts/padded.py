@@ -22,6 +22,7 @@ from omiga_torchrl.data.layouts.base import (
     to_own_rewards,
     to_team_reward,
 )
+from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.steps import discrete_actions
 from omiga_torchrl.errors import DataError
 
@@ -69,21 +70,27 @@ def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions
     filled = _filled(used, terminated, where)
     episodes, rows = filled.shape
     length = _lengths(filled, terminated, where)
+    left_out = LeftOut()
     per_episode = sum(rows * int(np.prod(a.shape[2:])) * a.dtype.itemsize for a in used.values())
 
     def blocks() -> Iterator[Episodes]:
         # Padding is read too, so every episode counts with all its rows.
         for first, last in block_spans(np.ones(episodes, np.int64), per_episode, BLOCK_BYTES):
             part = {name: a[first:last] for name, a in used.items()}
-            block = padded_to_episodes(part, f"{where}, episodes {first} to {last - 1}", options)
+            at = f"{where}, episodes {first} to {last - 1}"
+            block = padded_to_episodes(part, at, options, left_out)
             if len(block):
                 yield block
 
-    return Reading(blocks(), steps=int(length.sum()), n_actions=used["avail_actions"].shape[-1])
+    n_actions = used["avail_actions"].shape[-1]
+    return Reading(blocks(), steps=int(length.sum()), n_actions=n_actions, left_out=left_out)
 
 
 def padded_to_episodes(
-    arrays: Mapping[str, Array], where: str = "padded episodes", options: ReadOptions | None = None
+    arrays: Mapping[str, Array],
+    where: str = "padded episodes",
+    options: ReadOptions | None = None,
+    left_out: LeftOut | None = None,
 ) -> Episodes:
     """Padded episodes as whole episodes without padding.
 
@@ -97,6 +104,7 @@ def padded_to_episodes(
             one-hot `[E, T1, N, K]`. Without ``filled`` rows in which no agent has a legal action are padding.
         where: the file, for messages.
         options: how they are read; default is as they are.
+        left_out: takes in the rewards of last rows of episodes that ran out of time, which are no steps.
 
     Raises:
         DataError: flags that are not 0 or 1, gaps between filled rows, or actions that are no
@@ -129,6 +137,8 @@ def padded_to_episodes(
     truncated = np.zeros_like(terminated)
     truncated[np.cumsum(length) - 1] = True
     terminated, truncated = relabel_ends(terminated, truncated & ~terminated, length, options)
+    if left_out is not None:
+        _leave_out(arrays["reward"], ended & filled, filled, options, where, left_out)
     rewards = flat["reward"][step]
     own = to_own_rewards(rewards, options, where)
     agents = AgentArrays(
@@ -145,6 +155,21 @@ def padded_to_episodes(
         length=length,
         state=to_floats(flat["state"][row]),
     )
+
+
+def _leave_out(
+    rewards: Array, ended: Array, filled: Array, options: ReadOptions, where: str, left_out: LeftOut
+) -> None:
+    """Take in rewards of the last rows of episodes without an end: they have none if they are no steps."""
+    rows = filled.sum(1)
+    last = rewards[np.arange(len(rows)), np.maximum(rows, 1) - 1].reshape(len(rows), -1)
+    dropped = ~ended.any(1) & (rows > 0) & last.any(1)
+    reward = np.zeros(len(rows))
+    if dropped.any():
+        reward[dropped] = to_team_reward(last[dropped], options, where)
+    # Those of a single row without a reward are padding.
+    kept = dropped | ended.any(1) | (rows > 1)
+    left_out.add_last(reward[kept], rows[kept], dropped[kept])
 
 
 def _rows(filled: Array, length: Array, whole: Array) -> tuple[Array, Array]:

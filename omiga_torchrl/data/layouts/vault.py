@@ -6,25 +6,29 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, Final
 
-import numpy as np
-
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import (
     Layout,
     Reading,
     ReadOptions,
     block_spans,
-    relabel_ends,
     require,
-    split_ends,
     to_floats,
     to_own_rewards,
     to_team_reward,
 )
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.guards import new_folder
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
-from omiga_torchrl.data.layouts.steps import count_steps, discrete_actions, steps_to_episodes
+from omiga_torchrl.data.layouts.row_ends import RowEnds, find_row_ends, terminated_episodes
+from omiga_torchrl.data.layouts.steps import (
+    count_steps,
+    discrete_actions,
+    require_own_final,
+    steps_to_episodes,
+)
+from omiga_torchrl.data.layouts.vault_ends import row_facts
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
 from omiga_torchrl.data.layouts.vault_folders import is_vault, one_uid, vault_folders
 from omiga_torchrl.data.layouts.vault_rows import to_rows
@@ -48,7 +52,9 @@ class VaultLayout(Layout):
     (``incomplete="truncated"``), the last row only serves as the observation after the step before.
 
     An episode ended where all agents have ended; it terminated where all agents' ``terminals``
-    are set. Rows behind the vault's write index are no data.
+    are set. Some vaults keep one row more an episode, a delimiter with what was seen at last, or are padded
+    with zeros, or mark no end at all: see :func:`~omiga_torchrl.data.layouts.row_ends.find_row_ends`. Rows
+    behind the vault's write index are no data.
     """
 
     summary: ClassVar[str] = "OG-MARL's Flashbax Vault: folder {scenario}.vlt/{uid} with metadata.json"
@@ -77,22 +83,17 @@ class VaultLayout(Layout):
         where = f"OfflineDataset: {folder}"
         files = VaultFiles.open(folder, _REQUIRED, _OPTIONAL)
         require(list(_problems(files)), where, "Expected the arrays of OG-MARL's vaults.")
-        terminated, truncated = _flags(files)
-        ended = terminated | truncated
-        if not ended[-1]:
-            _may_stop(ended, options, where)
-            ended[-1] = True
-        length = np.diff(np.flatnonzero(ended), prepend=-1)
-        if truncated.any():
-            terminated, _ = relabel_ends(terminated, truncated, length, options)
-        else:
-            terminated, _ = split_ends(terminated, length, options)
+        own, notes, left_out = _OWN in files.metadata, EndNotes(), LeftOut()
+        found = find_row_ends(row_facts(files, discrete=_discrete(files), own=own), options, notes, where)
+        terminated = terminated_episodes(found, options)
+        dropped = ~terminated & ~found.delimited
+        notes.cut.append(found.cut[found.rows > (dropped | found.delimited)])
         legals = files.arrays.get("infos.legals")
-        left_out = LeftOut()
         return Reading(
-            _blocks(files, terminated, length, options, where, left_out),
+            _blocks(files, found, terminated, options, where, left_out),
             left_out=left_out,
-            steps=count_steps(terminated, length),
+            ends=notes,
+            steps=count_steps(terminated, found.rows, found.delimited),
             n_actions=legals.shape[-1] if legals is not None and _discrete(files) else None,
         )
 
@@ -147,8 +148,11 @@ def _discrete(files: VaultFiles) -> bool:
     actions, legals = files.arrays["actions"], files.arrays.get("infos.legals")
     if actions.dtype.kind != "f" or legals is None:
         return actions.dtype.kind != "f"
+    first = actions[: min(len(actions), _FLAG_ROWS)]
+    if first.ndim == 3 and first.shape[-1] > 1:  # a delimiter's is no one-hot vector
+        first = first[(first != 0).any((1, 2))]
     try:  # floats beside legal actions: what the first ones are, all are
-        discrete_actions(actions[: min(len(actions), _FLAG_ROWS)], legals.shape[-1], "")
+        discrete_actions(first, legals.shape[-1], "")
     except DataError:
         return False
     return True
@@ -173,55 +177,35 @@ def _problems(files: VaultFiles) -> Iterator[str]:
         yield f"'actions' are discrete and of shape {actions}, expected {observation[:2]}, or one-hot"
 
 
-def _flags(files: VaultFiles) -> tuple[Array, Array]:
-    """Where the task ended, and where time ran out `[T]`; never both."""
-    terminals, truncations = files.arrays["terminals"], files.arrays.get("truncations")
-    terminated, truncated = np.zeros((2, len(terminals)), bool)
-    for first in range(0, len(terminals), _FLAG_ROWS):
-        span = slice(first, first + _FLAG_ROWS)
-        by_agent = terminals[span] != 0
-        terminated[span] = by_agent.all(1)
-        if truncations is not None:
-            truncated[span] = (by_agent | (truncations[span] != 0)).all(1) & ~terminated[span]
-    return terminated, truncated
-
-
-def _may_stop(ended: Array, options: ReadOptions, where: str) -> None:
-    """Raise if the last episode has to have an end."""
-    if options.incomplete == "error":
-        start = int(np.flatnonzero(ended)[-1]) + 1 if ended.any() else 0
-        raise DataError(
-            f"{where}: the last episode, rows {start} to {len(ended) - 1}, has no end. Pass "
-            "incomplete='truncated' to end it there as a time-out."
-        )
-
-
 def _blocks(
-    files: VaultFiles, terminated: Array, length: Array, options: ReadOptions, where: str, left_out: LeftOut
+    files: VaultFiles, ends: RowEnds, terminated: Array, options: ReadOptions, where: str, left_out: LeftOut
 ) -> Iterator[Episodes]:
     arrays = dict(files.arrays)
     own = files.metadata.get(_OWN)
     if isinstance(own, dict) and own.get("state") == "observations":
         arrays.pop("infos.state", None)
-    offset = np.concatenate([[0], np.cumsum(length)])
-    for first, last in block_spans(length, sum(array.row_bytes for array in arrays.values())):
-        start, stop = int(offset[first]), int(offset[last])
-        rows = {name: array[start:stop] for name, array in arrays.items()}
+    discrete = _discrete(files)
+    for first, last in block_spans(ends.rows, sum(array.row_bytes for array in arrays.values())):
+        part = ends.part(first, last)
+        start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
         at = f"{where}, rows {start} to {stop - 1}"
-        legals = rows.get("infos.legals") if _discrete(files) else None
+        rows = part.take({name: array[start:stop] for name, array in arrays.items()})
+        legals = rows.get("infos.legals") if discrete else None
         state = rows.get("infos.state")
         rewards = to_floats(rows["rewards"])
+        late = part.delimited & ~terminated[first:last]
+        require_own_final(rows["observations"], part.rows, late, at)
         block = steps_to_episodes(
             to_floats(rows["observations"]),
-            _actions(rows["actions"], legals, at),
+            _actions(part.without_delimiters(rows["actions"]), legals, at),
             to_team_reward(rewards, options, at),
-            terminated[start:stop],
-            length[first:last],
+            terminated[first:last],
+            part.rows,
             action_mask=None if legals is None else legals != 0,
             state=None if state is None else to_floats(state).reshape(len(state), -1),
             own_reward=to_own_rewards(rewards, options, at),
-            # What is behind the last steps of vaults of our own is no step.
-            left_out=None if isinstance(own, dict) else left_out,
+            delimited=part.delimited,
+            left_out=left_out,
         )
         if len(block):
             yield block

@@ -148,7 +148,7 @@ def test_time_outs_as_the_user_wants_them(tmp_path):
 def test_rows_behind_the_last_end(tmp_path):
     arrays = make_arrays([2, 3])
     path = write_h5(tmp_path / "a.hdf5", {name: values[:-2] for name, values in arrays.items()})
-    with pytest.raises(DataError, match=r"rows 3 to 4 has no end .*incomplete='truncated'"):
+    with pytest.raises(DataError, match=r"rows 3 to 4, has no end.*incomplete='truncated'"):
         LAYOUT.read(path, ReadOptions())
     episodes = read_all(LAYOUT, path, incomplete="truncated")
     assert episodes.length.tolist() == [2, 1]
