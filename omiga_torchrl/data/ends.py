@@ -93,6 +93,12 @@ class DatasetEnds:
     def __len__(self) -> int:
         return len(self.length)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DatasetEnds):
+            return NotImplemented
+        same = np.array_equal(self.length, other.length) and np.array_equal(self.kind, other.kind)
+        return same and (self.dropped, self.notes) == (other.dropped, other.notes)
+
     def lengths(self, kind: str | None = None) -> Array:
         """Steps of every episode, or of those that end in one way `[E]`.
 

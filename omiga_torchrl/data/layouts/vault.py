@@ -121,6 +121,7 @@ class VaultLayout(Layout):
 
         Examples:
             >>> import tempfile
+            >>> import numpy as np
             >>> ends = np.array([False, True])
             >>> episode = Episodes(
             ...     np.zeros((3, 2, 4)), np.zeros((2, 2, 1)), np.ones(2), ends, ~ends & False, np.array([2])
