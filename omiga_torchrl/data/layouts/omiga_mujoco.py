@@ -19,15 +19,19 @@ from omiga_torchrl.data.layouts.base import (
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.end_notes import EndNotes
+from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, create_hdf5, ends_of, find_fields, holds_fields, open_hdf5
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.omiga_mujoco_writing import PIECE_BYTES, append_rows, to_rows
+from omiga_torchrl.data.layouts.presence import given_mask
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.row_ends import RowEnds, require_may_stop, terminated_episodes
 from omiga_torchrl.data.layouts.steps import require_own_final, steps_to_episodes
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("s", "o", "a", "r", "d")
+# Not in the published files: where agents come and go.
+_MASK: Final = "agent_mask"
 
 # Blocks that stay in the processor's cache while they are looked at and written.
 _BLOCK_BYTES: Final = 4 * 2**20
@@ -43,6 +47,8 @@ class OmigaMujocoLayout(Layout):
     An episode of L steps has L + 1 rows; the last one holds what the team saw at the end, and
     ``d`` = 1. Time-outs are not told apart from other ends: they are read as ``terminated``,
     unless the options are ``timeout_is_terminal=False`` and ``max_steps``.
+
+    A field ``agent_mask`` `[R, N]`, where agents come and go, is ours.
 
     ``s`` and ``o`` are the same in the published files. Then no state is kept: it is the
     observations of all agents in a row. Otherwise it is the agents' ``s`` in a row.
@@ -126,11 +132,13 @@ def _find_episodes(fields: dict[str, Field], path: Path, options: ReadOptions, n
 
 def _open_fields(file: Any, path: Path) -> dict[str, Field]:
     """All five fields; raises one error for everything that does not fit."""
-    fields, found = find_fields(file, _FIELDS, path)
+    with as_data_error(path):
+        names = (*_FIELDS, _MASK) if _MASK in file else _FIELDS
+    fields, found = find_fields(file, names, path)
     shapes = {name: field.shape for name, field in fields.items()}
     for name, field in fields.items():
-        dimensions = {"s": (2, 3), "o": (3,), "a": (3,)}.get(name, (1, 2, 3))
-        if field.dtype.kind != "f" and name != "d":
+        dimensions = {"s": (2, 3), "o": (3,), "a": (3,), _MASK: (2,)}.get(name, (1, 2, 3))
+        if field.dtype.kind != "f" and name not in ("d", _MASK):
             found.append(f"{name!r} has type {field.dtype}, expected floats")
         if len(field.shape) not in dimensions or 0 in field.shape:
             found.append(f"{name!r} has shape {field.shape}, expected {dimensions[-1]} dimensions, none 0")
@@ -138,7 +146,7 @@ def _open_fields(file: Any, path: Path) -> dict[str, Field]:
             found.append(f"'d' has shape {field.shape}, expected one flag per row")
     if not found:
         rows, agents = shapes["o"][:2]
-        per_agent = {"a": (agents,), "s": (agents,) if len(shapes["s"]) == 3 else ()}
+        per_agent = {"a": (agents,), _MASK: (agents,), "s": (agents,) if len(shapes["s"]) == 3 else ()}
         for name, shape in shapes.items():
             expected = (rows, *per_agent.get(name, ()))
             if shape[: len(expected)] != expected:
@@ -170,6 +178,7 @@ def _blocks(
     where, names = f"OfflineDataset: {path}", ("o", "a", "r", "s") if stated else ("o", "a", "r")
     with open_hdf5(path) as file:
         fields = _open_fields(file, path)
+        names = (*names, _MASK) if _MASK in fields else names
         size = sum(math.prod(fields[x].shape[1:]) * fields[x].dtype.itemsize for x in names)
         compare = None if stated else _Comparison(fields["s"])
         for first, last in block_spans(ends.rows, size, _BLOCK_BYTES):
@@ -184,7 +193,14 @@ def _blocks(
             state = rows["s"].reshape(len(rows["s"]), -1) if stated else None
             reward = to_team_reward(part.without_delimiters(rows["r"]), options, where)
             yield steps_to_episodes(
-                rows["o"], rows["a"], reward, over, part.rows, state=state, delimited=part.delimited
+                rows["o"],
+                rows["a"],
+                reward,
+                over,
+                part.rows,
+                state=state,
+                agent_mask=given_mask(rows[_MASK], where) if _MASK in rows else None,
+                delimited=part.delimited,
             )
 
 

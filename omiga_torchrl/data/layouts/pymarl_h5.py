@@ -10,7 +10,8 @@ from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, require
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, holds_fields, open_hdf5
-from omiga_torchrl.data.layouts.padded import PADDED_FIELDS, REQUIRED_FIELDS, read_padded
+from omiga_torchrl.data.layouts.padded import read_padded
+from omiga_torchrl.data.layouts.padded_fields import PADDED_FIELDS, REQUIRED_FIELDS
 from omiga_torchrl.data.layouts.registry import register_layout
 
 

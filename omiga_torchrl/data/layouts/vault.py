@@ -28,7 +28,7 @@ from omiga_torchrl.data.layouts.steps import (
     require_own_final,
     steps_to_episodes,
 )
-from omiga_torchrl.data.layouts.vault_ends import row_facts
+from omiga_torchrl.data.layouts.vault_ends import MASKS, scan_rows
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
 from omiga_torchrl.data.layouts.vault_folders import is_vault, one_uid, vault_folders
 from omiga_torchrl.data.layouts.vault_rows import to_rows
@@ -36,7 +36,7 @@ from omiga_torchrl.data.layouts.vault_writing import write_vault
 from omiga_torchrl.errors import DataError
 
 _REQUIRED: Final = ("observations", "actions", "rewards", "terminals")
-_OPTIONAL: Final = ("truncations", "infos.state", "infos.legals")
+_OPTIONAL: Final = ("truncations", "infos.state", "infos.legals", *MASKS)
 
 # The entry of metadata.json that is ours.
 _OWN: Final = "omiga_torchrl"
@@ -52,9 +52,11 @@ class VaultLayout(Layout):
     (``incomplete="truncated"``), the last row only serves as the observation after the step before.
 
     An episode ended where all agents have ended; it terminated where all agents' ``terminals``
-    are set. Some vaults keep one row more an episode, a delimiter with what was seen at last, or are padded
-    with zeros, or mark no end at all: see :func:`~omiga_torchrl.data.layouts.row_ends.find_row_ends`. Rows
-    behind the vault's write index are no data.
+    are set. Agents that do not take part need no end, see
+    :func:`~omiga_torchrl.data.layouts.vault_ends.scan_rows`. Some vaults keep one row more an episode, a
+    delimiter with what was seen at last, or are padded with zeros, or mark no end at all: see
+    :func:`~omiga_torchrl.data.layouts.row_ends.find_row_ends`. Rows behind the vault's write index are no
+    data.
     """
 
     summary: ClassVar[str] = "OG-MARL's Flashbax Vault: folder {scenario}.vlt/{uid} with metadata.json"
@@ -84,13 +86,15 @@ class VaultLayout(Layout):
         files = VaultFiles.open(folder, _REQUIRED, _OPTIONAL)
         require(list(_problems(files)), where, "Expected the arrays of OG-MARL's vaults.")
         own, notes, left_out = _OWN in files.metadata, EndNotes(), LeftOut()
-        found = find_row_ends(row_facts(files, discrete=_discrete(files), own=own), options, notes, where)
+        scan = scan_rows(files, discrete=_discrete(files), own=own, where=where)
+        found = find_row_ends(scan.facts, options, notes, where)
+        present = scan.find_absent(files, found)
         terminated = terminated_episodes(found, options)
         dropped = ~terminated & ~found.delimited
         notes.cut.append(found.cut[found.rows > (dropped | found.delimited)])
         legals = files.arrays.get("infos.legals")
         return Reading(
-            _blocks(files, found, terminated, options, where, left_out),
+            _blocks(files, found, terminated, present, options, where, left_out),
             left_out=left_out,
             ends=notes,
             steps=count_steps(terminated, found.rows, found.delimited),
@@ -166,7 +170,13 @@ def _problems(files: VaultFiles) -> Iterator[str]:
         yield f"'observations' has shape {observation}, expected (T, agents, features)"
         return
     agents = observation[1]
-    dims = {"rewards": (2,), "terminals": (2,), "truncations": (2,), "infos.legals": (3,)}
+    dims = {
+        "rewards": (2,),
+        "terminals": (2,),
+        "truncations": (2,),
+        "infos.legals": (3,),
+        **dict.fromkeys(MASKS, (2, 3)),
+    }
     for name, array in files.arrays.items():
         if name == "infos.state":  # of the team or of every agent
             continue
@@ -179,7 +189,13 @@ def _problems(files: VaultFiles) -> Iterator[str]:
 
 
 def _blocks(
-    files: VaultFiles, ends: RowEnds, terminated: Array, options: ReadOptions, where: str, left_out: LeftOut
+    files: VaultFiles,
+    ends: RowEnds,
+    terminated: Array,
+    present: Array | None,
+    options: ReadOptions,
+    where: str,
+    left_out: LeftOut,
 ) -> Iterator[Episodes]:
     arrays = dict(files.arrays)
     own = files.metadata.get(_OWN)
@@ -190,7 +206,8 @@ def _blocks(
         part = ends.part(first, last)
         start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
         at = f"{where}, rows {start} to {stop - 1}"
-        rows = part.take({name: array[start:stop] for name, array in arrays.items()})
+        rows = {name: array[start:stop] for name, array in arrays.items()}
+        rows = part.take(rows if present is None else {**rows, "present": present[start:stop]})
         legals = rows.get("infos.legals") if discrete else None
         state = rows.get("infos.state")
         rewards = to_floats(rows["rewards"])
@@ -205,6 +222,7 @@ def _blocks(
             action_mask=None if legals is None else legals != 0,
             state=None if state is None else to_floats(state).reshape(len(state), -1),
             own_reward=to_own_rewards(rewards, options, at),
+            agent_mask=rows.get("present"),
             delimited=part.delimited,
             left_out=left_out,
         )
