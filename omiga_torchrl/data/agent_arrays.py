@@ -19,6 +19,11 @@ _SEPARATOR: Final = "/"
 # With one row more per episode than steps.
 PER_ROW: Final = ("observation", "action_mask", "agent_mask")
 PER_STEP: Final = ("action", "reward")
+# Numbers of dimensions that arrays may have.
+_DIMENSIONS: Final = {
+    "observation": (3,), "action": (2, 3), "action_mask": (3,), "agent_mask": (2,), "reward": (1, 2),
+    "length": (1,), "terminated": (1,), "truncated": (1,), "state": (2,),
+}  # fmt: skip
 
 
 @dataclass
@@ -124,6 +129,30 @@ def joined_observations(groups: Mapping[str, AgentArrays]) -> Array:
 def _name(group: str, entry: str) -> str:
     """The name of an array in files; in a plain team ``"reward"`` is the team's, not that of each agent."""
     return entry if group == keys.GROUP and entry != "reward" else f"{group}{_SEPARATOR}{entry}"
+
+
+def require_types(arrays: Mapping[str, Array]) -> None:
+    """Raise unless flags and masks are booleans, lengths whole numbers `[E]`, and the others numbers.
+
+    Args:
+        arrays: of episodes, by name.
+
+    Raises:
+        DataError: they are not; all of them in one message.
+    """
+    found = []
+    for name, value in arrays.items():
+        flag = name in ("terminated", "truncated") or name.endswith("_mask")
+        if value.dtype.kind not in ("b" if flag else "iu" if name == "length" else "fiub"):
+            found.append(f"{name!r} has type {value.dtype}")
+        dimensions = _DIMENSIONS.get(name.rpartition(_SEPARATOR)[2], (1, 2))
+        if value.ndim not in dimensions:
+            found.append(f"{name!r} has shape {value.shape}, expected {dimensions[-1]} dimensions")
+    if found:
+        raise DataError(
+            f"Episodes: {'; '.join(found)}. Expected numbers, booleans for flags and masks, and whole "
+            "numbers for 'length'."
+        )
 
 
 def joined_names(groups: Mapping[str, AgentArrays], team: Mapping[str, Array | None]) -> dict[str, Array]:

@@ -20,7 +20,7 @@ from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.ted import TedWriter, row_bytes
 from omiga_torchrl.data.ted_folder import write_whole
-from omiga_torchrl.data.totals import Totals
+from omiga_torchrl.data.totals import LARGEST, Totals
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
@@ -190,6 +190,11 @@ def _describe(
     returns = np.concatenate(totals.returns)
     # Of the episodes as they were: rewards of steps that are left out count.
     whole_returns = left_out.whole_returns(returns)
+    if not (np.abs(whole_returns) < LARGEST).all():
+        raise DataError(
+            f"OfflineDataset: {name}: rewards of rows that are left out are NaN, infinite or beyond "
+            f"{LARGEST:g}. Repair the data, or fetch the file again."
+        )
     facts: dict[str, Any] = {
         "name": name,
         "task": "",

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.agent_arrays import AgentArrays, Array, joined_names, joined_observations, split_names
+from omiga_torchrl.data.agent_arrays import (
+    AgentArrays,
+    Array,
+    joined_names,
+    joined_observations,
+    require_types,
+    split_names,
+)
 from omiga_torchrl.errors import DataError
 
 __all__ = ["AgentArrays", "Array", "Episodes"]
@@ -106,6 +113,8 @@ class Episodes:
         self._check()
 
     def _check(self) -> None:
+        require_types(self.arrays())
+        self.length = self.length.astype(np.int64, copy=False)
         steps, episodes = int(self.length.sum()), len(self.length)
         rows = steps + episodes
         found = [

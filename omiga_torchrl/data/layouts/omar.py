@@ -31,6 +31,7 @@ from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("obs", "acs", "rews", "next_obs", "dones")
+_FLAT: Final = ("rews", "dones")
 _STATES: Final = ("states", "next_states")
 
 
@@ -64,7 +65,8 @@ class _Files:
     def read(self, name: str, first: int, last: int, agents: Sequence[int] | None = None) -> Array:
         """Rows of some agents `[rows, N, F]`, or `[rows, N]`; in single precision."""
         files = self.files[name] if agents is None else [self.files[name][agent] for agent in agents]
-        return np.stack([to_single(file[first:last]) for file in files], 1)
+        rows = [to_single(file[first:last]) for file in files]
+        return np.stack([one.reshape(len(one)) for one in rows] if name in _FLAT else rows, 1)
 
 
 @register_layout("omar", priority=20)
@@ -137,7 +139,7 @@ def _one_seed(path: Path) -> Path:
 
 def _open(folder: Path, options: ReadOptions) -> _Files:
     """All files of the agents that are read, checked against each other."""
-    n_agents = next(i for i in count() if not (folder / f"obs_{i}.npy").is_file())
+    n_agents = next(i for i in count() if not any((folder / f"{x}_{i}.npy").is_file() for x in _FIELDS))
     fields = _FIELDS + _STATES if (folder / "states_0.npy").is_file() else _FIELDS
     names = [f"{name}_{i}.npy" for i in range(n_agents) for name in fields]
     where = f"OfflineDataset: {folder}"
@@ -174,7 +176,7 @@ def _problems(index: int, agent: dict[str, NpyFile], first: dict[str, NpyFile], 
     if not rows:
         yield f"obs_{index}.npy is empty"
     for name, file in agent.items():
-        flat = name in ("rews", "dones")
+        flat = name in _FLAT
         expected = (rows,) if flat else (rows, *first[name.removeprefix("next_")].shape[1:])
         shape = file.shape[:1] if flat and file.shape[1:] == (1,) else file.shape
         if shape != expected or len(expected) != 2 - flat:
@@ -195,8 +197,9 @@ def _find_episodes(team: _Files, notes: EndNotes) -> tuple[Array, Array, Array]:
     for first in range(0, team.rows - 1, step):
         last = min(first + step, team.rows - 1)
         for now, after in zip(team.files["obs"], team.files["next_obs"], strict=True):
-            here = now[first : last + 1]
-            breaks[first:last] |= (after[first:last] != here[1:]).any(1)
+            # As they are read: files of one folder may differ in their precision.
+            here = to_single(now[first : last + 1])
+            breaks[first:last] |= (to_single(after[first:last]) != here[1:]).any(1)
             moves[first:last] |= (here[:-1] != here[1:]).any(1)
     foreign = notes.foreign_ends(done, moves & ~breaks)
     return done, foreign, np.diff(np.flatnonzero(ended | breaks), prepend=-1)

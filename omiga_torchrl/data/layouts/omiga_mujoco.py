@@ -70,7 +70,8 @@ class OmigaMujocoLayout(Layout):
         left_out, notes = LeftOut(), EndNotes()
         with open_hdf5(path) as file:
             fields = _open_fields(file, path)
-            ends = _find_episodes(fields, path, options, notes)
+            ends, alone = _find_episodes(fields, path, options, notes)
+            _leave_out_alone(fields["r"], alone, options, f"OfflineDataset: {path}", left_out)
             stated = not _same_rows(fields)
         terminated = terminated_episodes(ends, options)
         notes.cut.append(ends.cut)
@@ -111,8 +112,10 @@ class OmigaMujocoLayout(Layout):
                 raise DataError(f"OmigaMujocoLayout: {path}: there are no episodes to write.")
 
 
-def _find_episodes(fields: dict[str, Field], path: Path, options: ReadOptions, notes: EndNotes) -> RowEnds:
-    """The episodes that have a step, with the row behind the last one, which ``d`` marks."""
+def _find_episodes(
+    fields: dict[str, Field], path: Path, options: ReadOptions, notes: EndNotes
+) -> tuple[RowEnds, Array]:
+    """Episodes that have a step, with the row behind it, which ``d`` marks; and other rows with a mark."""
     rows, last = len(fields["d"]), ends_of(fields["d"])
     start = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
     behind = int(last[-1]) + 1 if len(last) else 0
@@ -126,8 +129,19 @@ def _find_episodes(fields: dict[str, Field], path: Path, options: ReadOptions, n
     whole = last > start
     notes.drop("delimiter rows without an episode", int((~whole).sum()))
     notes.drop("delimiter rows", int((whole & ~cut).sum()))
+    alone = start[~whole]
     start, last, cut = start[whole], last[whole], cut[whole]
-    return RowEnds(start, last + 1 - start, np.ones(len(start), bool), ~cut, cut)
+    return RowEnds(start, last + 1 - start, np.ones(len(start), bool), ~cut, cut), alone
+
+
+def _leave_out_alone(
+    rewards: Field, rows: Array, options: ReadOptions, where: str, left_out: LeftOut
+) -> None:
+    """Take in rewards of rows with a mark that no step comes before."""
+    if len(rows):
+        reward = np.concatenate([rewards[row : row + 1] for row in rows.tolist()]).reshape(len(rows), -1)
+        reward = to_team_reward(reward[reward.any(1)], options, where)
+        left_out.add_last(reward, np.ones(len(reward), np.int64), np.ones(len(reward), bool))
 
 
 def _open_fields(file: Any, path: Path) -> dict[str, Field]:

@@ -35,7 +35,9 @@ from omiga_torchrl.data.layouts.presence import given_mask, without_choice
 from omiga_torchrl.data.layouts.steps import discrete_actions
 
 
-def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions) -> Reading:
+def read_padded(
+    arrays: Mapping[str, Readable], where: str, options: ReadOptions, left_out: LeftOut | None = None
+) -> Reading:
     """Check the fields of padded episodes, then stream them.
 
     Args:
@@ -43,6 +45,7 @@ def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions
             and ``"terminated"`` are read whole.
         where: the file or folder, for messages.
         options: how it is read.
+        left_out: takes in rewards of rows that are no steps.
 
     Raises:
         DataError: missing fields, wrong types or sizes; all of them in one message.
@@ -55,7 +58,8 @@ def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions
     filled = find_filled(used, terminated, where)
     episodes, rows = filled.shape
     length = find_lengths(filled, terminated, where)
-    left_out, come_and_go = LeftOut(), "agent_mask" in used or _lack_choice(used["avail_actions"])
+    left_out = LeftOut() if left_out is None else left_out
+    come_and_go = "agent_mask" in used or _lack_choice(used["avail_actions"])
     per_episode = sum(rows * int(np.prod(a.shape[2:])) * a.dtype.itemsize for a in used.values())
 
     def blocks() -> Iterator[Episodes]:
