@@ -214,3 +214,16 @@ def split_names(
             "'<group>/<name>' in teams of groups."
         )
     return {name: AgentArrays(**found) for name, found in groups.items()}, of_team
+
+
+class PlainArray:
+    """An array of a plain team, read and set as an attribute of its episodes."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, episodes: Any, owner: type) -> Any:
+        return self if episodes is None else getattr(episodes._only(), self._name)
+
+    def __set__(self, episodes: Any, value: Array | None) -> None:
+        setattr(episodes._only(), self._name, value)

@@ -12,6 +12,7 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.agent_arrays import (
     AgentArrays,
     Array,
+    PlainArray,
     joined_names,
     joined_observations,
     require_types,
@@ -22,19 +23,6 @@ from omiga_torchrl.errors import DataError
 __all__ = ["AgentArrays", "Array", "Episodes"]
 
 _TEAM = ("reward", "terminated", "truncated", "length")
-
-
-class _PlainArray:
-    """An array of a plain team, read and set as an attribute of its episodes."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, episodes: Episodes | None, owner: type) -> Any:
-        return self if episodes is None else getattr(episodes._only(), self._name)
-
-    def __set__(self, episodes: Episodes, value: Array | None) -> None:
-        setattr(episodes._only(), self._name, value)
 
 
 class Episodes:
@@ -82,7 +70,7 @@ class Episodes:
     """
 
     # Of a plain team only; several groups are an error that names them.
-    observation, action, action_mask, agent_mask = _PlainArray(), _PlainArray(), _PlainArray(), _PlainArray()
+    observation, action, action_mask, agent_mask = PlainArray(), PlainArray(), PlainArray(), PlainArray()
 
     def __init__(
         self,
