@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,29 +15,28 @@ from omiga_torchrl.data.layouts.base import (
     Reading,
     ReadOptions,
     relabel_ends,
-    require,
     to_floats,
 )
 from omiga_torchrl.data.layouts.end_notes import EndNotes
-from omiga_torchrl.data.layouts.guards import as_data_error
-from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.hdf5 import Field, is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.minari_fields import (
+    DATA,
+    FLAGS,
+    Shapes,
+    episode_names,
+    find_shapes,
+    open_episode,
+)
 from omiga_torchrl.data.layouts.minari_metadata import METADATA, check_spaces, read_metadata
 from omiga_torchrl.data.layouts.minari_spaces import (
     Space,
     box_bounds,
-    entry_order,
     space_of,
     to_vectors,
 )
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import whole_actions
 from omiga_torchrl.errors import DataError
-
-_DATA: Final = "data/main_data.hdf5"
-_FLAGS: Final = ("terminations", "truncations")
-
-# Shape of one step, or of one observation, by field.
-_Shapes = dict[str, tuple[int, ...]]
 
 
 @register_layout("minari", priority=50)
@@ -52,12 +50,12 @@ class MinariLayout(Layout):
     Minari's other format, arrow, are refused.
     """
 
-    summary: ClassVar[str] = f"folder of Minari with {_DATA} and {METADATA}"
+    summary: ClassVar[str] = f"folder of Minari with {DATA} and {METADATA}"
 
     def matches(self, path: Path) -> bool:
         """Whether the folder has Minari's files."""
         try:
-            return is_hdf5(path / _DATA) or read_metadata(path).get("data_format") == "arrow"
+            return is_hdf5(path / DATA) or read_metadata(path).get("data_format") == "arrow"
         except DataError:
             return False
 
@@ -72,11 +70,11 @@ class MinariLayout(Layout):
         count, (low, high) = action.get("n"), box_bounds(action)
         is_count = action.get("type") == "Discrete" and isinstance(count, int) and count > 0
         n_actions = count if is_count else None
-        with open_hdf5(path / _DATA) as file:
-            names = _episode_names(file, metadata, path)
-            shapes = _shapes(file, names[0], path)
-            _open_episode(file, names[0], shapes, path)
-        steps, size = metadata.get("total_steps"), (path / _DATA).stat().st_size
+        with open_hdf5(path / DATA) as file:
+            names = episode_names(file, metadata, path)
+            shapes = find_shapes(file, names[0], path)
+            open_episode(file, names[0], shapes, path)
+        steps, size = metadata.get("total_steps"), (path / DATA).stat().st_size
         # A number that cannot be: no step takes less than a byte.
         known = steps if isinstance(steps, int) and 0 < steps < size else None
         notes = EndNotes()
@@ -84,68 +82,10 @@ class MinariLayout(Layout):
         return Reading(blocks, known, n_actions, action_low=low, action_high=high, ends=notes)
 
 
-def _episode_names(file: Any, metadata: dict[str, Any], path: Path) -> list[str]:
-    with as_data_error(path / _DATA):
-        numbers = sorted(int(name[8:]) for name in file if re.fullmatch(r"episode_\d{1,18}", name))
-    expected = metadata.get("total_episodes", len(numbers))
-    if not numbers or len(numbers) != expected:
-        raise DataError(
-            f"OfflineDataset: {path}: {_DATA} holds {len(numbers)} episodes, {METADATA} says {expected}. "
-            "Is it complete? Fetch it again."
-        )
-    return [f"episode_{number}" for number in numbers]
-
-
-def _shapes(file: Any, name: str, path: Path) -> _Shapes:
-    """The fields of an episode, with the entries of its observations in order."""
-
-    def leaves(at: str) -> Iterator[str]:
-        if hasattr(file[at], "keys"):
-            for key in sorted(file[at], key=entry_order):
-                yield from leaves(f"{at}/{key}")
-        else:
-            yield at[len(name) + 1 :]
-
-    with as_data_error(path / _DATA):
-        # Without observations their absence is found where all fields are opened.
-        names = list(leaves(f"{name}/observations")) if f"{name}/observations" in file else ["observations"]
-    fields, _ = find_fields(file, [f"{name}/{leaf}" for leaf in (*names, "actions")], path)
-    shapes = {leaf: fields[f"{name}/{leaf}"].shape[1:] for leaf in names if f"{name}/{leaf}" in fields}
-    action = fields.get(f"{name}/actions")
-    return {leaf: shapes.get(leaf, ()) for leaf in names} | {
-        "actions": action.shape[1:] if action else (),
-        "rewards": (),
-        **dict.fromkeys(_FLAGS, ()),
-    }
-
-
-def _open_episode(file: Any, name: str, shapes: _Shapes, path: Path) -> dict[str, Field]:
-    """All fields of an episode; raises one error for everything that does not fit."""
-    fields, found = find_fields(file, [f"{name}/{leaf}" for leaf in shapes], path)
-    fields = {full[len(name) + 1 :]: field for full, field in fields.items()}
-    rewards = fields["rewards"].shape if "rewards" in fields else ()
-    for leaf, field in fields.items():
-        rows = (rewards[0] + leaf.startswith("observations"),) if rewards else field.shape[:1]
-        if not field.shape or field.shape != (*rows, *shapes[leaf]) or 0 in shapes[leaf]:
-            found.append(f"'{name}/{leaf}' has shape {field.shape}, expected {(*rows, *shapes[leaf])}")
-    action = fields.get("actions")
-    if (
-        action is not None
-        and action.dtype.kind != "f"
-        and (action.dtype.kind not in "iu" or shapes["actions"])
-    ):
-        found.append(
-            f"'{name}/actions' has type {action.dtype} and shape {action.shape}, expected floats, or one "
-            "whole number per step"
-        )
-    require(found, f"OfflineDataset: {path / _DATA}")
-    return fields
-
-
 def _blocks(
     path: Path,
     names: list[str],
-    shapes: _Shapes,
+    shapes: Shapes,
     space: Space,
     n_actions: int | None,
     options: ReadOptions,
@@ -153,9 +93,9 @@ def _blocks(
 ) -> Iterator[Episodes]:
     waiting: list[Episodes] = []
     size = 0
-    with open_hdf5(path / _DATA) as file:
+    with open_hdf5(path / DATA) as file:
         for name in names:
-            fields = _open_episode(file, name, shapes, path)
+            fields = open_episode(file, name, shapes, path)
             if not len(fields["rewards"]):
                 continue
             at = f"OfflineDataset: {path}: {name}"
@@ -185,7 +125,7 @@ def _read_episode(
     seen = {leaf: field[:] for leaf, field in fields.items() if leaf.startswith("observations")}
     steps = len(fields["rewards"])
     flat = [to_vectors(values, space_of(space, leaf), f"{where}: {leaf}") for leaf, values in seen.items()]
-    terminated, truncated = (fields[name][:] != 0 for name in _FLAGS)
+    terminated, truncated = (fields[name][:] != 0 for name in FLAGS)
     cut = not (terminated | truncated)[-1]
     notes.cut.append(np.array([cut]))
     if cut:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -15,29 +15,22 @@ from omiga_torchrl.data.layouts.base import (
     Reading,
     ReadOptions,
     block_spans,
-    require,
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.end_notes import EndNotes
-from omiga_torchrl.data.layouts.guards import as_data_error
-from omiga_torchrl.data.layouts.hdf5 import Field, create_hdf5, ends_of, find_fields, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.hdf5 import Field, create_hdf5, ends_of, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.idle_rewards import leave_out_rewards
 from omiga_torchrl.data.layouts.left_out import LeftOut
-from omiga_torchrl.data.layouts.omiga_mujoco_writing import PIECE_BYTES, append_rows, to_rows
+from omiga_torchrl.data.layouts.omiga_mujoco_fields import FIELDS, MASK, Comparison, open_fields, same_rows
+from omiga_torchrl.data.layouts.omiga_mujoco_writing import append_rows, to_rows
 from omiga_torchrl.data.layouts.presence import given_mask
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.row_ends import RowEnds, require_may_stop, terminated_episodes
 from omiga_torchrl.data.layouts.steps import require_own_final, steps_to_episodes
 from omiga_torchrl.errors import DataError
 
-_FIELDS: Final = ("s", "o", "a", "r", "d")
-# Not in the published files: where agents come and go.
-_MASK: Final = "agent_mask"
-
 # Blocks that stay in the processor's cache while they are looked at and written.
 _BLOCK_BYTES: Final = 4 * 2**20
-
-# Rows that are compared when a file is opened, in as many places.
-_SAMPLE_ROWS, _SAMPLE_PLACES = 256, 64
 
 
 @register_layout("omiga-mujoco", priority=80)
@@ -58,7 +51,7 @@ class OmigaMujocoLayout(Layout):
 
     def matches(self, path: Path) -> bool:
         """Whether it is an HDF5 file with these fields."""
-        return holds_fields(path, _FIELDS)
+        return holds_fields(path, FIELDS)
 
     def read(self, path: Path, options: ReadOptions) -> Reading:
         """Check fields and ends, then stream.
@@ -69,10 +62,10 @@ class OmigaMujocoLayout(Layout):
         """
         left_out, notes = LeftOut(), EndNotes()
         with open_hdf5(path) as file:
-            fields = _open_fields(file, path)
+            fields = open_fields(file, path)
             ends, alone = _find_episodes(fields, path, options, notes)
-            _leave_out_alone(fields["r"], alone, options, f"OfflineDataset: {path}", left_out)
-            stated = not _same_rows(fields)
+            _count_alone(fields["r"], alone, options, path, left_out)
+            stated = not same_rows(fields)
         terminated = terminated_episodes(ends, options)
         notes.cut.append(ends.cut)
         blocks = _blocks(path, ends, terminated, options, stated, left_out)
@@ -134,56 +127,13 @@ def _find_episodes(
     return RowEnds(start, last + 1 - start, np.ones(len(start), bool), ~cut, cut), alone
 
 
-def _leave_out_alone(
-    rewards: Field, rows: Array, options: ReadOptions, where: str, left_out: LeftOut
-) -> None:
+def _count_alone(rewards: Field, rows: Array, options: ReadOptions, path: Path, left_out: LeftOut) -> None:
     """Take in rewards of rows with a mark that no step comes before."""
     if len(rows):
         reward = np.concatenate([rewards[row : row + 1] for row in rows.tolist()]).reshape(len(rows), -1)
-        reward = to_team_reward(reward[reward.any(1)], options, where)
-        left_out.add_last(reward, np.ones(len(reward), np.int64), np.ones(len(reward), bool))
-
-
-def _open_fields(file: Any, path: Path) -> dict[str, Field]:
-    """All five fields; raises one error for everything that does not fit."""
-    with as_data_error(path):
-        names = (*_FIELDS, _MASK) if _MASK in file else _FIELDS
-    fields, found = find_fields(file, names, path)
-    shapes = {name: field.shape for name, field in fields.items()}
-    for name, field in fields.items():
-        dimensions = {"s": (2, 3), "o": (3,), "a": (3,), _MASK: (2,)}.get(name, (1, 2, 3))
-        if field.dtype.kind != "f" and name not in ("d", _MASK):
-            found.append(f"{name!r} has type {field.dtype}, expected floats")
-        if len(field.shape) not in dimensions or 0 in field.shape:
-            found.append(f"{name!r} has shape {field.shape}, expected {dimensions[-1]} dimensions, none 0")
-        elif name == "d" and math.prod(field.shape[1:]) != 1:
-            found.append(f"'d' has shape {field.shape}, expected one flag per row")
-    if not found:
-        rows, agents = shapes["o"][:2]
-        per_agent = {"a": (agents,), _MASK: (agents,), "s": (agents,) if len(shapes["s"]) == 3 else ()}
-        for name, shape in shapes.items():
-            expected = (rows, *per_agent.get(name, ()))
-            if shape[: len(expected)] != expected:
-                found.append(f"{name!r} has shape {shape}, 'o' has {shapes['o']}")
-        if math.prod(shapes["r"][1:]) not in (1, agents):
-            found.append(f"'r' has shape {shapes['r']}, expected one reward per row, or one per agent")
-    require(
-        found, f"OfflineDataset: {path}", f"Expected the fields {', '.join(_FIELDS)}. Is the file complete?"
-    )
-    return fields
-
-
-def _same_rows(fields: dict[str, Field]) -> bool:
-    """Whether ``s`` is ``o``: in all rows of a small file, in many places of a large one."""
-    s, o = fields["s"], fields["o"]
-    if s.shape != o.shape or s.dtype != o.dtype:
-        return False
-    last = max(len(o) - _SAMPLE_ROWS, 0)
-    for start in np.unique(np.linspace(0, last, min(_SAMPLE_PLACES, last + 1)).astype(int)).tolist():
-        part = slice(start, start + _SAMPLE_ROWS)
-        if not np.array_equal(s[part], o[part], equal_nan=True):
-            return False
-    return True
+        reward = reward[(reward != 0).any(1)]
+        one = np.ones(len(reward), np.int64)
+        leave_out_rewards(reward, one, one > 0, options, f"OfflineDataset: {path}", left_out)
 
 
 def _blocks(
@@ -191,10 +141,10 @@ def _blocks(
 ) -> Iterator[Episodes]:
     where, names = f"OfflineDataset: {path}", ("o", "a", "r", "s") if stated else ("o", "a", "r")
     with open_hdf5(path) as file:
-        fields = _open_fields(file, path)
-        names = (*names, _MASK) if _MASK in fields else names
+        fields = open_fields(file, path)
+        names = (*names, MASK) if MASK in fields else names
         size = sum(math.prod(fields[x].shape[1:]) * fields[x].dtype.itemsize for x in names)
-        compare = None if stated else _Comparison(fields["s"])
+        compare = None if stated else Comparison(fields["s"])
         for first, last in block_spans(ends.rows, size, _BLOCK_BYTES):
             part, over = ends.part(first, last), terminated[first:last]
             start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
@@ -203,7 +153,8 @@ def _blocks(
                 compare(rows["o"], start)
             rows = part.take(rows)
             require_own_final(rows["o"], part.rows, ~over, where)
-            _leave_out(rows["r"], part, options, where, left_out)
+            last = rows["r"][np.cumsum(part.rows) - 1]
+            leave_out_rewards(last, part.rows, part.delimited, options, where, left_out)
             state = rows["s"].reshape(len(rows["s"]), -1) if stated else None
             reward = to_team_reward(part.without_delimiters(rows["r"]), options, where)
             yield steps_to_episodes(
@@ -213,43 +164,6 @@ def _blocks(
                 over,
                 part.rows,
                 state=state,
-                agent_mask=given_mask(rows[_MASK], where) if _MASK in rows else None,
+                agent_mask=given_mask(rows[MASK], where) if MASK in rows else None,
                 delimited=part.delimited,
             )
-
-
-def _leave_out(rewards: Array, ends: RowEnds, options: ReadOptions, where: str, left_out: LeftOut) -> None:
-    """Take in rewards of rows that end an episode; they have none if they are no steps."""
-    last = rewards[np.cumsum(ends.rows) - 1].reshape(len(ends.rows), -1)
-    dropped, reward = last.any(1), np.zeros(len(last))
-    if dropped.any():
-        reward[dropped] = to_team_reward(last[dropped], options, where)
-    left_out.add_last(reward, ends.rows, dropped)
-
-
-class _Comparison:
-    """Holds ``s`` to ``o`` piece by piece, in memory that is used again and again."""
-
-    def __init__(self, field: Field) -> None:
-        row = math.prod(field.shape[1:]) * field.dtype.itemsize
-        self._field = field
-        self._piece = np.empty((max(1, PIECE_BYTES // row), *field.shape[1:]), field.dtype)
-
-    def __call__(self, observation: Array, start: int) -> None:
-        for first in range(0, len(observation), len(self._piece)):
-            there = observation[first : first + len(self._piece)]
-            piece = self._piece[: len(there)]
-            self._field.read_into(piece, start + first)
-            # Comparing bits takes half the time; only where they differ is it asked what they mean.
-            if not np.array_equal(_words(piece), _words(there)) and not np.array_equal(
-                piece, there, equal_nan=True
-            ):
-                differ = (piece != there).reshape(len(there), -1).any(1)
-                raise DataError(
-                    f"OfflineDataset: {self._field.where} equals 'o' in many rows, but not in row "
-                    f"{start + first + int(differ.argmax())}. Is the file damaged? Fetch it again."
-                )
-
-
-def _words(values: Array) -> Array:
-    return values.reshape(-1).view(np.uint8 if values.nbytes % 8 else np.uint64)

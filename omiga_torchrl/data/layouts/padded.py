@@ -21,6 +21,7 @@ from omiga_torchrl.data.layouts.base import (
     to_own_rewards,
     to_team_reward,
 )
+from omiga_torchrl.data.layouts.idle_rewards import leave_out_rewards
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.padded_fields import (
     PADDED_FIELDS,
@@ -132,7 +133,11 @@ def padded_to_episodes(
     truncated[np.cumsum(length) - 1] = True
     terminated, truncated = relabel_ends(terminated, truncated & ~terminated, length, options)
     if left_out is not None:
-        _leave_out(arrays["reward"], ended & filled, filled, options, where, left_out)
+        rows, over = filled.sum(1), np.asarray((ended & filled).any(1))
+        last = arrays["reward"][np.arange(len(rows)), np.maximum(rows, 1) - 1].reshape(len(rows), -1)
+        # A single row without an end and a reward is padding.
+        kept = over | (rows > 1) | ((rows > 0) & (last != 0).any(1))
+        leave_out_rewards(last[kept], rows[kept], ~over[kept], options, where, left_out)
     rewards = flat["reward"][step]
     own = to_own_rewards(rewards, options, where)
     agents = AgentArrays(
@@ -158,21 +163,6 @@ def _lack_choice(legal: Readable) -> bool:
     spans = block_spans(np.ones(legal.shape[0], np.int64), size)
     parts = (legal[first:last] for first, last in spans)
     return any(without_choice(part.reshape(-1, *part.shape[2:])).any() for part in parts)
-
-
-def _leave_out(
-    rewards: Array, ended: Array, filled: Array, options: ReadOptions, where: str, left_out: LeftOut
-) -> None:
-    """Take in rewards of the last rows of episodes without an end: they have none if they are no steps."""
-    rows = filled.sum(1)
-    last = rewards[np.arange(len(rows)), np.maximum(rows, 1) - 1].reshape(len(rows), -1)
-    dropped = ~ended.any(1) & (rows > 0) & last.any(1)
-    reward = np.zeros(len(rows))
-    if dropped.any():
-        reward[dropped] = to_team_reward(last[dropped], options, where)
-    # Those of a single row without a reward are padding.
-    kept = dropped | ended.any(1) | (rows > 1)
-    left_out.add_last(reward[kept], rows[kept], dropped[kept])
 
 
 def _rows(filled: Array, length: Array, whole: Array) -> tuple[Array, Array]:

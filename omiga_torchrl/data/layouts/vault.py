@@ -24,23 +24,24 @@ from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.row_ends import RowEnds, find_row_ends, terminated_episodes
 from omiga_torchrl.data.layouts.steps import (
     count_steps,
-    discrete_actions,
     require_own_final,
     steps_to_episodes,
 )
-from omiga_torchrl.data.layouts.vault_ends import MASKS, scan_rows
+from omiga_torchrl.data.layouts.vault_arrays import (
+    OPTIONAL,
+    REQUIRED,
+    array_problems,
+    is_discrete,
+    read_actions,
+)
+from omiga_torchrl.data.layouts.vault_ends import scan_rows
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
 from omiga_torchrl.data.layouts.vault_folders import is_vault, one_uid, vault_folders
 from omiga_torchrl.data.layouts.vault_rows import to_rows
 from omiga_torchrl.data.layouts.vault_writing import write_vault
-from omiga_torchrl.errors import DataError
-
-_REQUIRED: Final = ("observations", "actions", "rewards", "terminals")
-_OPTIONAL: Final = ("truncations", "infos.state", "infos.legals", *MASKS)
 
 # The entry of metadata.json that is ours.
 _OWN: Final = "omiga_torchrl"
-_FLAG_ROWS: Final = 2**20
 
 
 @register_layout("vault", priority=40)
@@ -83,10 +84,10 @@ class VaultLayout(Layout):
         """
         folder = one_uid(path)
         where = f"OfflineDataset: {folder}"
-        files = VaultFiles.open(folder, _REQUIRED, _OPTIONAL)
-        require(list(_problems(files)), where, "Expected the arrays of OG-MARL's vaults.")
+        files = VaultFiles.open(folder, REQUIRED, OPTIONAL)
+        require(list(array_problems(files)), where, "Expected the arrays of OG-MARL's vaults.")
         own, notes, left_out = _OWN in files.metadata, EndNotes(), LeftOut()
-        scan = scan_rows(files, discrete=_discrete(files), own=own, where=where)
+        scan = scan_rows(files, discrete=is_discrete(files), own=own, where=where)
         found = find_row_ends(scan.facts, options, notes, where)
         present = scan.find_absent(files, found)
         terminated = terminated_episodes(found, options)
@@ -98,7 +99,7 @@ class VaultLayout(Layout):
             left_out=left_out,
             ends=notes,
             steps=count_steps(terminated, found.rows, found.delimited),
-            n_actions=legals.shape[-1] if legals is not None and _discrete(files) else None,
+            n_actions=legals.shape[-1] if legals is not None and is_discrete(files) else None,
         )
 
     def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
@@ -149,45 +150,6 @@ class VaultLayout(Layout):
             write_vault(folder, parts(), {_OWN: own})
 
 
-def _discrete(files: VaultFiles) -> bool:
-    actions, legals = files.arrays["actions"], files.arrays.get("infos.legals")
-    if actions.dtype.kind != "f" or legals is None:
-        return actions.dtype.kind != "f"
-    first = actions[: min(len(actions), _FLAG_ROWS)]
-    if first.ndim == 3 and first.shape[-1] > 1:  # a delimiter's is no one-hot vector
-        first = first[(first != 0).any((1, 2))]
-    try:  # floats beside legal actions: what the first ones are, all are
-        discrete_actions(first, legals.shape[-1], "")
-    except DataError:
-        return False
-    return True
-
-
-def _problems(files: VaultFiles) -> Iterator[str]:
-    """Arrays that do not fit to the observations."""
-    observation = files.arrays["observations"].shape
-    if len(observation) != 3:
-        yield f"'observations' has shape {observation}, expected (T, agents, features)"
-        return
-    agents = observation[1]
-    dims = {
-        "rewards": (2,),
-        "terminals": (2,),
-        "truncations": (2,),
-        "infos.legals": (3,),
-        **dict.fromkeys(MASKS, (2, 3)),
-    }
-    for name, array in files.arrays.items():
-        if name == "infos.state":  # of the team or of every agent
-            continue
-        if len(array.shape) not in dims.get(name, (2, 3)) or array.shape[1] != agents:
-            yield f"{name!r} has shape {array.shape}, 'observations' has {observation}"
-    actions = files.arrays["actions"].shape
-    legals = files.arrays["infos.legals"].shape[2:] if "infos.legals" in files.arrays else ()
-    if _discrete(files) and actions[2:] not in ((), (1,), legals):
-        yield f"'actions' are discrete and of shape {actions}, expected {observation[:2]}, or one-hot"
-
-
 def _blocks(
     files: VaultFiles,
     ends: RowEnds,
@@ -201,7 +163,7 @@ def _blocks(
     own = files.metadata.get(_OWN)
     if isinstance(own, dict) and own.get("state") == "observations":
         arrays.pop("infos.state", None)
-    discrete = _discrete(files)
+    discrete = is_discrete(files)
     for first, last in block_spans(ends.rows, sum(array.row_bytes for array in arrays.values())):
         part = ends.part(first, last)
         start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
@@ -215,7 +177,7 @@ def _blocks(
         require_own_final(rows["observations"], part.rows, late, at)
         block = steps_to_episodes(
             to_floats(rows["observations"]),
-            _actions(part.without_delimiters(rows["actions"]), legals, at),
+            read_actions(part.without_delimiters(rows["actions"]), legals, at),
             to_team_reward(rewards, options, at),
             terminated[first:last],
             part.rows,
@@ -228,9 +190,3 @@ def _blocks(
         )
         if len(block):
             yield block
-
-
-def _actions(actions: Array, legals: Array | None, where: str) -> Array:
-    if actions.dtype.kind == "f" and legals is None:
-        return actions.reshape(*actions.shape[:2], -1)
-    return discrete_actions(actions, None if legals is None else legals.shape[-1], where)

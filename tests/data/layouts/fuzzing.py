@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import warnings
 from dataclasses import replace
@@ -148,7 +147,6 @@ def fuzz(layout, write, slow_returns, tmp_path, *, times, seed=0, options=None):
         seed: of the changes.
         options: how files are read.
     """
-    logging.getLogger("omiga_torchrl").setLevel(logging.ERROR)
     read = refused = 0
     for number in range(times):
         rng = np.random.default_rng([seed, number])

@@ -13,7 +13,7 @@ from omiga_torchrl.data import (
     unregister_layout,
     write_recording,
 )
-from omiga_torchrl.data.layouts import d4rl, minari, omar, omiga_mujoco, omiga_smac, padded, vault
+from omiga_torchrl.data.layouts import d4rl, minari, omar, omar_files, omiga_mujoco, omiga_smac, padded, vault
 from omiga_torchrl.testing import LayoutContract
 from tests.data.conftest import make_card, make_episodes
 from tests.data.layouts import test_d4rl, test_minari
@@ -31,7 +31,7 @@ class TestOmar(LayoutContract):
         return write_npys(folder, {name: a for name, a in arrays.items() if name != without})
 
     def small_blocks(self, patch):
-        patch.setattr(omar, "BLOCK_BYTES", 1)
+        patch.setattr(omar_files, "BLOCK_BYTES", 1)
         patch.setattr(omar, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
 
 
