@@ -17,7 +17,6 @@ import hydra
 import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
-from torchrl.envs import EnvBase
 from torchrl.record.loggers import get_logger
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
@@ -28,11 +27,11 @@ from omiga_torchrl.modules import is_censored
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import RunWriter
 from omiga_torchrl.sweeps import mark_sweep, run_job, run_recipe
-from omiga_torchrl.trainers import EvaluationHook, OfflineTrainer, readable_checkpoint
+from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
 from omiga_torchrl.trainers.grids import comma_lists, train_variants
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
-from omiga_torchrl.trainers.runs import open_run
+from omiga_torchrl.trainers.runs import evaluation_hook, open_run
 from omiga_torchrl.trainers.settings import algorithm_arguments, check_settings, dataset_name
 
 _LOG = logging.getLogger("train")
@@ -125,15 +124,6 @@ def make_trainer(
     )
 
 
-def evaluation_hook(acting: CopyOnCPU, env: EnvBase, protocol: Protocol, run: RunWriter) -> EvaluationHook:
-    """Evaluations during training, on the run's record."""
-    return EvaluationHook(
-        lambda: evaluate(acting(), env, episodes=protocol.episodes, seed=protocol.seed),
-        protocol.interval,
-        on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
-    )
-
-
 def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], float]]:
     """A run's trainer, resumed if ``config`` says so, and what to do after it; no trainer: it is finished."""
     device = use_device(config.device, config.threads)
@@ -158,7 +148,7 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
     acting = CopyOnCPU(parts.policy)
     trainer = make_trainer(config, parts, dataset, run)
     if env is not None:
-        evaluation_hook(acting, env, protocol, run).register(trainer)
+        evaluation_hook(config, acting, env, facts, run).register(trainer)
     if run.continues and (last := readable_checkpoint(run.path / "checkpoints")):
         trainer.load_from_file(last)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omiga_torchrl.evaluation.background import evaluate_in_background
 from omiga_torchrl.evaluation.policy_facts import PolicyFacts
 from omiga_torchrl.evaluation.protocol import Protocol
 from omiga_torchrl.evaluation.result import EvaluationResult
@@ -13,5 +14,6 @@ __all__ = [
     "PolicyFacts",
     "Protocol",
     "evaluate",
+    "evaluate_in_background",
     "record_video",
 ]

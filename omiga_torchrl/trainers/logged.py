@@ -62,17 +62,19 @@ class LoggedTrainer(Trainer):
         self.show(**({"loss": sum(terms)} if terms else {}))
         self.show(**{name: means[name] for name in self._bar_names & means.keys()})
 
-    def log_now(self, metrics: Mapping[str, float]) -> None:
-        """Writes scalars to the logger at the current step, without averaging.
+    def log_now(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
+        """Writes scalars to the logger, without averaging.
 
         Args:
             metrics: name to value.
+            step: an earlier step that they are of; ``None`` is the current one.
         """
+        at = self.collected_frames if step is None else step
         for name, value in metrics.items():
             self._log_dict[name].append(value)
-            self._last_log[name] = self.collected_frames
+            self._last_log[name] = at
             if self.logger is not None:
-                self.logger.log_scalar(name, value, step=self.collected_frames)
+                self.logger.log_scalar(name, value, step=at)
 
     def show(self, **values: float) -> None:
         """Puts values on the progress bar, e.g. ``show(loss=0.3)``."""

@@ -54,6 +54,7 @@ class SpeedOptions:
         vectorize: train ``seeds`` and ``grid`` at once, each run in its own folder.
         seeds: their seeds; empty is the recipe's ``seed``.
         grid: lists of scalar arguments of the algorithm; ``algorithm.alpha=1,3`` writes it.
+        background_evaluation: evaluate in a process of its own, while training goes on.
     """
 
     device: str = "cpu"
@@ -63,3 +64,4 @@ class SpeedOptions:
     vectorize: bool = False
     seeds: list[int] = field(default_factory=list)
     grid: dict[str, list[Any]] = field(default_factory=dict)
+    background_evaluation: bool = False

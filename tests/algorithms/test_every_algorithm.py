@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import torch
 
@@ -152,3 +154,13 @@ def test_other_actions_of_the_critic_are_never_read(name):
     data["agents", "action"][:] = 0
     data["agents", "action_mask"][..., 0] = True
     assert_actions_unread(loss, data, 1)
+
+
+@EVERY
+def test_the_policy_can_be_sent_to_another_process(name, spec):
+    policy, data = build(name, spec).policy, spec.fake_batch(4).exclude("next")
+    again = pickle.loads(pickle.dumps(policy))
+    torch.manual_seed(3)
+    expected = policy(data.clone())["agents", "action"]
+    torch.manual_seed(3)
+    assert torch.equal(again(data.clone())["agents", "action"], expected)

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from omiga_torchrl.algorithms import make_algorithm
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.trainers import runs
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
@@ -85,8 +86,7 @@ def test_train_evaluate_report(tmp_path):
 
 def test_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
     recipe = runpy.run_path(str(RECIPES / "train.py"))
-    names = recipe["train"].__globals__
-    real, calls = names["evaluate"], []
+    real, calls = runs.evaluate, []
 
     def stopped_at_the_second(*args, **kwargs):
         calls.append(1)
@@ -102,10 +102,10 @@ def test_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
         return recipe["train"](OmegaConf.to_object(config))
 
     whole = train("whole")
-    monkeypatch.setitem(names, "evaluate", stopped_at_the_second)
+    monkeypatch.setattr(runs, "evaluate", stopped_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         train("parts")
-    monkeypatch.setitem(names, "evaluate", real)
+    monkeypatch.setattr(runs, "evaluate", real)
     assert train("parts", "existing=resume") == whole
     lines = (tmp_path / "parts" / "omiga__vmas-navigation__mixed__seed0" / "evaluations.jsonl").read_text()
     assert [json.loads(line)["step"] for line in lines.splitlines()] == [3, 6, 6]

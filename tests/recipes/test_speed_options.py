@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from omiga_torchrl.report import load_runs
+
 RECIPES = Path(__file__).parents[2] / "recipes"
 SMALL = (
     *("trainer.steps=6", "trainer.batch_size=8", "trainer.progress_bar=false", "trainer.log_interval=2"),
@@ -62,3 +64,15 @@ def test_seeds_at_once_have_a_folder_each_and_resume(tmp_path: Path) -> None:
         assert len((folder / "evaluations.jsonl").read_text().splitlines()) == 3
     again = run("train", tmp_path, *arguments, "existing=resume")
     assert again.returncode == 0, again.stderr
+
+
+def test_evaluations_in_the_background_have_the_same_numbers(tmp_path: Path) -> None:
+    found = []
+    for background in ("false", "true"):
+        (folder := tmp_path / background).mkdir()
+        done = run("train", folder, "algorithm=bc", f"background_evaluation={background}", *SMALL)
+        assert done.returncode == 0, done.stderr
+        (one,) = load_runs(folder / "runs")
+        found.append([(line.step, line.label, line.returns) for line in one.evaluations])
+    assert [line[:2] for line in found[0]] == [(3, "training"), (6, "training"), (6, "final")]
+    assert found[0] == found[1]

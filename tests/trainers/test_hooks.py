@@ -11,7 +11,6 @@ from torchrl.data import LazyTensorStorage, ReplayBuffer
 from torchrl.data.replay_buffers import SamplerWithoutReplacement
 from torchrl.trainers import Trainer
 
-from omiga_torchrl.evaluation import EvaluationResult
 from omiga_torchrl.trainers import (
     CheckpointHook,
     EvaluationHook,
@@ -131,51 +130,6 @@ def test_prefetch_is_warned_about(tmp_path: Path) -> None:
     trainer.replay_buffer = ReplayBuffer(storage=LazyTensorStorage(4), batch_size=2, prefetch=1)
     with pytest.warns(UserWarning, match="prefetches"):
         CheckpointHook(tmp_path, 1).register(trainer)
-
-
-def result(value: float) -> EvaluationResult:
-    returns = torch.tensor([value, value + 1], dtype=torch.float64)
-    return EvaluationResult(returns, torch.tensor([5, 5]), torch.tensor([True, False]))
-
-
-def test_evaluation_never_changes_training() -> None:
-    def wild() -> EvaluationResult:
-        torch.manual_seed(7), np.random.seed(7), random.seed(7)
-        return result(torch.rand(1).item())
-
-    plain, evaluated = toy_trainer(20), toy_trainer(20)
-    seen: list[int] = []
-    hook = EvaluationHook(wild, 7, on_result=lambda step, _: seen.append(step), at_start=True)
-    hook.register(evaluated)
-    plain.train()
-    draws = (torch.rand(1), np.random.rand(), random.random())
-    torch.manual_seed(1), np.random.seed(1), random.seed(1)
-    evaluated.train()
-    assert identical(plain, evaluated)
-    assert draws == (torch.rand(1), np.random.rand(), random.random())
-    assert seen == [0, 7, 14, 20]
-    assert hook.last_step == 20
-
-
-def test_evaluation_is_logged_at_once() -> None:
-    trainer = toy_trainer(6, log_interval=1000)
-    EvaluationHook(lambda: result(2.0), 3).register(trainer)
-    trainer.train()
-    assert list(trainer._log_dict["evaluation/return"]) == [2.5, 2.5]
-    assert list(trainer._log_dict["evaluation/terminated_share"]) == [0.5, 0.5]
-
-
-def test_resume_repeats_no_evaluation(tmp_path: Path) -> None:
-    steps: list[int] = []
-    for total in (10, 20):
-        trainer = toy_trainer(total, save_dir=tmp_path, save_interval=5)
-        EvaluationHook(lambda: {"return": 1.0}, 5, on_result=lambda step, _: steps.append(step)).register(
-            trainer
-        )
-        if total == 20:
-            trainer.load_from_file(latest_checkpoint(tmp_path))
-        trainer.train()
-    assert steps == [5, 10, 15, 20]
 
 
 @pytest.mark.parametrize("interval", [1, 4, 100])

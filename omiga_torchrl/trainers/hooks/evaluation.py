@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from torchrl.trainers import Trainer, TrainerHookBase
@@ -19,9 +20,14 @@ class EvaluationHook(TrainerHookBase):
 
     The global random states are put back after each evaluation, whatever ``evaluate_fn`` draws.
 
+    An ``evaluate_fn`` that gives futures lets training go on meanwhile: a result is reported, for the step
+    that it was asked at, as soon as it is there. Training waits only when the next one is due before, at the
+    end, and at a checkpoint of a later step.
+
     Args:
         evaluate_fn: evaluates the current policy, e.g. a call of
-            :func:`omiga_torchrl.evaluation.evaluate`; a mapping of scalars also serves.
+            :func:`omiga_torchrl.evaluation.evaluate`, or of
+            :func:`omiga_torchrl.evaluation.evaluate_in_background`; a mapping of scalars also serves.
         interval: gradient steps between two evaluations.
         on_result: called with (step, result), e.g. to write a record.
         at_start: also evaluate before the first step.
@@ -38,7 +44,7 @@ class EvaluationHook(TrainerHookBase):
 
     def __init__(
         self,
-        evaluate_fn: Callable[[], Evaluation],
+        evaluate_fn: Callable[[], Evaluation | Future[Any]],
         interval: int,
         *,
         on_result: Callable[[int, Evaluation], object] | None = None,
@@ -54,43 +60,70 @@ class EvaluationHook(TrainerHookBase):
         self.last_step = -1
         self.last_result: Evaluation | None = None
         self._trainer: HookedTrainer | None = None
+        self._pending: tuple[int, Future[Any]] | None = None
 
     def __call__(self) -> None:
-        """Evaluates if it is due (stage ``post_steps``)."""
+        """Evaluates if it is due, and reports what has become ready (stage ``post_steps``)."""
         assert self._trainer is not None
+        if self._pending is not None and self._pending[1].done():
+            self._collect()
         if self._trainer.step_count % self.interval == 0:
             self.evaluate()
 
-    def evaluate(self) -> Evaluation:
-        """Evaluates now, logs and reports the result."""
+    def evaluate(self) -> Evaluation | Future[Any]:
+        """Evaluates now; logs and reports the result, or waits for no future."""
         trainer = self._trainer
         assert trainer is not None, "EvaluationHook: register(trainer) first"
         trainer.check_finite()
+        self._collect()
         state = get_random_state()
         try:
             result = self.evaluate_fn()
         finally:
             set_random_state(state)
+        if isinstance(result, Future):
+            self._pending = trainer.step_count, result
+        else:
+            self._report(trainer.step_count, result)
+        return result
+
+    def _collect(self) -> None:
+        """Waits for the evaluation under way, if there is one."""
+        if self._pending is not None:
+            step, future = self._pending
+            self._pending = None
+            self._report(step, future.result())
+
+    def _report(self, step: int, result: Evaluation) -> None:
+        trainer = self._trainer
+        assert trainer is not None
         metrics = dict(result if isinstance(result, Mapping) else result.metrics())
-        trainer.log_now({f"{self.name}/{name}": value for name, value in metrics.items()})
+        named = {f"{self.name}/{name}": value for name, value in metrics.items()}
+        trainer.log_now(named, **({} if step == trainer.step_count else {"step": step}))
         shown = next(iter(metrics), None)
         if shown is not None:
             trainer.show(**{shown: metrics[shown]})
-        self.last_step, self.last_result = trainer.step_count, result
+        self.last_step, self.last_result = step, result
         if self.on_result is not None:
-            self.on_result(trainer.step_count, result)
-        return result
+            self.on_result(step, result)
 
     def _start(self) -> None:
-        if self.at_start and self._trainer is not None and self._trainer.step_count == 0:
+        step = 0 if self._trainer is None else self._trainer.step_count
+        # A checkpoint does not wait for the evaluation of its own step: a resumed run repeats it.
+        if self.at_start if step == 0 else self.last_step < step and step % self.interval == 0:
             self.evaluate()
 
     def _end(self) -> None:
+        self._collect()
         if self._trainer is not None and self.last_step != self._trainer.step_count:
             self.evaluate()
+            self._collect()
 
     def state_dict(self) -> dict[str, Any]:
-        """When it last evaluated."""
+        """When it last evaluated; waits for an evaluation of an earlier step, whose policy is gone."""
+        trainer = self._trainer
+        if trainer is not None and self._pending is not None and self._pending[0] < trainer.step_count:
+            self._collect()
         return {"last_step": self.last_step}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:

@@ -27,8 +27,11 @@ class HookedTrainer(Protocol):
     def check_finite(self) -> None:
         """Raises ``FloatingPointError`` if a loss since the last check was NaN or infinite."""
 
-    def log_now(self, metrics: Mapping[str, float]) -> None:
-        """Writes scalars to the logger at the current step."""
+    def log_now(self, metrics: Mapping[str, float], *, step: int = ...) -> None:
+        """Writes scalars to the logger at the current step, or at an earlier ``step``.
+
+        Only an evaluation that ends after its step, see :class:`EvaluationHook`, passes ``step``.
+        """
 
     def show(self, **values: float) -> None:
         """Puts values on the progress bar."""
