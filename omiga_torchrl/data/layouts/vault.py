@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import (
@@ -31,6 +31,7 @@ from omiga_torchrl.data.layouts.vault_arrays import (
     OPTIONAL,
     REQUIRED,
     array_problems,
+    count_actions,
     is_discrete,
     read_actions,
 )
@@ -93,13 +94,12 @@ class VaultLayout(Layout):
         terminated = terminated_episodes(found, options)
         dropped = ~terminated & ~found.delimited
         notes.cut.append(found.cut[found.rows > (dropped | found.delimited)])
-        legals = files.arrays.get("infos.legals")
         return Reading(
             _blocks(files, found, terminated, present, options, where, left_out),
             left_out=left_out,
             ends=notes,
             steps=count_steps(terminated, found.rows, found.delimited),
-            n_actions=legals.shape[-1] if legals is not None and is_discrete(files) else None,
+            n_actions=count_actions(files, _OWN),
         )
 
     def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
@@ -117,7 +117,7 @@ class VaultLayout(Layout):
         Args:
             path: the folder of the uid, such as ``vaults/mine/vmas/wheel.vlt/mixed``.
             blocks: whole episodes, e.g. of :func:`omiga_torchrl.data.blocks.episode_blocks`.
-            n_actions: not used: where there is no mask, none is written.
+            n_actions: number of discrete actions K, noted for reading where there is no mask.
 
         Raises:
             FileExistsError: there is something at ``path``.
@@ -138,7 +138,7 @@ class VaultLayout(Layout):
             2
         """
         # OG-MARL's systems need a state. That it is only a copy is noted, to read it back as none.
-        own = {"state": "observations"}
+        own: dict[str, Any] = {"state": "observations"} | ({"n_actions": n_actions} if n_actions else {})
 
         def parts() -> Iterator[dict[str, Array]]:
             for block in blocks:

@@ -36,6 +36,20 @@ def is_discrete(files: VaultFiles) -> bool:
     return True
 
 
+def count_actions(files: VaultFiles, note: str) -> int | None:
+    """Number of discrete actions; ``None`` where nothing says it, or actions are continuous.
+
+    Args:
+        files: the open vault.
+        note: the entry of its description that the writer made, which may say it, too.
+    """
+    legals, own = files.arrays.get("infos.legals"), files.metadata.get(note)
+    if not is_discrete(files):
+        return None
+    told = own.get("n_actions") if isinstance(own, dict) else None
+    return legals.shape[-1] if legals is not None else told if isinstance(told, int) else None
+
+
 def array_problems(files: VaultFiles) -> Iterator[str]:
     """Arrays that do not fit to the observations.
 
