@@ -131,6 +131,18 @@ def _name(group: str, entry: str) -> str:
     return entry if group == keys.GROUP and entry != "reward" else f"{group}{_SEPARATOR}{entry}"
 
 
+def to_flags(values: Array) -> Array:
+    """Zeros and ones of any type as booleans; other values as they are.
+
+    Examples:
+        >>> to_flags(np.array([1.0, 0.0])), to_flags(np.array([2]))
+        (array([ True, False]), array([2]))
+    """
+    if values.dtype.kind in "fiu" and ((values == 0) | (values == 1)).all():
+        return values == 1
+    return values
+
+
 def require_types(arrays: Mapping[str, Array]) -> None:
     """Raise unless flags and masks are booleans, lengths whole numbers `[E]`, and the others numbers.
 

@@ -88,8 +88,7 @@ def convert(
         else:
             _require_in_range(card, totals, name)
         _tell_left_out(reading.left_out, writer.folder, card)
-        ends = (np.concatenate(totals.lengths), np.concatenate(totals.terminated))
-        _keep_ends(DatasetEnds.of(*ends, reading.ends, reading.left_out.steps), writer.folder, name, options)
+        _keep_ends(totals, reading, writer.folder, name, options)
         (writer.folder / CARD_FILE).write_text(card.to_json())
 
     expected = (reading.steps or 0) * row_bytes(first)
@@ -107,11 +106,13 @@ def _tell_left_out(left_out: LeftOut, folder: Path, card: DatasetCard) -> None:
         )  # fmt: skip
 
 
-def _keep_ends(ends: DatasetEnds, folder: Path, name: str, options: ReadOptions) -> None:
+def _keep_ends(totals: Totals, reading: Reading, folder: Path, name: str, options: ReadOptions) -> None:
     """Keep how episodes end, and tell what may not be as it seems unless the user has said what it is."""
+    lengths, terminated = np.concatenate(totals.lengths), np.concatenate(totals.terminated)
+    ends = DatasetEnds.of(lengths, terminated, reading.ends, reading.left_out.steps)
     ends.save(folder)
-    if options.timeout_is_terminal is None:
-        for note in ends.notes:
+    for note in ends.notes:
+        if note in reading.ends.notes or options.timeout_is_terminal is None:
             _LOG.warning("OfflineDataset: %s: %s See dataset.ends.", name, note)
 
 

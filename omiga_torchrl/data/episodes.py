@@ -17,6 +17,7 @@ from omiga_torchrl.data.agent_arrays import (
     joined_observations,
     require_types,
     split_names,
+    to_flags,
 )
 from omiga_torchrl.errors import DataError
 
@@ -101,6 +102,7 @@ class Episodes:
         self._check()
 
     def _check(self) -> None:
+        self.terminated, self.truncated = to_flags(self.terminated), to_flags(self.truncated)
         require_types(self.arrays())
         self.length = self.length.astype(np.int64, copy=False)
         steps, episodes = int(self.length.sum()), len(self.length)
