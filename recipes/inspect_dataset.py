@@ -69,7 +69,7 @@ def main(config: InspectConfig) -> None:
         progress=config.progress,
     )
     name = dataset.card.name
-    sys.stdout.write(f"{name}\n\n{format_statistics(statistics, 'terminal')}\n\n")
+    sys.stdout.write(f"{name}\n\n{format_statistics(statistics, 'terminal')}\n\n{dataset.ends}\n\n")
     for path in write_dataset_report(statistics, config.out or Path("runs/inspect") / name, name):
         sys.stdout.write(f"wrote {path}\n")
 

@@ -17,6 +17,7 @@ from omiga_torchrl.data.bundled import bundled_behaviours, bundled_datasets, cac
 from omiga_torchrl.data.cards import BehaviourEntry, DatasetCard, read_card
 from omiga_torchrl.data.checks import check_dataset, check_dataset_fits
 from omiga_torchrl.data.dataset import OfflineDataset
+from omiga_torchrl.data.ends import DatasetEnds
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import (
     LAYOUTS,
@@ -103,6 +104,7 @@ __all__ = [
     "BehaviourCheckpoint",
     "BehaviourEntry",
     "DatasetCard",
+    "DatasetEnds",
     "DatasetStatistics",
     "Episodes",
     "IndexSelectStorage",

@@ -19,6 +19,11 @@ _SEPARATOR: Final = "/"
 # With one row more per episode than steps.
 PER_ROW: Final = ("observation", "action_mask", "agent_mask")
 PER_STEP: Final = ("action", "reward")
+# Numbers of dimensions that arrays may have.
+_DIMENSIONS: Final = {
+    "observation": (3,), "action": (2, 3), "action_mask": (3,), "agent_mask": (2,), "reward": (1, 2),
+    "length": (1,), "terminated": (1,), "truncated": (1,), "state": (2,),
+}  # fmt: skip
 
 
 @dataclass
@@ -126,6 +131,42 @@ def _name(group: str, entry: str) -> str:
     return entry if group == keys.GROUP and entry != "reward" else f"{group}{_SEPARATOR}{entry}"
 
 
+def to_flags(values: Array) -> Array:
+    """Zeros and ones of any type as booleans; other values as they are.
+
+    Examples:
+        >>> to_flags(np.array([1.0, 0.0])), to_flags(np.array([2]))
+        (array([ True, False]), array([2]))
+    """
+    if values.dtype.kind in "fiu" and ((values == 0) | (values == 1)).all():
+        return values == 1
+    return values
+
+
+def require_types(arrays: Mapping[str, Array]) -> None:
+    """Raise unless flags and masks are booleans, lengths whole numbers `[E]`, and the others numbers.
+
+    Args:
+        arrays: of episodes, by name.
+
+    Raises:
+        DataError: they are not; all of them in one message.
+    """
+    found = []
+    for name, value in arrays.items():
+        flag = name in ("terminated", "truncated") or name.endswith("_mask")
+        if value.dtype.kind not in ("b" if flag else "iu" if name == "length" else "fiub"):
+            found.append(f"{name!r} has type {value.dtype}")
+        dimensions = _DIMENSIONS.get(name.rpartition(_SEPARATOR)[2], (1, 2))
+        if value.ndim not in dimensions:
+            found.append(f"{name!r} has shape {value.shape}, expected {dimensions[-1]} dimensions")
+    if found:
+        raise DataError(
+            f"Episodes: {'; '.join(found)}. Expected numbers, booleans for flags and masks, and whole "
+            "numbers for 'length'."
+        )
+
+
 def joined_names(groups: Mapping[str, AgentArrays], team: Mapping[str, Array | None]) -> dict[str, Array]:
     """All arrays of agents and of the team by one name each, without those that are ``None``.
 
@@ -185,3 +226,16 @@ def split_names(
             "'<group>/<name>' in teams of groups."
         )
     return {name: AgentArrays(**found) for name, found in groups.items()}, of_team
+
+
+class PlainArray:
+    """An array of a plain team, read and set as an attribute of its episodes."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, episodes: Any, owner: type) -> Any:
+        return self if episodes is None else getattr(episodes._only(), self._name)
+
+    def __set__(self, episodes: Any, value: Array | None) -> None:
+        setattr(episodes._only(), self._name, value)

@@ -183,7 +183,9 @@ class DatasetCard:
         """
         try:
             return cls(**json.loads(text))
-        except (json.JSONDecodeError, TypeError) as error:
+        except DataError:
+            raise
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise DataError(f"DatasetCard: cannot read the card: {error}. Was it edited by hand?") from error
 
 
@@ -216,4 +218,4 @@ def read_card(folder: str | Path) -> DatasetCard:
             f"OfflineDataset: {path} does not exist; expected a folder with {CARD_FILE} and {DATA_FILE}. "
             "Record one with recipes/record_dataset.py."
         )
-    return DatasetCard.from_json(path.read_text())
+    return DatasetCard.from_json(path.read_text(encoding="utf-8", errors="replace"))

@@ -14,12 +14,13 @@ from omiga_torchrl.action_bounds import told_box
 from omiga_torchrl.action_conventions import ActionConvention, convert_actions
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.data_spec import data_spec
+from omiga_torchrl.data.ends import DatasetEnds
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.ted import TedWriter, row_bytes
 from omiga_torchrl.data.ted_folder import write_whole
-from omiga_torchrl.data.totals import Totals
+from omiga_torchrl.data.totals import LARGEST, Totals
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.specs import TeamSpec
@@ -87,6 +88,7 @@ def convert(
         else:
             _require_in_range(card, totals, name)
         _tell_left_out(reading.left_out, writer.folder, card)
+        _keep_ends(totals, reading, writer.folder, name, options)
         (writer.folder / CARD_FILE).write_text(card.to_json())
 
     expected = (reading.steps or 0) * row_bytes(first)
@@ -102,6 +104,16 @@ def _tell_left_out(left_out: LeftOut, folder: Path, card: DatasetCard) -> None:
             "them is unknown; %d steps remain. Their rewards count in the behaviour's return.",
             card.name, left_out.steps, card.transitions,
         )  # fmt: skip
+
+
+def _keep_ends(totals: Totals, reading: Reading, folder: Path, name: str, options: ReadOptions) -> None:
+    """Keep how episodes end, and tell what may not be as it seems unless the user has said what it is."""
+    lengths, terminated = np.concatenate(totals.lengths), np.concatenate(totals.terminated)
+    ends = DatasetEnds.of(lengths, terminated, reading.ends, reading.left_out.steps)
+    ends.save(folder)
+    for note in ends.notes:
+        if note in reading.ends.notes or options.timeout_is_terminal is None:
+            _LOG.warning("OfflineDataset: %s: %s See dataset.ends.", name, note)
 
 
 def _require_known_groups(known: Mapping[str, Any], first: Episodes, name: str) -> None:
@@ -179,6 +191,11 @@ def _describe(
     returns = np.concatenate(totals.returns)
     # Of the episodes as they were: rewards of steps that are left out count.
     whole_returns = left_out.whole_returns(returns)
+    if not (np.abs(whole_returns) < LARGEST).all():
+        raise DataError(
+            f"OfflineDataset: {name}: rewards of rows that are left out are NaN, infinite or beyond "
+            f"{LARGEST:g}. Repair the data, or fetch the file again."
+        )
     facts: dict[str, Any] = {
         "name": name,
         "task": "",

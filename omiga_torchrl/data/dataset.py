@@ -18,6 +18,7 @@ from omiga_torchrl.data.blocks import episode_blocks, first_steps, group_names
 from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.conversion import convert
+from omiga_torchrl.data.ends import DatasetEnds
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import READ_OPTIONS, Reading
 from omiga_torchrl.data.normalisation import Normalisation, normalise
@@ -160,6 +161,11 @@ class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
         This is what the writers of :data:`omiga_torchrl.data.LAYOUTS` take.
         """
         return episode_blocks(load_ted(self.data_path), groups=list(self.spec.groups))
+
+    @property
+    def ends(self) -> DatasetEnds:
+        """How the episodes end, and which rows of the files are no steps."""
+        return DatasetEnds.load(self.data_path) or DatasetEnds.of_data(self.data)
 
     @property
     def data_path_root(self) -> Path:

@@ -9,25 +9,21 @@ from typing import Any
 import numpy as np
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.agent_arrays import AgentArrays, Array, joined_names, joined_observations, split_names
+from omiga_torchrl.data.agent_arrays import (
+    AgentArrays,
+    Array,
+    PlainArray,
+    joined_names,
+    joined_observations,
+    require_types,
+    split_names,
+    to_flags,
+)
 from omiga_torchrl.errors import DataError
 
 __all__ = ["AgentArrays", "Array", "Episodes"]
 
 _TEAM = ("reward", "terminated", "truncated", "length")
-
-
-class _PlainArray:
-    """An array of a plain team, read and set as an attribute of its episodes."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, episodes: Episodes | None, owner: type) -> Any:
-        return self if episodes is None else getattr(episodes._only(), self._name)
-
-    def __set__(self, episodes: Episodes, value: Array | None) -> None:
-        setattr(episodes._only(), self._name, value)
 
 
 class Episodes:
@@ -75,7 +71,7 @@ class Episodes:
     """
 
     # Of a plain team only; several groups are an error that names them.
-    observation, action, action_mask, agent_mask = _PlainArray(), _PlainArray(), _PlainArray(), _PlainArray()
+    observation, action, action_mask, agent_mask = PlainArray(), PlainArray(), PlainArray(), PlainArray()
 
     def __init__(
         self,
@@ -106,6 +102,9 @@ class Episodes:
         self._check()
 
     def _check(self) -> None:
+        self.terminated, self.truncated = to_flags(self.terminated), to_flags(self.truncated)
+        require_types(self.arrays())
+        self.length = self.length.astype(np.int64, copy=False)
         steps, episodes = int(self.length.sum()), len(self.length)
         rows = steps + episodes
         found = [

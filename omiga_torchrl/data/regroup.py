@@ -124,6 +124,7 @@ def regroup(
         agents={name: [f"agent_{agent}" for agent in choice.agents] for name, choice in choices.items()},
         actions=reading.actions,
         left_out=reading.left_out,
+        ends=reading.ends,
     ), known
 
 

@@ -15,6 +15,8 @@ from omiga_torchrl.groups import AnyTeamSpec
 
 # Single precision of a bound may lie a rounding error outside it; as a share of half the range.
 TOLERANCE = 1e-5
+# Squares of larger values overflow in single precision.
+LARGEST = 1e18
 # Actions as near to a bound as this share of their range are on it: not more than two precisions differ.
 ON_BOUND = 3e-8
 
@@ -101,6 +103,8 @@ class Totals:
         reward: mean and deviation of the team's reward.
         state: of every feature of a stored state.
         returns: returns of all episodes, block by block.
+        lengths: their steps, block by block.
+        terminated: whether they terminated, block by block.
         steps: transitions.
     """
 
@@ -108,6 +112,8 @@ class Totals:
     reward: RunningMoments = field(default_factory=RunningMoments)
     state: RunningMoments = field(default_factory=RunningMoments)
     returns: list[Array] = field(default_factory=list)
+    lengths: list[Array] = field(default_factory=list)
+    terminated: list[Array] = field(default_factory=list)
     steps: int = 0
 
     @classmethod
@@ -132,6 +138,8 @@ class Totals:
         if block.state is not None:
             self.state.add(block.state)
         self.returns.append(block.returns())
+        self.lengths.append(block.length)
+        self.terminated.append(block.terminated[np.cumsum(block.length) - 1])
         self.steps += block.steps
 
     def not_finite(self, block: Episodes) -> Iterator[str]:
@@ -139,26 +147,41 @@ class Totals:
 
         Sums tell whether there are any, so that rows are only looked at if there are.
         """
-        finite: list[tuple[str, Array, Any]] = [("reward", block.reward, np.isfinite(self.reward.mean).all())]
+        finite: list[tuple[str, Array, Any]] = [("reward", block.reward, _is_sound(self.reward))]
         if block.state is not None:
-            finite.append(("state", block.state, np.isfinite(self.state.mean).all()))
+            finite.append(("state", block.state, _is_sound(self.state)))
         for name, group in block.groups.items():
             prefix, totals = "" if block.is_plain else f"{name}/", self.groups[name]
             seen = group.observation
             # Moments leave absent agents out; losses multiply their values by 0, which NaN survives.
-            whole = totals.observation.mean if group.agent_mask is None else seen
-            finite.append((f"{prefix}observation", seen, np.isfinite(whole).all()))
+            is_sound = _is_sound(totals.observation) if totals.observation.count else True
+            if group.agent_mask is not None:
+                is_sound = is_sound and bool(np.isfinite(seen).all())
+            finite.append((f"{prefix}observation", seen, is_sound))
             finite.append((f"{prefix}action", group.action, _is_finite(totals, group)))
             if group.reward is not None:
-                finite.append((f"{name}/reward", group.reward, np.isfinite(group.reward).all()))
+                finite.append((f"{name}/reward", group.reward, (np.abs(group.reward) < LARGEST).all()))
         for what, rows, is_finite in finite:
             if not is_finite:
-                bad = np.flatnonzero(~np.isfinite(rows.reshape(len(rows), -1)).all(1))
-                at = self.steps - block.steps + int(bad[0]) if len(bad) else self.steps
-                yield f"{what!r} is NaN or infinite in {len(bad)} rows, first near row {at}"
+                yield _told(what, rows, self.steps - block.steps)
+
+
+def _told(what: str, rows: Array, first: int) -> str:
+    """Where values are not finite, or too large."""
+    flat = rows.reshape(len(rows), -1)
+    bad, kind = ~np.isfinite(flat).all(1), "NaN or infinite"
+    if not bad.any():
+        bad, kind = (np.abs(flat) >= LARGEST).any(1), f"beyond {LARGEST:g}"
+    return f"{what!r} is {kind} in {int(bad.sum())} rows, first near row {first + int(bad.argmax())}"
+
+
+def _is_sound(moments: RunningMoments) -> bool:
+    """Whether values are finite, and their squares in single precision, too."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool((np.abs(moments.mean) < LARGEST).all() and (moments.std < LARGEST).all())
 
 
 def _is_finite(totals: GroupTotals, group: AgentArrays) -> bool:
     if group.is_discrete:
         return True
-    return bool(np.isfinite(totals.lowest).all() and np.isfinite(totals.highest).all())
+    return bool((np.abs(totals.lowest) < LARGEST).all() and (np.abs(totals.highest) < LARGEST).all())

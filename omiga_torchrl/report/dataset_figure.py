@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from omiga_torchrl.data.ends import KINDS
 from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics
-from omiga_torchrl.data.statistics.distributions import Histogram, Spread
+from omiga_torchrl.data.statistics.distributions import Histogram, Spread, count_between
 from omiga_torchrl.data.statistics.scan import GroupStatistics
 from omiga_torchrl.report.plots import COLOURS, COLUMNS
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # Colour and line of the dataset's mean, the best policy and random actions, on blue bars.
 MARKS = (("#000000", "-"), ("#D55E00", "--"), ("#000000", ":"))
+# Of episodes that terminated, timed out, and were cut.
+KIND_COLOURS = (COLOURS[2], COLOURS[0], "#999999")
 # Bars so much lower than the highest one cannot be seen on a linear scale.
 _LOG_FROM = 100
 
@@ -83,12 +86,7 @@ def draw_dataset(statistics: DatasetStatistics, title: str = "Dataset") -> Figur
     figure.suptitle(f"{title}\n{_subtitle(statistics)}", fontsize=12)
     panels = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
     _draw_returns(panels[0], statistics)
-    _draw_one(panels[1], statistics.length_histogram, COLOURS[2], "episodes")
-    _label(panels[1], "Episode length", "steps per episode", statistics.episode_length)
-    panels[1].locator_params(axis="x", integer=True)
-    if len(statistics.length_histogram.counts) == 1:
-        # A bar, not a wall.
-        panels[1].set_xlim(statistics.length_histogram.edges[0] - 3, statistics.length_histogram.edges[1] + 3)
+    _draw_lengths(panels[1], statistics)
     _draw_one(panels[2], statistics.reward_histogram, COLOURS[3], "steps")
     _label(panels[2], "Reward", "team reward per step", statistics.reward)
     for feature in range(features):
@@ -119,6 +117,27 @@ def _draw_returns(panel: Axes, s: DatasetStatistics) -> None:
             label = f"{name}: {short_number(value)}"
             panel.axvline(value, color=colour, linestyle=style, linewidth=1.6, label=label)
     panel.legend(fontsize=8, frameon=False)
+
+
+def _draw_lengths(panel: Axes, s: DatasetStatistics) -> None:
+    """Lengths of episodes, coloured by the kinds of their ends, one on top of the other."""
+    edges = np.array(s.length_histogram.edges)
+    below = np.zeros(len(edges) - 1)
+    for kind, colour in zip(KINDS, KIND_COLOURS, strict=True):
+        length = s.ends.lengths(kind)
+        if not len(length):
+            continue
+        top = below + count_between(length, edges)
+        label = f"{kind}: {100 * s.ends.share(kind):.1f} %"
+        panel.stairs(top, edges, baseline=below, color=colour, fill=True, alpha=0.85, label=label)
+        below = top
+    panel.legend(fontsize=8, frameon=False)
+    _style(panel, "episodes")
+    _scale(panel, s.length_histogram, "episodes")
+    _label(panel, "Episode length", "steps per episode", s.episode_length)
+    panel.locator_params(axis="x", integer=True)
+    if len(s.length_histogram.counts) == 1:
+        panel.set_xlim(edges[0] - 3, edges[1] + 3)  # a bar, not a wall
 
 
 def _draw_action(panel: Axes, s: DatasetStatistics, feature: int) -> None:
@@ -169,6 +188,11 @@ def _draw_group(panel: Axes, name: str, group: GroupStatistics) -> None:
 def _draw_one(panel: Axes, histogram: Histogram, colour: str, unit: str) -> None:
     panel.stairs(histogram.counts, histogram.edges, color=colour, fill=True, alpha=0.85)
     _style(panel, unit)
+    _scale(panel, histogram, unit)
+
+
+def _scale(panel: Axes, histogram: Histogram, unit: str) -> None:
+    """A logarithmic scale where some bars are too low for a linear one."""
     highest, lowest = max(histogram.counts), min(filter(None, histogram.counts))
     if highest >= _LOG_FROM * lowest:
         panel.set_yscale("log")

@@ -56,7 +56,9 @@ def write_dataset_report(
     out.mkdir(parents=True, exist_ok=True)
     paths = DatasetReportPaths(*(out / f"statistics.{suffix}" for suffix in ("json", "md", "png")))
     paths.json.write_text(statistics.to_json(), encoding="utf-8")
-    parts = [f"# {title}", format_statistics(statistics), NOTES, "![Histograms](statistics.png)"]
+    table = format_statistics(statistics)
+    ends = f"Ends:\n\n```\n{statistics.ends}\n```"
+    parts = [f"# {title}", table, ends, NOTES, "![Histograms](statistics.png)"]
     paths.markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     plot_dataset(statistics, paths.picture, title)
     return paths
@@ -93,6 +95,8 @@ def _lines(s: DatasetStatistics) -> list[Line]:
         ("terminated", _percent(s.terminated), "of episodes: ended by the task"),
         ("truncated", _percent(s.truncated), "of episodes: ended otherwise, e.g. by the time limit"),
         ("unfinished", _percent(s.unfinished), "of episodes: without an end"),
+        ("cut", _percent(s.ends.share("cut")), "of episodes: no mark of their end, found from the data"),
+        ("rows that are no steps", *_dropped(s)),
         *_spread("return", s.episode_return, "sum of the team's rewards per episode"),
         *_spread("length", s.episode_length, "steps per episode"),
         ("TQ", "-" if s.tq is None else f"{s.tq:.3f}", _tq_meaning(s)),
@@ -117,6 +121,11 @@ def _lines(s: DatasetStatistics) -> list[Line]:
         of_group = [_agents_line(group), *_action_lines(group), *_observation_lines(group)]
         lines += [(f"{name}: {title}", value, meaning) for title, value, meaning in of_group]
     return lines
+
+
+def _dropped(s: DatasetStatistics) -> tuple[str, str]:
+    told = ", ".join(f"{rows} {what}" for what, rows in s.ends.dropped.items())
+    return str(sum(s.ends.dropped.values())), told or "of the files: delimiters, padding and the like"
 
 
 def _agents_line(group: GroupStatistics) -> Line:

@@ -22,9 +22,10 @@ from omiga_torchrl.data import (
     find_layout,
 )
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.testing.layout_trust_contract import LayoutTrustContract
 
 
-class LayoutContract:
+class LayoutContract(LayoutTrustContract):
     """What every layout of datasets must do.
 
     Subclasses give ``name``, ``fields`` and ``write_files``. The layout must be registered.

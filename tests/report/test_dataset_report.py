@@ -29,6 +29,8 @@ def test_one_value_a_line() -> None:
         "terminated": "0.0 %",
         "truncated": "100.0 %",
         "unfinished": "0.0 %",
+        "cut": "0.0 %",
+        "rows that are no steps": "0",
         "return, mean +- std": "11.633 +- 8.796",
         "return, range": "[10, 59]",
         "length, mean +- std": "10 +- 0",

@@ -14,6 +14,7 @@ import numpy as np
 from omiga_torchrl.action_bounds import ActionBound
 from omiga_torchrl.action_conventions import ActionConvention
 from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.ends import relabel_ends, split_ends
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.options import ReadOptions
@@ -51,6 +52,7 @@ class Reading:
         agents: name of every group to the names of its agents, if they have some.
         is_grouped: whether ``ReadOptions.groups`` is taken care of.
         left_out: last steps that the blocks lack; complete when all blocks have been read.
+        ends: what the reader found out about ends of episodes; complete when all blocks have been read.
         actions: the convention that holds if the user asks for none.
         action_low, action_high: bounds of continuous actions `[A]` of a plain team, if the data set has them.
     """
@@ -62,6 +64,7 @@ class Reading:
     actions: ActionConvention | None = None
     is_grouped: bool = False
     left_out: LeftOut = field(default_factory=LeftOut)
+    ends: EndNotes = field(default_factory=EndNotes)
     action_low: ActionBound | None = None
     action_high: ActionBound | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -16,15 +16,17 @@ from omiga_torchrl.data.layouts.base import (
     Reading,
     ReadOptions,
     block_spans,
-    count_within,
-    relabel_ends,
     require,
     to_floats,
 )
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, ends_of, find_fields, holds_fields, open_hdf5
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
+from omiga_torchrl.data.layouts.row_ends import RowEnds, RowFacts, find_row_ends, terminated_episodes
+from omiga_torchrl.data.layouts.steps import steps_to_episodes
+from omiga_torchrl.data.layouts.time_limits import overdue
 from omiga_torchrl.errors import DataError
 
 _FIELDS: Final = ("observations", "actions", "rewards", "terminals")
@@ -41,7 +43,8 @@ class D4rlLayout(Layout):
     An episode ends where ``terminals`` or ``timeouts`` are set. With ``next_observations`` it
     also ends, truncated, where the next row does not go on from there. Without, the last step
     of an episode that ran out of time is dropped, since what came after it is not known; files
-    without ``timeouts`` need the option ``max_steps`` then. Whatever is in groups is ignored.
+    without ``timeouts`` need the option ``max_steps`` then. So is a ``next_observations`` that belongs to the
+    next episode, as of environments that reset by themselves. Whatever is in groups is ignored.
     """
 
     summary: ClassVar[str] = "HDF5 file of D4RL with observations, actions, rewards, terminals, timeouts"
@@ -56,27 +59,16 @@ class D4rlLayout(Layout):
         Raises:
             DataError: missing or unfitting fields, or rows after the last end.
         """
-        left_out = LeftOut()
+        left_out, notes = LeftOut(), EndNotes()
         with open_hdf5(path) as file:
-            episodes = _find_episodes(_open_fields(file, path), path, options, left_out)
-        return Reading(_blocks(path, episodes), steps=int(episodes.length.sum()), left_out=left_out)
-
-
-@dataclass
-class _Spans:
-    """Where the episodes are, `[E]` each.
-
-    Attributes:
-        start: first row.
-        rows: number of rows.
-        length: number of steps; one less than rows where the end is not known.
-        terminated: whether the task ended.
-    """
-
-    start: Array
-    rows: Array
-    length: Array
-    terminated: Array
+            fields = _open_fields(file, path)
+            ends, follows = _find_episodes(fields, path, options, notes)
+        terminated = terminated_episodes(ends, options)
+        known = terminated | follows | ends.delimited
+        notes.cut.append(ends.cut[ends.rows > ~known])
+        steps = int((ends.steps - ~known).sum())
+        blocks = _blocks(path, ends, terminated, follows, left_out)
+        return Reading(blocks, steps, left_out=left_out, ends=notes)
 
 
 def _open_fields(file: Any, path: Path) -> dict[str, Field]:
@@ -100,84 +92,92 @@ def _open_fields(file: Any, path: Path) -> dict[str, Field]:
     return fields
 
 
-def _find_episodes(fields: dict[str, Field], path: Path, options: ReadOptions, left_out: LeftOut) -> _Spans:
-    rows, follows = len(fields["observations"]), "next_observations" in fields
+def _find_episodes(
+    fields: dict[str, Field], path: Path, options: ReadOptions, notes: EndNotes
+) -> tuple[RowEnds, Array]:
+    """The episodes, and of which it is known what was seen after the last row `[E]`."""
+    rows, where = len(fields["observations"]), f"OfflineDataset: {path}"
     terminated, truncated = np.zeros((2, rows), bool)
     terminated[ends_of(fields["terminals"])] = True
     if "timeouts" in fields:
         truncated[ends_of(fields["timeouts"])] = True
-    elif not follows and options.max_steps is None:
+    elif "next_observations" not in fields and options.max_steps is None:
         raise DataError(
-            f"OfflineDataset: {path}: neither 'timeouts' nor 'next_observations' are there to say where "
-            "episodes end. Pass max_steps=, the length of an episode that ran out of time."
+            f"{where}: neither 'timeouts' nor 'next_observations' are there to say where episodes end. Pass "
+            "max_steps=, the length of an episode that ran out of time."
         )
-    if follows:
-        truncated |= _breaks(fields["observations"], fields["next_observations"])
-    ended = terminated | truncated
-    if "timeouts" not in fields and options.max_steps is not None:
-        truncated |= _overdue(ended, options.max_steps)
-        ended |= truncated
-    if not ended[-1]:
-        if options.incomplete == "error":
-            behind = int(np.flatnonzero(ended)[-1]) + 1 if ended.any() else 0
-            raise DataError(
-                f"OfflineDataset: {path}: the episode in rows {behind} to {rows - 1} has no end. Is the file "
-                "complete? incomplete='truncated' closes it there."
-            )
-        truncated[-1] = True
-    last = np.flatnonzero(terminated | truncated)
-    start = np.concatenate([[0], last[:-1] + 1])
-    size = last + 1 - start
-    terminated, _ = relabel_ends(terminated, truncated & ~terminated, size, options)
-    length = size if follows else size - ~terminated[last]
-    left_out.add(to_floats(fields["rewards"][:].reshape(-1)), size, length < size)
-    kept = length > 0
-    return _Spans(start[kept], size[kept], length[kept], terminated[last][kept])
+    marked = terminated | truncated
+    foreign, idle = np.zeros((2, rows), bool)
+    if "next_observations" in fields:
+        breaks, moves = _breaks(fields["observations"], fields["next_observations"])
+        foreign = notes.foreign_ends(marked, moves & ~breaks)
+        truncated |= breaks
+        if "timeouts" not in fields and options.max_steps is not None:
+            truncated |= overdue(terminated | truncated, options.max_steps)
+    else:
+        idle = _idle(fields)
+    observations = fields["observations"]
+    facts = RowFacts(
+        terminated,
+        truncated & ~terminated,
+        idle,
+        is_empty=lambda first, last: not observations[first:last].any(),
+        find_limit=lambda ended: None,
+        continuous=True,
+    )
+    ends = find_row_ends(facts, options, notes, where)
+    last = ends.start + ends.rows - 1
+    unmarked = ~marked[last] & ~ends.delimited
+    known = ~foreign[last] & ~ends.delimited & ("next_observations" in fields)
+    return replace(ends, cut=ends.cut | (unmarked & known)), known
 
 
-def _breaks(observations: Field, following: Field) -> Array:
-    """Rows `[R]` that the next row does not go on from; compared as they are stored, in single precision."""
+def _breaks(observations: Field, following: Field) -> tuple[Array, Array]:
+    """Rows `[R]` that the next row does not go on from, and from which it differs.
+
+    Both are compared as they are stored, in single precision.
+    """
     rows = len(observations)
-    found = np.zeros(rows, bool)
+    found, moves = np.zeros((2, rows), bool)
     for start in range(0, rows - 1, _PIECE_ROWS):
         stop = min(start + _PIECE_ROWS, rows - 1)
-        there, here = observations[start + 1 : stop + 1], following[start:stop]
         with np.errstate(over="ignore", invalid="ignore"):
-            found[start:stop] = (there.astype(np.float32) != here.astype(np.float32)).any(1)
-    return found
+            here = observations[start : stop + 1].astype(np.float32)
+            found[start:stop] = (here[1:] != following[start:stop].astype(np.float32)).any(1)
+        moves[start:stop] = (here[1:] != here[:-1]).any(1)
+    return found, moves
 
 
-def _overdue(ended: Array, max_steps: int) -> Array:
-    """Rows `[R]` that are the ``max_steps``-th, or a multiple of it, since the last end."""
-    last = np.append(np.flatnonzero(ended), len(ended) - 1)
-    sizes = np.diff(last, prepend=-1)
-    return count_within(sizes) % max_steps == max_steps - 1
+def _idle(fields: dict[str, Field]) -> Array:
+    """Rows `[R]` without action and reward."""
+    idle = np.zeros(len(fields["rewards"]), bool)
+    for start in range(0, len(idle), _PIECE_ROWS):
+        part = slice(start, start + _PIECE_ROWS)
+        idle[part] = ~fields["actions"][part].any(1) & (fields["rewards"][part].reshape(-1) == 0)
+    return idle
 
 
-def _blocks(path: Path, spans: _Spans) -> Iterator[Episodes]:
+def _blocks(
+    path: Path, ends: RowEnds, terminated: Array, known: Array, left_out: LeftOut
+) -> Iterator[Episodes]:
     with open_hdf5(path) as file:
         fields = _open_fields(file, path)
         size = sum(math.prod(f.shape[1:]) * f.dtype.itemsize for f in fields.values())
-        for first, last in block_spans(spans.rows, size):
-            begin, rows, length, ends = (
-                x[first:last] for x in (spans.start, spans.rows, spans.length, spans.terminated)
+        names = [name for name in fields if name not in ("terminals", "timeouts")]
+        for first, last in block_spans(ends.rows, size):
+            part = ends.part(first, last)
+            span = slice(int(part.start[0]), int(part.start[-1] + part.rows[-1]))
+            rows = part.take({name: fields[name][span] for name in names})
+            final = rows.get("next_observations", rows["observations"])[np.cumsum(part.rows) - 1]
+            block = steps_to_episodes(
+                to_floats(rows["observations"])[:, None],
+                rows["actions"][:, None],
+                to_floats(rows["rewards"].reshape(-1)),
+                terminated[first:last],
+                part.rows,
+                delimited=part.delimited,
+                following=(to_floats(final)[:, None], known[first:last]),
+                left_out=left_out,
             )
-            part = slice(int(begin[0]), int(begin[-1] + rows[-1]))
-            begin = begin - begin[0]
-            # Behind the last step comes the row that was not a step, or what replaces it.
-            place = np.minimum(count_within(length + 1), np.repeat(rows - 1, length + 1))
-            observation = fields["observations"][part][np.repeat(begin, length + 1) + place]
-            if "next_observations" in fields:
-                final = fields["next_observations"][part][begin + rows - 1]
-                observation[np.cumsum(length + 1) - 1] = final
-            step = np.repeat(begin, length) + count_within(length)
-            terminated, truncated = np.zeros((2, len(step)), bool)
-            terminated[np.cumsum(length) - 1], truncated[np.cumsum(length) - 1] = ends, ~ends
-            yield Episodes(
-                observation=to_floats(observation)[:, None],
-                action=fields["actions"][part][step][:, None],
-                reward=to_floats(fields["rewards"][part][step].reshape(-1)),
-                terminated=terminated,
-                truncated=truncated,
-                length=length,
-            )
+            if len(block):
+                yield block

@@ -8,6 +8,24 @@ from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.options import ReadOptions
 
 
+def required_limit(options: ReadOptions) -> int:
+    """The option ``max_steps``, where nothing else tells time-outs.
+
+    Raises:
+        ValueError: it is not given.
+
+    Examples:
+        >>> required_limit(ReadOptions(timeout_is_terminal=False, max_steps=2))
+        2
+    """
+    if options.max_steps is None:
+        raise ValueError(
+            "OfflineDataset: timeout_is_terminal=False, but this layout does not tell time-outs "
+            "apart; pass max_steps=, the length of an episode that ran out of time."
+        )
+    return options.max_steps
+
+
 def split_ends(ended: Array, lengths: Array, options: ReadOptions) -> tuple[Array, Array]:
     """``terminated`` and ``truncated`` `[T]` for files that only mark that an episode ended.
 
@@ -28,12 +46,7 @@ def split_ends(ended: Array, lengths: Array, options: ReadOptions) -> tuple[Arra
     """
     truncated = np.zeros_like(ended)
     if options.timeout_is_terminal is False:
-        if options.max_steps is None:
-            raise ValueError(
-                "OfflineDataset: timeout_is_terminal=False, but this layout does not tell time-outs "
-                "apart; pass max_steps=, the length of an episode that ran out of time."
-            )
-        truncated[np.cumsum(lengths)[lengths == options.max_steps] - 1] = True
+        truncated[np.cumsum(lengths)[lengths == required_limit(options)] - 1] = True
     return ended & ~truncated, truncated
 
 

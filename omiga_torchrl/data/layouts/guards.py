@@ -73,7 +73,9 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         raise
 
 
-def require_plain(component: str, block: Episodes, *, has_rewards: bool = False) -> None:
+def require_plain(
+    component: str, block: Episodes, *, has_rewards: bool = False, has_presence: bool = False
+) -> None:
     """Refuse what a layout of plain teams has no place for, instead of leaving it out.
 
     Args:
@@ -82,6 +84,7 @@ def require_plain(component: str, block: Episodes, *, has_rewards: bool = False)
 
     Keyword Args:
         has_rewards: whether the layout has a place for every agent's own reward.
+        has_presence: whether it has one for agents that come and go.
 
     Raises:
         DataError: several groups, agents that come and go, or rewards of agents.
@@ -92,7 +95,7 @@ def require_plain(component: str, block: Episodes, *, has_rewards: bool = False)
             "team of agents with equal spaces. Keep them in a recording: write_recording."
         )
     group = next(iter(block.groups.values()))
-    found = [] if group.agent_mask is None else ["agents that come and go ('agent_mask')"]
+    found = [] if group.agent_mask is None or has_presence else ["agents that come and go ('agent_mask')"]
     if group.reward is not None and not has_rewards:
         found.append("every agent's own reward")
     if found:

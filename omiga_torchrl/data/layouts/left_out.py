@@ -48,7 +48,17 @@ class LeftOut:
             length: rows of every episode `[E]`.
             dropped: whether the last row of an episode was left out `[E]`.
         """
-        of_last = np.where(dropped, reward[np.cumsum(length) - 1], 0.0).astype(np.float64)
+        self.add_last(reward[np.cumsum(length) - 1], length, dropped)
+
+    def add_last(self, reward: Array, length: Array, dropped: Array) -> None:
+        """Take in the last rows of a block.
+
+        Args:
+            reward: of the last row of every episode `[E]`.
+            length: rows of every episode `[E]`.
+            dropped: whether the last row was left out `[E]`.
+        """
+        of_last = np.where(dropped, reward, 0.0).astype(np.float64)
         gone = dropped & (length == 1)
         self.rewards.append(of_last[~gone])
         self.dropped.append(dropped[~gone])

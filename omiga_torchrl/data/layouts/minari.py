@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,30 +15,28 @@ from omiga_torchrl.data.layouts.base import (
     Reading,
     ReadOptions,
     relabel_ends,
-    require,
     to_floats,
 )
-from omiga_torchrl.data.layouts.guards import as_data_error
-from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.end_notes import EndNotes
+from omiga_torchrl.data.layouts.hdf5 import Field, is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.minari_fields import (
+    DATA,
+    FLAGS,
+    Shapes,
+    episode_names,
+    find_shapes,
+    open_episode,
+)
+from omiga_torchrl.data.layouts.minari_metadata import METADATA, check_spaces, read_metadata
 from omiga_torchrl.data.layouts.minari_spaces import (
     Space,
     box_bounds,
-    entry_order,
-    has_images,
     space_of,
     to_vectors,
-    unreadable_spaces,
 )
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import whole_actions
 from omiga_torchrl.errors import DataError
-
-_DATA: Final = "data/main_data.hdf5"
-_METADATA: Final = "data/metadata.json"
-_FLAGS: Final = ("terminations", "truncations")
-
-# Shape of one step, or of one observation, by field.
-_Shapes = dict[str, tuple[int, ...]]
 
 
 @register_layout("minari", priority=50)
@@ -54,12 +50,12 @@ class MinariLayout(Layout):
     Minari's other format, arrow, are refused.
     """
 
-    summary: ClassVar[str] = f"folder of Minari with {_DATA} and {_METADATA}"
+    summary: ClassVar[str] = f"folder of Minari with {DATA} and {METADATA}"
 
     def matches(self, path: Path) -> bool:
         """Whether the folder has Minari's files."""
         try:
-            return is_hdf5(path / _DATA) or _read_metadata(path).get("data_format") == "arrow"
+            return is_hdf5(path / DATA) or read_metadata(path).get("data_format") == "arrow"
         except DataError:
             return False
 
@@ -69,141 +65,44 @@ class MinariLayout(Layout):
         Raises:
             DataError: not in HDF5, fields that are missing or do not fit, or an episode without an end.
         """
-        metadata = _read_metadata(path)
-        action, observation = _check_spaces(metadata, path)
+        metadata = read_metadata(path)
+        action, observation = check_spaces(metadata, path)
         count, (low, high) = action.get("n"), box_bounds(action)
         is_count = action.get("type") == "Discrete" and isinstance(count, int) and count > 0
         n_actions = count if is_count else None
-        with open_hdf5(path / _DATA) as file:
-            names = _episode_names(file, metadata, path)
-            shapes = _shapes(file, names[0], path)
-            _open_episode(file, names[0], shapes, path)
-        steps, size = metadata.get("total_steps"), (path / _DATA).stat().st_size
+        with open_hdf5(path / DATA) as file:
+            names = episode_names(file, metadata, path)
+            shapes = find_shapes(file, names[0], path)
+            open_episode(file, names[0], shapes, path)
+        steps, size = metadata.get("total_steps"), (path / DATA).stat().st_size
         # A number that cannot be: no step takes less than a byte.
         known = steps if isinstance(steps, int) and 0 < steps < size else None
-        blocks = _blocks(path, names, shapes, observation, n_actions, options)
-        return Reading(blocks, steps=known, n_actions=n_actions, action_low=low, action_high=high)
-
-
-def _read_metadata(path: Path) -> dict[str, Any]:
-    try:
-        return _parse((path / _METADATA).read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"OfflineDataset: {path}: cannot read {_METADATA}: {error}. Is it the folder of a Minari "
-            "dataset, and complete?"
-        ) from error
-
-
-def _parse(text: Any) -> dict[str, Any]:
-    """A JSON object; Minari keeps spaces as text within its JSON."""
-    value = json.loads(text) if isinstance(text, str) else text
-    if not isinstance(value, dict):
-        raise ValueError(f"expected a JSON object, got {type(value).__name__}")
-    return value
-
-
-def _check_spaces(metadata: dict[str, Any], path: Path) -> tuple[Space, Space]:
-    """The spaces of actions and of observations."""
-    form, found = metadata.get("data_format", "hdf5"), []
-    if form != "hdf5":
-        raise DataError(
-            f"OfflineDataset: {path}: its data_format is {form!r}, expected 'hdf5'. Load it with minari and "
-            "create it again with data_format='hdf5'."
-        )
-    try:
-        action = _parse(metadata.get("action_space", {}))
-        observation = _parse(metadata.get("observation_space", {}))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"OfflineDataset: {path}: cannot read the spaces in {_METADATA}: {error}.") from error
-    if action.get("type", "Box") not in ("Box", "Discrete"):
-        found.append(f"actions are of the space {action['type']!r}, expected Box or Discrete")
-    if action.get("start", 0) != 0:
-        found.append(f"actions are counted from {action['start']!r}, expected from 0")
-    if metadata.get("jpeg_encoding") and has_images(observation):
-        found.append("observations hold compressed images, expected vectors")
-    found += unreadable_spaces(observation)
-    require(found, f"OfflineDataset: {path}", "Such datasets cannot be read.")
-    return action, observation
-
-
-def _episode_names(file: Any, metadata: dict[str, Any], path: Path) -> list[str]:
-    with as_data_error(path / _DATA):
-        numbers = sorted(int(name[8:]) for name in file if re.fullmatch(r"episode_\d{1,18}", name))
-    expected = metadata.get("total_episodes", len(numbers))
-    if not numbers or len(numbers) != expected:
-        raise DataError(
-            f"OfflineDataset: {path}: {_DATA} holds {len(numbers)} episodes, {_METADATA} says {expected}. "
-            "Is it complete? Fetch it again."
-        )
-    return [f"episode_{number}" for number in numbers]
-
-
-def _shapes(file: Any, name: str, path: Path) -> _Shapes:
-    """The fields of an episode, with the entries of its observations in order."""
-
-    def leaves(at: str) -> Iterator[str]:
-        if hasattr(file[at], "keys"):
-            for key in sorted(file[at], key=entry_order):
-                yield from leaves(f"{at}/{key}")
-        else:
-            yield at[len(name) + 1 :]
-
-    with as_data_error(path / _DATA):
-        # Without observations their absence is found where all fields are opened.
-        names = list(leaves(f"{name}/observations")) if f"{name}/observations" in file else ["observations"]
-    fields, _ = find_fields(file, [f"{name}/{leaf}" for leaf in (*names, "actions")], path)
-    shapes = {leaf: fields[f"{name}/{leaf}"].shape[1:] for leaf in names if f"{name}/{leaf}" in fields}
-    action = fields.get(f"{name}/actions")
-    return {leaf: shapes.get(leaf, ()) for leaf in names} | {
-        "actions": action.shape[1:] if action else (),
-        "rewards": (),
-        **dict.fromkeys(_FLAGS, ()),
-    }
-
-
-def _open_episode(file: Any, name: str, shapes: _Shapes, path: Path) -> dict[str, Field]:
-    """All fields of an episode; raises one error for everything that does not fit."""
-    fields, found = find_fields(file, [f"{name}/{leaf}" for leaf in shapes], path)
-    fields = {full[len(name) + 1 :]: field for full, field in fields.items()}
-    rewards = fields["rewards"].shape if "rewards" in fields else ()
-    for leaf, field in fields.items():
-        rows = (rewards[0] + leaf.startswith("observations"),) if rewards else field.shape[:1]
-        if not field.shape or field.shape != (*rows, *shapes[leaf]) or 0 in shapes[leaf]:
-            found.append(f"'{name}/{leaf}' has shape {field.shape}, expected {(*rows, *shapes[leaf])}")
-    action = fields.get("actions")
-    if (
-        action is not None
-        and action.dtype.kind != "f"
-        and (action.dtype.kind not in "iu" or shapes["actions"])
-    ):
-        found.append(
-            f"'{name}/actions' has type {action.dtype} and shape {action.shape}, expected floats, or one "
-            "whole number per step"
-        )
-    require(found, f"OfflineDataset: {path / _DATA}")
-    return fields
+        notes = EndNotes()
+        blocks = _blocks(path, names, shapes, observation, n_actions, options, notes)
+        return Reading(blocks, known, n_actions, action_low=low, action_high=high, ends=notes)
 
 
 def _blocks(
     path: Path,
     names: list[str],
-    shapes: _Shapes,
+    shapes: Shapes,
     space: Space,
     n_actions: int | None,
     options: ReadOptions,
+    notes: EndNotes,
 ) -> Iterator[Episodes]:
     waiting: list[Episodes] = []
     size = 0
-    with open_hdf5(path / _DATA) as file:
+    with open_hdf5(path / DATA) as file:
         for name in names:
-            fields = _open_episode(file, name, shapes, path)
+            fields = open_episode(file, name, shapes, path)
             if not len(fields["rewards"]):
                 continue
-            episode = _read_episode(fields, f"OfflineDataset: {path}: {name}", space, n_actions, options)
+            at = f"OfflineDataset: {path}: {name}"
+            episode = _read_episode(fields, at, space, n_actions, options, notes)
             if waiting and episode.action.dtype != waiting[0].action.dtype:
                 raise DataError(
-                    f"OfflineDataset: {path}: {name}: 'actions' are {episode.action.dtype}, "
+                    f"{at}: 'actions' are {episode.action.dtype}, "
                     f"{waiting[0].action.dtype} before. Are all episodes of one task?"
                 )
             waiting.append(episode)
@@ -216,13 +115,20 @@ def _blocks(
 
 
 def _read_episode(
-    fields: dict[str, Field], where: str, space: Space, n_actions: int | None, options: ReadOptions
+    fields: dict[str, Field],
+    where: str,
+    space: Space,
+    n_actions: int | None,
+    options: ReadOptions,
+    notes: EndNotes,
 ) -> Episodes:
     seen = {leaf: field[:] for leaf, field in fields.items() if leaf.startswith("observations")}
     steps = len(fields["rewards"])
     flat = [to_vectors(values, space_of(space, leaf), f"{where}: {leaf}") for leaf, values in seen.items()]
-    terminated, truncated = (fields[name][:] != 0 for name in _FLAGS)
-    if not (terminated | truncated)[-1]:
+    terminated, truncated = (fields[name][:] != 0 for name in FLAGS)
+    cut = not (terminated | truncated)[-1]
+    notes.cut.append(np.array([cut]))
+    if cut:
         if options.incomplete == "error":
             raise DataError(
                 f"{where} has no end: neither 'terminations' nor 'truncations' are true in its last step. "

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,51 +16,22 @@ from omiga_torchrl.data.layouts.base import (
     ReadOptions,
     block_spans,
     relabel_ends,
-    require,
     to_own_rewards,
     to_team_reward,
 )
-from omiga_torchrl.data.layouts.npy import NpyFile, to_single
-from omiga_torchrl.data.layouts.omar_groups import find_groups
+from omiga_torchrl.data.layouts.end_notes import EndNotes
+from omiga_torchrl.data.layouts.npy import to_single
+from omiga_torchrl.data.layouts.omar_files import (
+    OmarFiles,
+    find_seeds,
+    is_seed,
+    one_seed,
+    open_seed,
+    rows_at_once,
+)
 from omiga_torchrl.data.layouts.registry import register_layout
-from omiga_torchrl.data.spans import BLOCK_BYTES
+from omiga_torchrl.data.layouts.steps import foreign_final
 from omiga_torchrl.errors import DataError
-
-_FIELDS: Final = ("obs", "acs", "rews", "next_obs", "dones")
-_STATES: Final = ("states", "next_states")
-
-
-@dataclass
-class _Files:
-    """The files of one seed: per field one per agent.
-
-    Attributes:
-        folder: where they are.
-        groups: name of every group to the numbers of its agents in ``files``.
-        files: per field one file per agent; a state that all agents share has one.
-    """
-
-    folder: Path
-    groups: dict[str, list[int]]
-    files: dict[str, list[NpyFile]]
-
-    @property
-    def where(self) -> str:
-        return f"OfflineDataset: {self.folder}"
-
-    @property
-    def rows(self) -> int:
-        return len(self.files["obs"][0])
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one transition in the files."""
-        return sum(file.row_bytes for files in self.files.values() for file in files)
-
-    def read(self, name: str, first: int, last: int, agents: Sequence[int] | None = None) -> Array:
-        """Rows of some agents `[rows, N, F]`, or `[rows, N]`; in single precision."""
-        files = self.files[name] if agents is None else [self.files[name][agent] for agent in agents]
-        return np.stack([to_single(file[first:last]) for file in files], 1)
 
 
 @register_layout("omar", priority=20)
@@ -85,7 +54,7 @@ class OmarLayout(Layout):
     def matches(self, path: Path) -> bool:
         """Whether there are the files of agent 0, or folders of seeds that have them."""
         try:
-            return _is_seed(path) or bool(_seeds(path))
+            return is_seed(path) or bool(find_seeds(path))
         except OSError:
             return False
 
@@ -99,85 +68,21 @@ class OmarLayout(Layout):
         Raises:
             DataError: missing files, wrong types or sizes; or there are several seeds.
         """
-        team = _open(_one_seed(path), options)
-        done, length = _find_episodes(team)
+        team = open_seed(one_seed(path), options)
+        notes = EndNotes()
+        done, foreign, length = _find_episodes(team, notes)
         truncated = np.zeros_like(done)
         truncated[np.cumsum(length) - 1] = True
+        notes.cut.append(~done[truncated])
         ends = relabel_ends(done, truncated & ~done, length, options)
-        return Reading(
-            _blocks(team, length, *ends, options), steps=team.rows, is_grouped=options.groups != "unpadded"
-        )
+        if (foreign & ends[1]).any():
+            raise foreign_final(int((foreign & ends[1]).sum()), int(ends[1].sum()), team.where)
+        blocks = _blocks(team, length, *ends, options)
+        return Reading(blocks, team.rows, is_grouped=options.groups != "unpadded", ends=notes)
 
 
-def _is_seed(path: Path) -> bool:
-    return all((path / f"{name}_0.npy").is_file() for name in ("obs", "acs", "next_obs"))
-
-
-def _seeds(path: Path) -> list[Path]:
-    return sorted(folder for folder in path.glob("seed_*_data") if _is_seed(folder)) if path.is_dir() else []
-
-
-def _one_seed(path: Path) -> Path:
-    if (path / "obs_0.npy").is_file():
-        return path
-    seeds = _seeds(path)
-    if len(seeds) != 1:
-        raise DataError(
-            f"OfflineDataset: {path} holds OMAR's data of {len(seeds)} seeds "
-            f"({', '.join(folder.name for folder in seeds)}); expected one: each is a dataset of its own. "
-            f"Pass {seeds[0] if seeds else 'a folder with obs_0.npy, acs_0.npy, ...'}."
-        )
-    return seeds[0]
-
-
-def _open(folder: Path, options: ReadOptions) -> _Files:
-    """All files of the agents that are read, checked against each other."""
-    n_agents = next(i for i in count() if not (folder / f"obs_{i}.npy").is_file())
-    fields = _FIELDS + _STATES if (folder / "states_0.npy").is_file() else _FIELDS
-    names = [f"{name}_{i}.npy" for i in range(n_agents) for name in fields]
-    where = f"OfflineDataset: {folder}"
-    require([f"{name} is missing" for name in names if not (folder / name).is_file()], where)
-    agents = [{name: NpyFile.open(folder / f"{name}_{i}.npy") for name in fields} for i in range(n_agents)]
-    sizes = [(agent["obs"].shape[1:], agent["acs"].shape[1:]) for agent in agents]
-    numbers = find_groups(sizes, options, where)
-    found = [
-        problem
-        for group in numbers.values()
-        for i in group
-        for problem in _problems(i, agents[i], agents[group[0]], len(agents[0]["obs"]))
-    ]
-    require(found, where)
-    chosen = [i for group in numbers.values() for i in group]
-    groups = {name: [chosen.index(i) for i in group] for name, group in numbers.items()}
-    files = {name: [agents[i][name] for i in chosen] for name in fields}
-    if fields != _FIELDS and _all_equal(files["states"], _chunk(files)):
-        files |= {name: files[name][:1] for name in _STATES}
-    return _Files(folder, groups, files)
-
-
-def _chunk(files: dict[str, list[NpyFile]]) -> int:
-    """Rows to read at a time."""
-    return max(BLOCK_BYTES // sum(file.row_bytes for per_agent in files.values() for file in per_agent), 1)
-
-
-def _all_equal(files: list[NpyFile], chunk: int) -> bool:
-    spans = [slice(i, i + chunk) for i in range(0, len(files[0]), chunk)]
-    return all(np.array_equal(files[0][span], file[span]) for span in spans for file in files[1:])
-
-
-def _problems(index: int, agent: dict[str, NpyFile], first: dict[str, NpyFile], rows: int) -> Iterator[str]:
-    if not rows:
-        yield f"obs_{index}.npy is empty"
-    for name, file in agent.items():
-        flat = name in ("rews", "dones")
-        expected = (rows,) if flat else (rows, *first[name.removeprefix("next_")].shape[1:])
-        shape = file.shape[:1] if flat and file.shape[1:] == (1,) else file.shape
-        if shape != expected or len(expected) != 2 - flat:
-            yield f"{name}_{index}.npy has shape {file.shape}, expected {expected if flat else (rows, 'F')}"
-
-
-def _find_episodes(team: _Files) -> tuple[Array, Array]:
-    """Where all agents are done `[T]`, and the length of every episode `[E]`."""
+def _find_episodes(team: OmarFiles, notes: EndNotes) -> tuple[Array, Array, Array]:
+    """Where all agents are done, where the next observation is another episode's `[T]`, and lengths `[E]`."""
     flags = team.read("dones", 0, team.rows).reshape(team.rows, -1)
     if not np.isin(flags, (0, 1)).all():
         bad = flags[~np.isin(flags, (0, 1))][0]
@@ -185,16 +90,21 @@ def _find_episodes(team: _Files) -> tuple[Array, Array]:
     done: Array = (flags == 1).all(1)
     ended = done.copy()
     ended[-1] = True
-    step = _chunk(team.files)
+    step, moves = rows_at_once(team.files), np.zeros_like(done)
+    breaks = moves.copy()
     for first in range(0, team.rows - 1, step):
         last = min(first + step, team.rows - 1)
         for now, after in zip(team.files["obs"], team.files["next_obs"], strict=True):
-            ended[first:last] |= (after[first:last] != now[first + 1 : last + 1]).any(1)
-    return done, np.diff(np.flatnonzero(ended), prepend=-1)
+            # As they are read: files of one folder may differ in their precision.
+            here = to_single(now[first : last + 1])
+            breaks[first:last] |= (to_single(after[first:last]) != here[1:]).any(1)
+            moves[first:last] |= (here[:-1] != here[1:]).any(1)
+    foreign = notes.foreign_ends(done, moves & ~breaks)
+    return done, foreign, np.diff(np.flatnonzero(ended | breaks), prepend=-1)
 
 
 def _blocks(
-    team: _Files, length: Array, terminated: Array, truncated: Array, options: ReadOptions
+    team: OmarFiles, length: Array, terminated: Array, truncated: Array, options: ReadOptions
 ) -> Iterator[Episodes]:
     offset = np.concatenate([[0], np.cumsum(length)])
     for first, last in block_spans(length, team.row_bytes):
@@ -222,7 +132,7 @@ def _blocks(
 
 
 def _rows(
-    team: _Files, name: str, start: int, stop: int, length: Array, agents: Sequence[int] | None = None
+    team: OmarFiles, name: str, start: int, stop: int, length: Array, agents: Sequence[int] | None = None
 ) -> Array:
     """The rows of a block, with the next row behind the last one of every episode.
 

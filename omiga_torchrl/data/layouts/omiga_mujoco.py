@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -16,23 +15,22 @@ from omiga_torchrl.data.layouts.base import (
     Reading,
     ReadOptions,
     block_spans,
-    count_within,
-    require,
-    split_ends,
     to_team_reward,
 )
-from omiga_torchrl.data.layouts.hdf5 import Field, create_hdf5, ends_of, find_fields, holds_fields, open_hdf5
-from omiga_torchrl.data.layouts.omiga_mujoco_writing import PIECE_BYTES, append_rows, to_rows
+from omiga_torchrl.data.layouts.end_notes import EndNotes
+from omiga_torchrl.data.layouts.hdf5 import Field, create_hdf5, ends_of, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.idle_rewards import leave_out_rewards
+from omiga_torchrl.data.layouts.left_out import LeftOut
+from omiga_torchrl.data.layouts.omiga_mujoco_fields import FIELDS, MASK, Comparison, open_fields, same_rows
+from omiga_torchrl.data.layouts.omiga_mujoco_writing import append_rows, to_rows
+from omiga_torchrl.data.layouts.presence import given_mask
 from omiga_torchrl.data.layouts.registry import register_layout
+from omiga_torchrl.data.layouts.row_ends import RowEnds, require_may_stop, terminated_episodes
+from omiga_torchrl.data.layouts.steps import require_own_final, steps_to_episodes
 from omiga_torchrl.errors import DataError
-
-_FIELDS: Final = ("s", "o", "a", "r", "d")
 
 # Blocks that stay in the processor's cache while they are looked at and written.
 _BLOCK_BYTES: Final = 4 * 2**20
-
-# Rows that are compared when a file is opened, in as many places.
-_SAMPLE_ROWS, _SAMPLE_PLACES = 256, 64
 
 
 @register_layout("omiga-mujoco", priority=80)
@@ -43,6 +41,8 @@ class OmigaMujocoLayout(Layout):
     ``d`` = 1. Time-outs are not told apart from other ends: they are read as ``terminated``,
     unless the options are ``timeout_is_terminal=False`` and ``max_steps``.
 
+    A field ``agent_mask`` `[R, N]`, where agents come and go, is ours.
+
     ``s`` and ``o`` are the same in the published files. Then no state is kept: it is the
     observations of all agents in a row. Otherwise it is the agents' ``s`` in a row.
     """
@@ -51,7 +51,7 @@ class OmigaMujocoLayout(Layout):
 
     def matches(self, path: Path) -> bool:
         """Whether it is an HDF5 file with these fields."""
-        return holds_fields(path, _FIELDS)
+        return holds_fields(path, FIELDS)
 
     def read(self, path: Path, options: ReadOptions) -> Reading:
         """Check fields and ends, then stream.
@@ -60,12 +60,16 @@ class OmigaMujocoLayout(Layout):
             DataError: missing or unfitting fields, or rows after the last end.
             ValueError: ``timeout_is_terminal=False`` without ``max_steps``.
         """
+        left_out, notes = LeftOut(), EndNotes()
         with open_hdf5(path) as file:
-            fields = _open_fields(file, path)
-            episodes = _Rows.of(fields, path, options)
-            stated = not _same_rows(fields)
-        blocks = _blocks(path, episodes, options, stated)
-        return Reading(blocks, steps=int(episodes.length.sum()), actions="raw")
+            fields = open_fields(file, path)
+            ends, alone = _find_episodes(fields, path, options, notes)
+            _count_alone(fields["r"], alone, options, path, left_out)
+            stated = not same_rows(fields)
+        terminated = terminated_episodes(ends, options)
+        notes.cut.append(ends.cut)
+        blocks = _blocks(path, ends, terminated, options, stated, left_out)
+        return Reading(blocks, int(ends.steps.sum()), actions="raw", left_out=left_out, ends=notes)
 
     def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
         """Write episodes as such a file; floats in single precision.
@@ -101,140 +105,65 @@ class OmigaMujocoLayout(Layout):
                 raise DataError(f"OmigaMujocoLayout: {path}: there are no episodes to write.")
 
 
-@dataclass
-class _Rows:
-    """Where the episodes are.
-
-    Attributes:
-        start: first row of every episode `[E]`.
-        length: steps of every episode `[E]`; it has one row more.
-        terminated: `[T]`.
-        truncated: `[T]`.
-    """
-
-    start: Array
-    length: Array
-    terminated: Array
-    truncated: Array
-
-    @classmethod
-    def of(cls, fields: dict[str, Field], path: Path, options: ReadOptions) -> _Rows:
-        rows, last = len(fields["d"]), ends_of(fields["d"])
-        start = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
-        behind = int(last[-1]) + 1 if len(last) else 0
-        cut = behind < rows
-        if cut:
-            if options.incomplete == "error":
-                raise DataError(
-                    f"OfflineDataset: {path}: the episode in rows {behind} to {rows - 1} has no end ('d' is "
-                    "0). Is the file complete? incomplete='truncated' closes it at its last row."
-                )
-            start, last = np.append(start, behind), np.append(last, rows - 1)
-        length = last - start
-        # A single row is no step: there is nothing before it.
-        start, length, cut = start[length > 0], length[length > 0], cut and length[-1] > 0
-        ended = np.zeros(int(length.sum()), bool)
-        ended[np.cumsum(length) - 1] = True
-        terminated, truncated = split_ends(ended, length, options)
-        if cut:
-            terminated[-1], truncated[-1] = False, True
-        return cls(start, length, terminated, truncated)
+def _find_episodes(
+    fields: dict[str, Field], path: Path, options: ReadOptions, notes: EndNotes
+) -> tuple[RowEnds, Array]:
+    """Episodes that have a step, with the row behind it, which ``d`` marks; and other rows with a mark."""
+    rows, last = len(fields["d"]), ends_of(fields["d"])
+    start = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
+    behind = int(last[-1]) + 1 if len(last) else 0
+    cut = np.zeros(len(last), bool)
+    if behind < rows:
+        marks = np.zeros(rows, bool)
+        marks[last] = True
+        require_may_stop(marks, options, f"OfflineDataset: {path}")
+        start, last, cut = np.append(start, behind), np.append(last, rows - 1), np.append(cut, True)
+    # A single row is no step: there is nothing before it.
+    whole = last > start
+    notes.drop("delimiter rows without an episode", int((~whole).sum()))
+    notes.drop("delimiter rows", int((whole & ~cut).sum()))
+    alone = start[~whole]
+    start, last, cut = start[whole], last[whole], cut[whole]
+    return RowEnds(start, last + 1 - start, np.ones(len(start), bool), ~cut, cut), alone
 
 
-def _open_fields(file: Any, path: Path) -> dict[str, Field]:
-    """All five fields; raises one error for everything that does not fit."""
-    fields, found = find_fields(file, _FIELDS, path)
-    shapes = {name: field.shape for name, field in fields.items()}
-    for name, field in fields.items():
-        dimensions = {"s": (2, 3), "o": (3,), "a": (3,)}.get(name, (1, 2, 3))
-        if field.dtype.kind != "f" and name != "d":
-            found.append(f"{name!r} has type {field.dtype}, expected floats")
-        if len(field.shape) not in dimensions or 0 in field.shape:
-            found.append(f"{name!r} has shape {field.shape}, expected {dimensions[-1]} dimensions, none 0")
-        elif name == "d" and math.prod(field.shape[1:]) != 1:
-            found.append(f"'d' has shape {field.shape}, expected one flag per row")
-    if not found:
-        rows, agents = shapes["o"][:2]
-        per_agent = {"a": (agents,), "s": (agents,) if len(shapes["s"]) == 3 else ()}
-        for name, shape in shapes.items():
-            expected = (rows, *per_agent.get(name, ()))
-            if shape[: len(expected)] != expected:
-                found.append(f"{name!r} has shape {shape}, 'o' has {shapes['o']}")
-        if math.prod(shapes["r"][1:]) not in (1, agents):
-            found.append(f"'r' has shape {shapes['r']}, expected one reward per row, or one per agent")
-    require(
-        found, f"OfflineDataset: {path}", f"Expected the fields {', '.join(_FIELDS)}. Is the file complete?"
-    )
-    return fields
+def _count_alone(rewards: Field, rows: Array, options: ReadOptions, path: Path, left_out: LeftOut) -> None:
+    """Take in rewards of rows with a mark that no step comes before."""
+    if len(rows):
+        reward = np.concatenate([rewards[row : row + 1] for row in rows.tolist()]).reshape(len(rows), -1)
+        reward = reward[(reward != 0).any(1)]
+        one = np.ones(len(reward), np.int64)
+        leave_out_rewards(reward, one, one > 0, options, f"OfflineDataset: {path}", left_out)
 
 
-def _same_rows(fields: dict[str, Field]) -> bool:
-    """Whether ``s`` is ``o``: in all rows of a small file, in many places of a large one."""
-    s, o = fields["s"], fields["o"]
-    if s.shape != o.shape or s.dtype != o.dtype:
-        return False
-    last = max(len(o) - _SAMPLE_ROWS, 0)
-    for start in np.unique(np.linspace(0, last, min(_SAMPLE_PLACES, last + 1)).astype(int)).tolist():
-        part = slice(start, start + _SAMPLE_ROWS)
-        if not np.array_equal(s[part], o[part], equal_nan=True):
-            return False
-    return True
-
-
-def _blocks(path: Path, rows: _Rows, options: ReadOptions, stated: bool) -> Iterator[Episodes]:
-    step = np.concatenate([[0], np.cumsum(rows.length)])
+def _blocks(
+    path: Path, ends: RowEnds, terminated: Array, options: ReadOptions, stated: bool, left_out: LeftOut
+) -> Iterator[Episodes]:
+    where, names = f"OfflineDataset: {path}", ("o", "a", "r", "s") if stated else ("o", "a", "r")
     with open_hdf5(path) as file:
-        fields = _open_fields(file, path)
-        names = ("o", "a", "s") if stated else ("o", "a")
+        fields = open_fields(file, path)
+        names = (*names, MASK) if MASK in fields else names
         size = sum(math.prod(fields[x].shape[1:]) * fields[x].dtype.itemsize for x in names)
-        compare = None if stated else _Comparison(fields["s"])
-        for first, last in block_spans(rows.length, size, _BLOCK_BYTES):
-            length = rows.length[first:last]
-            start, end = int(rows.start[first]), int(rows.start[last - 1] + length[-1] + 1)
-            part = slice(start, end)
-            observation = fields["o"][part]
+        compare = None if stated else Comparison(fields["s"])
+        for first, last in block_spans(ends.rows, size, _BLOCK_BYTES):
+            part, over = ends.part(first, last), terminated[first:last]
+            start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
+            rows = {name: fields[name][start:stop] for name in names}
             if compare is not None:
-                compare(observation, start)
-            state = fields["s"][part].reshape(end - start, -1) if stated else None
-            inner = np.repeat(rows.start[first:last] - start, length) + count_within(length)
-            if end - start > length.sum() + len(length):  # episodes without a step lie in between
-                seen = np.repeat(rows.start[first:last] - start, length + 1) + count_within(length + 1)
-                observation, state = observation[seen], None if state is None else state[seen]
-            steps = slice(int(step[first]), int(step[last]))
-            yield Episodes(
-                observation=observation,
-                action=fields["a"][part][inner],
-                reward=to_team_reward(fields["r"][part][inner], options, f"OfflineDataset: {path}"),
-                terminated=rows.terminated[steps],
-                truncated=rows.truncated[steps],
-                length=length,
+                compare(rows["o"], start)
+            rows = part.take(rows)
+            require_own_final(rows["o"], part.rows, ~over, where)
+            last = rows["r"][np.cumsum(part.rows) - 1]
+            leave_out_rewards(last, part.rows, part.delimited, options, where, left_out)
+            state = rows["s"].reshape(len(rows["s"]), -1) if stated else None
+            reward = to_team_reward(part.without_delimiters(rows["r"]), options, where)
+            yield steps_to_episodes(
+                rows["o"],
+                rows["a"],
+                reward,
+                over,
+                part.rows,
                 state=state,
+                agent_mask=given_mask(rows[MASK], where) if MASK in rows else None,
+                delimited=part.delimited,
             )
-
-
-class _Comparison:
-    """Holds ``s`` to ``o`` piece by piece, in memory that is used again and again."""
-
-    def __init__(self, field: Field) -> None:
-        row = math.prod(field.shape[1:]) * field.dtype.itemsize
-        self._field = field
-        self._piece = np.empty((max(1, PIECE_BYTES // row), *field.shape[1:]), field.dtype)
-
-    def __call__(self, observation: Array, start: int) -> None:
-        for first in range(0, len(observation), len(self._piece)):
-            there = observation[first : first + len(self._piece)]
-            piece = self._piece[: len(there)]
-            self._field.read_into(piece, start + first)
-            # Comparing bits takes half the time; only where they differ is it asked what they mean.
-            if not np.array_equal(_words(piece), _words(there)) and not np.array_equal(
-                piece, there, equal_nan=True
-            ):
-                differ = (piece != there).reshape(len(there), -1).any(1)
-                raise DataError(
-                    f"OfflineDataset: {self._field.where} equals 'o' in many rows, but not in row "
-                    f"{start + first + int(differ.argmax())}. Is the file damaged? Fetch it again."
-                )
-
-
-def _words(values: Array) -> Array:
-    return values.reshape(-1).view(np.uint8 if values.nbytes % 8 else np.uint64)

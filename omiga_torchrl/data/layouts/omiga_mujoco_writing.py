@@ -18,7 +18,7 @@ PIECE_BYTES: Final = 2**20
 
 def to_rows(block: Episodes) -> dict[str, Array]:
     """The fields of ``block``, row by row."""
-    require_plain("OmigaMujocoLayout", block)
+    require_plain("OmigaMujocoLayout", block, has_presence=True)
     rows, agents = block.observation.shape[:2]
     found = []
     if block.action_mask is not None:
@@ -36,7 +36,8 @@ def to_rows(block: Episodes) -> dict[str, Array]:
     reward, done = np.zeros((2, rows, 1), np.float32)
     action[step], reward[step, 0], done[last] = block.action, block.reward, 1
     state = block.observation if block.state is None else block.state.reshape(rows, agents, -1)
-    return {"s": state, "o": block.observation, "a": action, "r": reward, "d": done}
+    presence = {} if block.agent_mask is None else {"agent_mask": block.agent_mask.astype(np.float32)}
+    return {"s": state, "o": block.observation, "a": action, "r": reward, "d": done, **presence}
 
 
 def append_rows(file: Any, rows: dict[str, Array]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, split_ends, to_team_reward
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.npy import to_single
@@ -61,11 +62,10 @@ class OmigaSmacLayout(Layout):
         files = _files(path)
         if not files:
             raise DataError(f"OfflineDataset: {path} holds no files; expected one per episode.")
-        left_out = LeftOut()
-        first, sizes = _read_episode(files[0], options, left_out)
-        return Reading(
-            _blocks(files, first, sizes, options, left_out), n_actions=sizes["action mask"], left_out=left_out
-        )
+        found = LeftOut(), EndNotes()
+        first, sizes = _read_episode(files[0], options, *found)
+        blocks = _blocks(files, first, sizes, options, *found)
+        return Reading(blocks, n_actions=sizes["action mask"], left_out=found[0], ends=found[1])
 
 
 def _files(path: Path) -> list[Path]:
@@ -73,14 +73,19 @@ def _files(path: Path) -> list[Path]:
 
 
 def _blocks(
-    files: list[Path], first: Episodes, sizes: dict[str, int], options: ReadOptions, left_out: LeftOut
+    files: list[Path],
+    first: Episodes,
+    sizes: dict[str, int],
+    options: ReadOptions,
+    left_out: LeftOut,
+    notes: EndNotes,
 ) -> Iterator[Episodes]:
     parts, size = [first], _bytes(first)
     for file in files[1:]:
         if size >= BLOCK_BYTES:
             yield from _joined(parts)
             parts, size = [], 0
-        episode, found = _read_episode(file, options, left_out)
+        episode, found = _read_episode(file, options, left_out, notes)
         if found != sizes:
             raise DataError(
                 f"OfflineDataset: {file} has sizes {found}, {files[0].name} has {sizes}. "
@@ -102,7 +107,9 @@ def _joined(parts: list[Episodes]) -> Iterator[Episodes]:
         yield Episodes.concatenate(whole)
 
 
-def _read_episode(file: Path, options: ReadOptions, left_out: LeftOut) -> tuple[Episodes, dict[str, int]]:
+def _read_episode(
+    file: Path, options: ReadOptions, left_out: LeftOut, notes: EndNotes
+) -> tuple[Episodes, dict[str, int]]:
     """The episode of a file, and the number of agents and of features per agent and field."""
     where = f"OfflineDataset: {file}"
     with as_data_error(file):
@@ -118,12 +125,14 @@ def _read_episode(file: Path, options: ReadOptions, left_out: LeftOut) -> tuple[
         )
     length = np.array([steps])
     terminated, _ = split_ends(done, length, options)
+    if done[-1] or steps > 1:  # or nothing is left of it
+        notes.cut.append(~done[-1:])
     mask = fields["action mask"] != 0
     episode = steps_to_episodes(
         to_single(fields["observation"]),
         whole_actions(fields["action"][..., 0], mask.shape[-1], where),
         to_team_reward(to_single(fields["reward"][..., 0]), options, where),
-        terminated,
+        terminated[-1:],
         length,
         action_mask=mask,
         state=to_single(fields["state"]).reshape(steps, -1),

@@ -10,7 +10,7 @@ from omiga_torchrl.action_bounds import ActionBound, plain_bound
 from omiga_torchrl.action_conventions import ActionConvention
 
 # Options that a former version did not have.
-_LATER: Final = ("agent_rewards", "groups", "action_low", "action_high")
+_LATER: Final = ("agent_rewards", "groups", "action_low", "action_high", "delimiter_rows")
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,6 +42,9 @@ class ReadOptions:
             each feature ``[A]``, or these for each agent ``[N, A]``; in a team of several groups such a bound
             for all, or a mapping from their names. ``None``: what the data set says, or else -1.
         action_high: upper bound, likewise; ``None``: what the data set says, or else 1. Give both or none.
+        delimiter_rows: whether the last row of every episode is no step, but only holds what was seen after
+            the last one; ``None``: rows at the ends of episodes without action and reward are, unless there
+            are such steps elsewhere.
 
     Raises:
         ValueError: a value that is not among the choices, ``max_steps`` below one, a group without agents,
@@ -63,6 +66,7 @@ class ReadOptions:
     groups: Literal["all", "unpadded"] | Mapping[str, Sequence[int]] | None = None
     action_low: ActionBound | Mapping[str, ActionBound] | None = None
     action_high: ActionBound | Mapping[str, ActionBound] | None = None
+    delimiter_rows: bool | None = None
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self)).items():

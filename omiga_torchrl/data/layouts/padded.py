@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -22,34 +21,24 @@ from omiga_torchrl.data.layouts.base import (
     to_own_rewards,
     to_team_reward,
 )
+from omiga_torchrl.data.layouts.idle_rewards import leave_out_rewards
+from omiga_torchrl.data.layouts.left_out import LeftOut
+from omiga_torchrl.data.layouts.padded_fields import (
+    PADDED_FIELDS,
+    REQUIRED_FIELDS,
+    Readable,
+    field_problems,
+    find_filled,
+    find_lengths,
+    read_flags,
+)
+from omiga_torchrl.data.layouts.presence import given_mask, without_choice
 from omiga_torchrl.data.layouts.steps import discrete_actions
-from omiga_torchrl.errors import DataError
-
-PADDED_FIELDS: Final = ("actions", "avail_actions", "filled", "obs", "reward", "state", "terminated")
-# Rows without a legal action are padding, where the files do not say which are filled.
-OPTIONAL_FIELDS: Final = ("filled",)
-REQUIRED_FIELDS: Final = tuple(name for name in PADDED_FIELDS if name not in OPTIONAL_FIELDS)
 
 
-class Readable(Protocol):
-    """An array in memory or in a file; slices of it are arrays in memory."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its sizes."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of its values."""
-        ...
-
-    def __getitem__(self, index: slice, /) -> Array:
-        """Episodes ``index`` of it."""
-        ...
-
-
-def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions) -> Reading:
+def read_padded(
+    arrays: Mapping[str, Readable], where: str, options: ReadOptions, left_out: LeftOut | None = None
+) -> Reading:
     """Check the fields of padded episodes, then stream them.
 
     Args:
@@ -57,6 +46,7 @@ def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions
             and ``"terminated"`` are read whole.
         where: the file or folder, for messages.
         options: how it is read.
+        left_out: takes in rewards of rows that are no steps.
 
     Raises:
         DataError: missing fields, wrong types or sizes; all of them in one message.
@@ -64,26 +54,37 @@ def read_padded(arrays: Mapping[str, Readable], where: str, options: ReadOptions
     missing = [name for name in REQUIRED_FIELDS if name not in arrays]
     require([f"{missing} are missing, found {sorted(arrays)}"] if missing else [], where)
     used = {name: arrays[name] for name in PADDED_FIELDS if name in arrays}
-    require(list(_find_sizes(used)), where, "Are these the fields of PyMARL's episode batches?")
-    terminated = _flags(used["terminated"][:], "terminated", where)
-    filled = _filled(used, terminated, where)
+    require(list(field_problems(used)), where, "Are these the fields of PyMARL's episode batches?")
+    terminated = read_flags(used["terminated"][:], "terminated", where)
+    filled = find_filled(used, terminated, where)
     episodes, rows = filled.shape
-    length = _lengths(filled, terminated, where)
+    length = find_lengths(filled, terminated, where)
+    left_out = LeftOut() if left_out is None else left_out
+    come_and_go = "agent_mask" in used or _lack_choice(used["avail_actions"])
     per_episode = sum(rows * int(np.prod(a.shape[2:])) * a.dtype.itemsize for a in used.values())
 
     def blocks() -> Iterator[Episodes]:
         # Padding is read too, so every episode counts with all its rows.
         for first, last in block_spans(np.ones(episodes, np.int64), per_episode, BLOCK_BYTES):
             part = {name: a[first:last] for name, a in used.items()}
-            block = padded_to_episodes(part, f"{where}, episodes {first} to {last - 1}", options)
+            if come_and_go and "agent_mask" not in part:
+                legal = part["avail_actions"]
+                absent = without_choice(legal.reshape(-1, *legal.shape[2:]))
+                part["agent_mask"] = ~absent.reshape(legal.shape[:3])
+            at = f"{where}, episodes {first} to {last - 1}"
+            block = padded_to_episodes(part, at, options, left_out)
             if len(block):
                 yield block
 
-    return Reading(blocks(), steps=int(length.sum()), n_actions=used["avail_actions"].shape[-1])
+    n_actions = used["avail_actions"].shape[-1]
+    return Reading(blocks(), steps=int(length.sum()), n_actions=n_actions, left_out=left_out)
 
 
 def padded_to_episodes(
-    arrays: Mapping[str, Array], where: str = "padded episodes", options: ReadOptions | None = None
+    arrays: Mapping[str, Array],
+    where: str = "padded episodes",
+    options: ReadOptions | None = None,
+    left_out: LeftOut | None = None,
 ) -> Episodes:
     """Padded episodes as whole episodes without padding.
 
@@ -95,8 +96,10 @@ def padded_to_episodes(
             ``avail_actions`` `[E, T1, N, K]`, ``filled`` and ``terminated`` `[E, T1, 1]`, ``obs``
             `[E, T1, N, O]`, ``reward`` `[E, T1, 1]` or one per agent, ``state`` `[E, T1, S]`. Actions may be
             one-hot `[E, T1, N, K]`. Without ``filled`` rows in which no agent has a legal action are padding.
+            ``agent_mask`` `[E, T1, N]`, where agents come and go.
         where: the file, for messages.
         options: how they are read; default is as they are.
+        left_out: takes in the rewards of last rows of episodes that ran out of time, which are no steps.
 
     Raises:
         DataError: flags that are not 0 or 1, gaps between filled rows, or actions that are no
@@ -117,9 +120,9 @@ def padded_to_episodes(
         (array([1]), array([7.]), array([5., 6.]), array([ True]))
     """
     options = options or ReadOptions()
-    ended = _flags(arrays["terminated"], "terminated", where)
-    filled = _filled(arrays, ended, where)
-    length = _lengths(filled, ended, where)
+    ended = read_flags(arrays["terminated"], "terminated", where)
+    filled = find_filled(arrays, ended, where)
+    length = find_lengths(filled, ended, where)
     whole = np.flatnonzero(length)
     row, step = _rows(filled, length, whole)
     length = length[whole]
@@ -129,12 +132,19 @@ def padded_to_episodes(
     truncated = np.zeros_like(terminated)
     truncated[np.cumsum(length) - 1] = True
     terminated, truncated = relabel_ends(terminated, truncated & ~terminated, length, options)
+    if left_out is not None:
+        rows, over = filled.sum(1), np.asarray((ended & filled).any(1))
+        last = arrays["reward"][np.arange(len(rows)), np.maximum(rows, 1) - 1].reshape(len(rows), -1)
+        # A single row without an end and a reward is padding.
+        kept = over | (rows > 1) | ((rows > 0) & (last != 0).any(1))
+        leave_out_rewards(last[kept], rows[kept], ~over[kept], options, where, left_out)
     rewards = flat["reward"][step]
     own = to_own_rewards(rewards, options, where)
     agents = AgentArrays(
         to_floats(flat["obs"][row]),
         discrete_actions(flat["actions"][step], mask.shape[-1], where),
         mask,
+        given_mask(flat["agent_mask"], where)[row] if "agent_mask" in flat else None,
         reward=None if own is None else to_floats(own),
     )
     return Episodes(
@@ -145,6 +155,14 @@ def padded_to_episodes(
         length=length,
         state=to_floats(flat["state"][row]),
     )
+
+
+def _lack_choice(legal: Readable) -> bool:
+    """Whether agents have no legal action while others do: they do not take part."""
+    size = int(np.prod(legal.shape[1:])) * legal.dtype.itemsize
+    spans = block_spans(np.ones(legal.shape[0], np.int64), size)
+    parts = (legal[first:last] for first, last in spans)
+    return any(without_choice(part.reshape(-1, *part.shape[2:])).any() for part in parts)
 
 
 def _rows(filled: Array, length: Array, whole: Array) -> tuple[Array, Array]:
@@ -158,68 +176,3 @@ def _rows(filled: Array, length: Array, whole: Array) -> tuple[Array, Array]:
     step = np.delete(row, last)
     row[last] -= ~kept
     return row, step
-
-
-def _lengths(filled: Array, terminated: Array, where: str) -> Array:
-    """Steps of every episode `[E]`; 0 for padding."""
-    rows = filled.sum(1)
-    gaps = np.flatnonzero((filled[:, 1:] & ~filled[:, :-1]).any(1))
-    # Whatever is behind the first end, or not filled, is padding.
-    terminated = terminated & filled
-    ended = terminated.any(1)
-    if len(gaps):
-        raise DataError(
-            f"{where}: 'filled' has gaps in {len(gaps)} episodes, first in episode {gaps[0]}; expected ones "
-            "followed by zeros. Is it PyMARL's field?"
-        )
-    return np.where(ended, terminated.argmax(1) + 1, np.maximum(rows - 1, 0))
-
-
-def _filled(arrays: Mapping[str, Readable], terminated: Array, where: str) -> Array:
-    """Which rows are no padding `[E, T1]`."""
-    if "filled" in arrays:
-        return _flags(arrays["filled"][:], "filled", where)
-    legal = arrays["avail_actions"]
-    size = int(np.prod(legal.shape[1:])) * legal.dtype.itemsize
-    spans = block_spans(np.ones(legal.shape[0], np.int64), size)
-    filled: Array = np.concatenate([(legal[first:last] != 0).any((2, 3)) for first, last in spans])
-    # Behind the last observation of an episode that has ended there is padding for certain.
-    behind = np.cumsum(terminated, 1)[:, :-2] > 0
-    if (filled[:, 2:] & behind).any():
-        raise DataError(
-            f"{where}: 'filled' is missing, and 'avail_actions' does not tell padding either: actions are "
-            "legal behind the end of an episode. Add 'filled', 1 for rows that are no padding."
-        )
-    return filled
-
-
-def _flags(values: Array, name: str, where: str) -> Array:
-    """Booleans `[E, T1]` of zeros and ones."""
-    flags = values.reshape(values.shape[:2]) != 0
-    if (flags != values.reshape(flags.shape)).any():
-        bad = values[values != values.astype(bool)][0]
-        raise DataError(f"{where}: {name!r} holds {bad}; expected zeros and ones. Is it PyMARL's field?")
-    return flags
-
-
-def _find_sizes(arrays: Mapping[str, Readable]) -> Iterator[str]:
-    ndim = {"obs": (4,), "avail_actions": (4,), "state": (3,), "actions": (3, 4)}
-    lead = arrays["obs"].shape[:2]
-    agents = arrays["obs"].shape[2:3]
-    ends: dict[str, tuple[tuple[int, ...], ...]] = {
-        **dict.fromkeys(("filled", "terminated"), ((), (1,))),
-        "actions": (agents, (*agents, 1), tuple(arrays["avail_actions"].shape[2:])),
-        "reward": ((), (1,), agents),
-    }
-    for name, a in arrays.items():
-        shape = tuple(a.shape)
-        if a.dtype.kind not in "biuf":
-            yield f"{name!r} has type {a.dtype}, expected numbers"
-        if len(shape) not in ndim.get(name, (2, 3)):
-            yield f"{name!r} has shape {shape}, expected {max(ndim.get(name, (2, 3)))} dimensions"
-        elif 0 in shape:
-            yield f"{name!r} has shape {shape}, which holds nothing"
-        elif shape[:2] != lead or (name == "avail_actions" and shape[2:3] != agents):
-            yield f"{name!r} has shape {shape}, 'obs' has {tuple(arrays['obs'].shape)}"
-        elif name in ends and shape[2:] not in ends[name]:
-            yield f"{name!r} has shape {shape}, expected {(*lead, *ends[name][1])}"

@@ -10,7 +10,9 @@ from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, require
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, holds_fields, open_hdf5
-from omiga_torchrl.data.layouts.padded import PADDED_FIELDS, REQUIRED_FIELDS, read_padded
+from omiga_torchrl.data.layouts.left_out import LeftOut
+from omiga_torchrl.data.layouts.padded import read_padded
+from omiga_torchrl.data.layouts.padded_fields import PADDED_FIELDS, REQUIRED_FIELDS
 from omiga_torchrl.data.layouts.registry import register_layout
 
 
@@ -35,7 +37,7 @@ class PymarlH5Layout(Layout):
         with open_hdf5(path) as file:
             reading = read_padded(_open_fields(file, path), f"OfflineDataset: {path}", options)
         # The file is opened again once the blocks are asked for, and closed behind the last one.
-        reading.blocks = _blocks(path, options)
+        reading.blocks = _blocks(path, options, reading.left_out)
         return reading
 
 
@@ -47,6 +49,6 @@ def _open_fields(file: Any, path: Path) -> dict[str, Field]:
     return fields
 
 
-def _blocks(path: Path, options: ReadOptions) -> Iterator[Episodes]:
+def _blocks(path: Path, options: ReadOptions, left_out: LeftOut) -> Iterator[Episodes]:
     with open_hdf5(path) as file:
-        yield from read_padded(_open_fields(file, path), f"OfflineDataset: {path}", options).blocks
+        yield from read_padded(_open_fields(file, path), f"OfflineDataset: {path}", options, left_out).blocks

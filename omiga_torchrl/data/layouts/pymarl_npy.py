@@ -14,7 +14,8 @@ from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_spans
 from omiga_torchrl.data.layouts.guards import new_folder, require_plain
 from omiga_torchrl.data.layouts.npy import NpyFile, to_single
-from omiga_torchrl.data.layouts.padded import PADDED_FIELDS, Readable, read_padded
+from omiga_torchrl.data.layouts.padded import read_padded
+from omiga_torchrl.data.layouts.padded_fields import PADDED_FIELDS, Readable
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.errors import DataError
@@ -148,7 +149,7 @@ class _Spool:
 
 def _to_fields(block: Episodes, n_actions: int | None) -> dict[str, Array]:
     """PyMARL's fields with one row per observation `[R, ...]`; zeros behind the last step."""
-    require_plain("PymarlNpyLayout", block)
+    require_plain("PymarlNpyLayout", block, has_presence=True)
     if block.action.dtype.kind == "f":
         raise DataError("PymarlNpyLayout: actions are continuous; PyMARL's fields hold discrete ones only.")
     mask = block.action_mask
@@ -165,7 +166,8 @@ def _to_fields(block: Episodes, n_actions: int | None) -> dict[str, Array]:
         out[step, ..., 0] = values
         return out
 
-    return {
+    presence = {} if block.agent_mask is None else {"agent_mask": block.agent_mask.astype(np.uint8)}
+    return presence | {
         "actions": rows(block.action, np.int64),
         "avail_actions": mask.astype(np.int32),
         "filled": np.ones((len(mask), 1), np.int64),

@@ -13,18 +13,19 @@ from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.errors import DataError
 
 
-def count_steps(terminated: Array, length: Array) -> int:
+def count_steps(terminated: Array, length: Array, delimited: Array) -> int:
     """The steps that :func:`steps_to_episodes` keeps.
 
     Args:
-        terminated: true where the task ended `[T]`.
+        terminated: whether an episode terminated `[E]`.
         length: rows of every episode `[E]`.
+        delimited: whether its last row is no step, but what was seen after the last one `[E]`.
 
     Examples:
-        >>> count_steps(np.array([False, True, False, False]), np.array([2, 2]))
+        >>> count_steps(np.array([True, False]), np.array([2, 2]), np.array([False, False]))
         3
     """
-    return int(length.sum()) - int((~terminated[np.cumsum(length) - 1]).sum())
+    return int(length.sum() - (~terminated | delimited).sum())
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ def steps_to_episodes(
     action_mask: Array | None = None,
     state: Array | None = None,
     own_reward: Array | None = None,
+    agent_mask: Array | None = None,
+    delimited: Array | None = None,
+    following: tuple[Array, Array] | None = None,
     left_out: LeftOut | None = None,
 ) -> Episodes:
     """Rows of whole episodes as :class:`~omiga_torchrl.data.Episodes`.
@@ -98,30 +102,42 @@ def steps_to_episodes(
         observation: `[T, N, O]`.
         action: `[T, N, A]` or `[T, N]`.
         reward: `[T]`.
-        terminated: true where the task ended `[T]`; only last rows count.
+        terminated: whether an episode terminated `[E]`.
         length: rows of every episode `[E]`.
         action_mask: `[T, N, K]`.
         state: `[T, S]`.
         own_reward: every agent's `[T, N]`.
+        agent_mask: where an agent takes part `[T, N]`.
+        delimited: whether the last row is no step, but holds what was seen after the last one `[E]`.
+        following: what was seen after the last row of every episode `[E, N, O]`, and where it is known `[E]`.
         left_out: takes in the steps that are dropped.
 
     Examples:
         >>> rows = np.arange(4.0)
         >>> episodes = steps_to_episodes(
-        ...     rows.reshape(4, 1, 1), rows.reshape(4, 1, 1), rows, rows == 1, np.array([2, 2])
+        ...     rows.reshape(4, 1, 1), rows.reshape(4, 1, 1), rows, np.array([True, False]), np.array([2, 2])
         ... )
         >>> episodes.observation.ravel(), episodes.reward, episodes.truncated
         (array([0., 1., 1., 2., 3.]), array([0., 1., 2.]), array([False, False,  True]))
     """
-    ended = terminated[np.cumsum(length) - 1]
-    rows = find_step_rows(ended, length, known=ended)
-    row, is_step = rows.row, rows.is_step
+    delimited = np.zeros_like(terminated) if delimited is None else delimited
+    known = terminated if following is None else terminated | following[1]
+    rows = find_step_rows(terminated, length, known=known & ~delimited)
+    # Of delimited episodes every row is an observation: nothing has to be copied.
+    row = slice(None) if delimited.all() and length.min(initial=2) > 1 else rows.row
+    is_step = rows.is_step
     if left_out is not None:
-        left_out.add(reward, length, ~ended)
+        left_out.add(reward, length, ~known & ~delimited)
+    seen = observation[row]
+    if following is not None:
+        whole = length > (delimited | ~known)
+        final, there = following[0][whole], (following[1] & ~delimited)[whole]
+        seen[(np.cumsum(rows.length + 1) - 1)[there]] = final[there]
     agents = AgentArrays(
-        observation[row],
+        seen,
         action[is_step],
         None if action_mask is None else action_mask[row],
+        None if agent_mask is None else agent_mask[row],
         reward=None if own_reward is None else own_reward[is_step],
     )
     return Episodes(
@@ -131,6 +147,44 @@ def steps_to_episodes(
         truncated=rows.truncated,
         length=rows.length,
         state=None if state is None else state[row],
+    )
+
+
+def require_own_final(observation: Array, length: Array, truncated: Array, where: str) -> None:
+    """Raise where what was seen after truncated episodes is the first observation of the next one.
+
+    Environments that reset by themselves return it; learners would bootstrap from the wrong place.
+
+    Args:
+        observation: rows of episodes with what was seen after the last step `[R, ...]`.
+        length: rows of every episode `[E]`.
+        truncated: whether it was truncated `[E]`.
+        where: the file, for the message.
+
+    Raises:
+        DataError: most of them are, and more than one.
+    """
+    last = (np.cumsum(length) - 1)[:-1]
+    last = last[truncated[:-1]]
+    final, features = observation[last], tuple(range(1, observation.ndim))
+    goes_on = (final == observation[last + 1]).all(features) & (final != observation[last - 1]).any(features)
+    found = int(goes_on.sum())
+    if found > 1 and 2 * found >= len(last):
+        raise foreign_final(found, len(last), where)
+
+
+def foreign_final(found: int, truncated: int, where: str) -> DataError:
+    """The error for last observations that belong to the next episode.
+
+    Args:
+        found: how many.
+        truncated: of how many.
+        where: the file.
+    """
+    return DataError(
+        f"{where}: what was seen after {found} of {truncated} truncated episodes is the first observation of "
+        "the next one, as from environments that reset by themselves; learners would bootstrap from it. "
+        "Leave timeout_is_terminal=False out, or pass timeout_is_terminal=True."
     )
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar, Final
-
-import numpy as np
+from typing import Any, ClassVar, Final
 
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import (
@@ -14,29 +12,37 @@ from omiga_torchrl.data.layouts.base import (
     Reading,
     ReadOptions,
     block_spans,
-    relabel_ends,
     require,
-    split_ends,
     to_floats,
     to_own_rewards,
     to_team_reward,
 )
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.guards import new_folder
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
-from omiga_torchrl.data.layouts.steps import count_steps, discrete_actions, steps_to_episodes
+from omiga_torchrl.data.layouts.row_ends import RowEnds, find_row_ends, terminated_episodes
+from omiga_torchrl.data.layouts.steps import (
+    count_steps,
+    require_own_final,
+    steps_to_episodes,
+)
+from omiga_torchrl.data.layouts.vault_arrays import (
+    OPTIONAL,
+    REQUIRED,
+    array_problems,
+    count_actions,
+    is_discrete,
+    read_actions,
+)
+from omiga_torchrl.data.layouts.vault_ends import scan_rows
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
 from omiga_torchrl.data.layouts.vault_folders import is_vault, one_uid, vault_folders
 from omiga_torchrl.data.layouts.vault_rows import to_rows
 from omiga_torchrl.data.layouts.vault_writing import write_vault
-from omiga_torchrl.errors import DataError
-
-_REQUIRED: Final = ("observations", "actions", "rewards", "terminals")
-_OPTIONAL: Final = ("truncations", "infos.state", "infos.legals")
 
 # The entry of metadata.json that is ours.
 _OWN: Final = "omiga_torchrl"
-_FLAG_ROWS: Final = 2**20
 
 
 @register_layout("vault", priority=40)
@@ -48,7 +54,11 @@ class VaultLayout(Layout):
     (``incomplete="truncated"``), the last row only serves as the observation after the step before.
 
     An episode ended where all agents have ended; it terminated where all agents' ``terminals``
-    are set. Rows behind the vault's write index are no data.
+    are set. Agents that do not take part need no end, see
+    :func:`~omiga_torchrl.data.layouts.vault_ends.scan_rows`. Some vaults keep one row more an episode, a
+    delimiter with what was seen at last, or are padded with zeros, or mark no end at all: see
+    :func:`~omiga_torchrl.data.layouts.row_ends.find_row_ends`. Rows behind the vault's write index are no
+    data.
     """
 
     summary: ClassVar[str] = "OG-MARL's Flashbax Vault: folder {scenario}.vlt/{uid} with metadata.json"
@@ -75,25 +85,21 @@ class VaultLayout(Layout):
         """
         folder = one_uid(path)
         where = f"OfflineDataset: {folder}"
-        files = VaultFiles.open(folder, _REQUIRED, _OPTIONAL)
-        require(list(_problems(files)), where, "Expected the arrays of OG-MARL's vaults.")
-        terminated, truncated = _flags(files)
-        ended = terminated | truncated
-        if not ended[-1]:
-            _may_stop(ended, options, where)
-            ended[-1] = True
-        length = np.diff(np.flatnonzero(ended), prepend=-1)
-        if truncated.any():
-            terminated, _ = relabel_ends(terminated, truncated, length, options)
-        else:
-            terminated, _ = split_ends(terminated, length, options)
-        legals = files.arrays.get("infos.legals")
-        left_out = LeftOut()
+        files = VaultFiles.open(folder, REQUIRED, OPTIONAL)
+        require(list(array_problems(files)), where, "Expected the arrays of OG-MARL's vaults.")
+        own, notes, left_out = _OWN in files.metadata, EndNotes(), LeftOut()
+        scan = scan_rows(files, discrete=is_discrete(files), own=own, where=where)
+        found = find_row_ends(scan.facts, options, notes, where)
+        present = scan.find_absent(files, found)
+        terminated = terminated_episodes(found, options)
+        dropped = ~terminated & ~found.delimited
+        notes.cut.append(found.cut[found.rows > (dropped | found.delimited)])
         return Reading(
-            _blocks(files, terminated, length, options, where, left_out),
+            _blocks(files, found, terminated, present, options, where, left_out),
             left_out=left_out,
-            steps=count_steps(terminated, length),
-            n_actions=legals.shape[-1] if legals is not None and _discrete(files) else None,
+            ends=notes,
+            steps=count_steps(terminated, found.rows, found.delimited),
+            n_actions=count_actions(files, _OWN),
         )
 
     def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
@@ -111,7 +117,7 @@ class VaultLayout(Layout):
         Args:
             path: the folder of the uid, such as ``vaults/mine/vmas/wheel.vlt/mixed``.
             blocks: whole episodes, e.g. of :func:`omiga_torchrl.data.blocks.episode_blocks`.
-            n_actions: not used: where there is no mask, none is written.
+            n_actions: number of discrete actions K, noted for reading where there is no mask.
 
         Raises:
             FileExistsError: there is something at ``path``.
@@ -120,6 +126,7 @@ class VaultLayout(Layout):
 
         Examples:
             >>> import tempfile
+            >>> import numpy as np
             >>> ends = np.array([False, True])
             >>> episode = Episodes(
             ...     np.zeros((3, 2, 4)), np.zeros((2, 2, 1)), np.ones(2), ends, ~ends & False, np.array([2])
@@ -131,7 +138,7 @@ class VaultLayout(Layout):
             2
         """
         # OG-MARL's systems need a state. That it is only a copy is noted, to read it back as none.
-        own = {"state": "observations"}
+        own: dict[str, Any] = {"state": "observations"} | ({"n_actions": n_actions} if n_actions else {})
 
         def parts() -> Iterator[dict[str, Array]]:
             for block in blocks:
@@ -143,91 +150,43 @@ class VaultLayout(Layout):
             write_vault(folder, parts(), {_OWN: own})
 
 
-def _discrete(files: VaultFiles) -> bool:
-    actions, legals = files.arrays["actions"], files.arrays.get("infos.legals")
-    if actions.dtype.kind != "f" or legals is None:
-        return actions.dtype.kind != "f"
-    try:  # floats beside legal actions: what the first ones are, all are
-        discrete_actions(actions[: min(len(actions), _FLAG_ROWS)], legals.shape[-1], "")
-    except DataError:
-        return False
-    return True
-
-
-def _problems(files: VaultFiles) -> Iterator[str]:
-    """Arrays that do not fit to the observations."""
-    observation = files.arrays["observations"].shape
-    if len(observation) != 3:
-        yield f"'observations' has shape {observation}, expected (T, agents, features)"
-        return
-    agents = observation[1]
-    dims = {"rewards": (2,), "terminals": (2,), "truncations": (2,), "infos.legals": (3,)}
-    for name, array in files.arrays.items():
-        if name == "infos.state":  # of the team or of every agent
-            continue
-        if len(array.shape) not in dims.get(name, (2, 3)) or array.shape[1] != agents:
-            yield f"{name!r} has shape {array.shape}, 'observations' has {observation}"
-    actions = files.arrays["actions"].shape
-    legals = files.arrays["infos.legals"].shape[2:] if "infos.legals" in files.arrays else ()
-    if _discrete(files) and actions[2:] not in ((), (1,), legals):
-        yield f"'actions' are discrete and of shape {actions}, expected {observation[:2]}, or one-hot"
-
-
-def _flags(files: VaultFiles) -> tuple[Array, Array]:
-    """Where the task ended, and where time ran out `[T]`; never both."""
-    terminals, truncations = files.arrays["terminals"], files.arrays.get("truncations")
-    terminated, truncated = np.zeros((2, len(terminals)), bool)
-    for first in range(0, len(terminals), _FLAG_ROWS):
-        span = slice(first, first + _FLAG_ROWS)
-        by_agent = terminals[span] != 0
-        terminated[span] = by_agent.all(1)
-        if truncations is not None:
-            truncated[span] = (by_agent | (truncations[span] != 0)).all(1) & ~terminated[span]
-    return terminated, truncated
-
-
-def _may_stop(ended: Array, options: ReadOptions, where: str) -> None:
-    """Raise if the last episode has to have an end."""
-    if options.incomplete == "error":
-        start = int(np.flatnonzero(ended)[-1]) + 1 if ended.any() else 0
-        raise DataError(
-            f"{where}: the last episode, rows {start} to {len(ended) - 1}, has no end. Pass "
-            "incomplete='truncated' to end it there as a time-out."
-        )
-
-
 def _blocks(
-    files: VaultFiles, terminated: Array, length: Array, options: ReadOptions, where: str, left_out: LeftOut
+    files: VaultFiles,
+    ends: RowEnds,
+    terminated: Array,
+    present: Array | None,
+    options: ReadOptions,
+    where: str,
+    left_out: LeftOut,
 ) -> Iterator[Episodes]:
     arrays = dict(files.arrays)
     own = files.metadata.get(_OWN)
     if isinstance(own, dict) and own.get("state") == "observations":
         arrays.pop("infos.state", None)
-    offset = np.concatenate([[0], np.cumsum(length)])
-    for first, last in block_spans(length, sum(array.row_bytes for array in arrays.values())):
-        start, stop = int(offset[first]), int(offset[last])
-        rows = {name: array[start:stop] for name, array in arrays.items()}
+    discrete = is_discrete(files)
+    for first, last in block_spans(ends.rows, sum(array.row_bytes for array in arrays.values())):
+        part = ends.part(first, last)
+        start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
         at = f"{where}, rows {start} to {stop - 1}"
-        legals = rows.get("infos.legals") if _discrete(files) else None
+        rows = {name: array[start:stop] for name, array in arrays.items()}
+        rows = part.take(rows if present is None else {**rows, "present": present[start:stop]})
+        legals = rows.get("infos.legals") if discrete else None
         state = rows.get("infos.state")
         rewards = to_floats(rows["rewards"])
+        late = part.delimited & ~terminated[first:last]
+        require_own_final(rows["observations"], part.rows, late, at)
         block = steps_to_episodes(
             to_floats(rows["observations"]),
-            _actions(rows["actions"], legals, at),
+            read_actions(part.without_delimiters(rows["actions"]), legals, at),
             to_team_reward(rewards, options, at),
-            terminated[start:stop],
-            length[first:last],
+            terminated[first:last],
+            part.rows,
             action_mask=None if legals is None else legals != 0,
             state=None if state is None else to_floats(state).reshape(len(state), -1),
             own_reward=to_own_rewards(rewards, options, at),
-            # What is behind the last steps of vaults of our own is no step.
-            left_out=None if isinstance(own, dict) else left_out,
+            agent_mask=rows.get("present"),
+            delimited=part.delimited,
+            left_out=left_out,
         )
         if len(block):
             yield block
-
-
-def _actions(actions: Array, legals: Array | None, where: str) -> Array:
-    if actions.dtype.kind == "f" and legals is None:
-        return actions.reshape(*actions.shape[:2], -1)
-    return discrete_actions(actions, None if legals is None else legals.shape[-1], where)

@@ -14,7 +14,7 @@ from omiga_torchrl.data.layouts.npy import to_single
 
 def to_rows(block: Episodes) -> dict[str, Array]:
     """The rows of a vault: one per step, and one more where an episode ran out of time."""
-    require_plain("VaultLayout", block, has_rewards=True)
+    require_plain("VaultLayout", block, has_rewards=True, has_presence=True)
     final = np.cumsum(block.length + 1) - 1
     ends = np.cumsum(block.length) - 1
     is_step = np.ones(len(block.observation), bool)
@@ -44,6 +44,8 @@ def to_rows(block: Episodes) -> dict[str, Array]:
         "truncations": per_agent(~step),
         "infos.state": to_single(state[kept]),
     }
+    if block.agent_mask is not None:
+        rows["infos.agent_mask"] = block.agent_mask[kept]
     if block.action_mask is not None:
         rows["infos.legals"] = block.action_mask[kept]
         action[~step] = rows["infos.legals"][~step].argmax(-1)

@@ -13,8 +13,10 @@ import torch
 from omiga_torchrl import keys
 from omiga_torchrl.data.agent_arrays import AgentArrays, Array
 from omiga_torchrl.data.blocks import first_steps
+from omiga_torchrl.data.ends import KINDS, LAST_STEPS
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.errors import DataError
@@ -130,7 +132,21 @@ def read_parts(parts: Sequence[tuple[OfflineDataset, Array | None]]) -> Reading:
             taken = dataset.blocks() if chosen is None else take_episodes(dataset.blocks(), chosen)
             yield from map(alike, taken)
 
-    return Reading(blocks(), left_out=_left_out(parts))
+    return Reading(blocks(), left_out=_left_out(parts), ends=_ends(parts))
+
+
+def _ends(parts: Sequence[tuple[OfflineDataset, Array | None]]) -> EndNotes:
+    """What is known of the ends of the episodes that are taken; rows are dropped from whole datasets."""
+    notes = EndNotes()
+    for dataset, chosen in parts:
+        ends = dataset.ends
+        cut = ends.kind == KINDS.index("cut")
+        notes.cut.append(cut if chosen is None else cut[chosen])
+        if chosen is None:
+            for what, rows in ends.dropped.items():
+                if what != LAST_STEPS:  # counted as left out
+                    notes.drop(what, rows)
+    return notes
 
 
 def _left_out(parts: Sequence[tuple[OfflineDataset, Array | None]]) -> LeftOut:

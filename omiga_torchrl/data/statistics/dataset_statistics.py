@@ -38,6 +38,7 @@ from tensordict import NestedKey, TensorDictBase
 
 from omiga_torchrl import keys
 from omiga_torchrl.data.dataset import OfflineDataset
+from omiga_torchrl.data.ends import DatasetEnds
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.padding import find_padding
 from omiga_torchrl.data.statistics.digests import count_unique, row_digests
@@ -111,6 +112,7 @@ def dataset_statistics(
         random_return=random_return,
         best_return=best_return,
         reward=Spread.of(reward),
+        ends=dataset.ends if isinstance(dataset, OfflineDataset) else DatasetEnds.of_data(data),
         reward_histogram=Histogram.of(reward, even_edges(reward.min(), reward.max())),
         **_episode_statistics(data, reward, scan.joint),
     )

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from omiga_torchrl import keys
+from omiga_torchrl.data.ends import DatasetEnds
 from omiga_torchrl.data.statistics.distributions import Histogram, Spread
 from omiga_torchrl.data.statistics.scan import ActionStatistics, GroupStatistics
 from omiga_torchrl.errors import DataError
@@ -35,6 +36,7 @@ class DatasetStatistics:
         return_histogram: of the episode returns.
         length_histogram: of the episode lengths.
         reward_histogram: of the rewards.
+        ends: how episodes end, and which rows of the files are no steps.
     """
 
     transitions: int
@@ -53,6 +55,7 @@ class DatasetStatistics:
     return_histogram: Histogram
     length_histogram: Histogram
     reward_histogram: Histogram
+    ends: DatasetEnds
 
     @property
     def is_plain(self) -> bool:
@@ -113,7 +116,7 @@ class DatasetStatistics:
     def to_json(self) -> str:
         """Everything as JSON text, measures such as ``"tq"`` included."""
         measures = {name: getattr(self, name) for name in ("tq", "joint_saco", "average_oaco", "oaco")}
-        values = {**measures, **asdict(self)}
+        values = {**measures, **asdict(self), "ends": self.ends.to_dict()}
         if self.is_plain:
             values |= values.pop("groups")[keys.GROUP]
         return json.dumps(values, indent=2, allow_nan=False) + "\n"

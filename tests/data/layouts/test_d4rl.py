@@ -141,7 +141,7 @@ def test_the_last_episode_has_no_end(tmp_path):
     for following, length in ((True, 3), (False, 2)):
         arrays = make_arrays([(2, TERMINAL), (3, UNMARKED)], following=following)
         path = write_h5(tmp_path / "a.hdf5", arrays)
-        with pytest.raises(DataError, match=r"rows 2 to 4 has no end.*incomplete='truncated'"):
+        with pytest.raises(DataError, match=r"rows 2 to 4, has no end.*incomplete='truncated'"):
             LAYOUT.read(path, ReadOptions())
         episodes = read_all(LAYOUT, path, incomplete="truncated")
         assert episodes.length.tolist() == [2, length] and episodes.truncated[-1]

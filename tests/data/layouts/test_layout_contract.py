@@ -5,12 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from omiga_torchrl.data import Episodes, Layout, Reading, register_layout, unregister_layout
-from omiga_torchrl.data.layouts import omar, omiga_mujoco, padded
+from omiga_torchrl.data import (
+    Episodes,
+    Layout,
+    Reading,
+    register_layout,
+    unregister_layout,
+    write_recording,
+)
+from omiga_torchrl.data.layouts import d4rl, minari, omar, omar_files, omiga_mujoco, omiga_smac, padded, vault
 from omiga_torchrl.testing import LayoutContract
-from tests.data.conftest import make_episodes
-from tests.data.layouts.helpers_files import make_omar, make_padded, write_npys
+from tests.data.conftest import make_card, make_episodes
+from tests.data.layouts import test_d4rl, test_minari
+from tests.data.layouts.helpers_files import make_omar, make_padded, make_smac, write_npys, write_smac
 from tests.data.layouts.helpers_hdf5 import write_h5
+from tests.data.layouts.helpers_vault import make_experience, write_slowly
 from tests.data.layouts.test_omiga_mujoco import make_arrays
 
 
@@ -22,7 +31,7 @@ class TestOmar(LayoutContract):
         return write_npys(folder, {name: a for name, a in arrays.items() if name != without})
 
     def small_blocks(self, patch):
-        patch.setattr(omar, "BLOCK_BYTES", 1)
+        patch.setattr(omar_files, "BLOCK_BYTES", 1)
         patch.setattr(omar, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
 
 
@@ -59,6 +68,72 @@ class TestPymarlNpy(LayoutContract):
 
     def small_blocks(self, patch):
         patch.setattr(padded, "BLOCK_BYTES", 1)
+
+
+class TestPymarlH5(LayoutContract):
+    name, fields = "pymarl-h5", ("obs", "actions", "reward", "terminated")
+
+    def write_files(self, folder, *, without=None):
+        arrays = make_padded([3, 1, 2], [True, False, True])
+        arrays["avail_actions"][:] = 1
+        return write_h5(folder / "a.h5", {name: a for name, a in arrays.items() if name != without})
+
+    def small_blocks(self, patch):
+        patch.setattr(padded, "BLOCK_BYTES", 1)
+
+
+class TestD4rl(LayoutContract):
+    name, fields = "d4rl", ("actions", "rewards", "terminals")
+
+    def write_files(self, folder, *, without=None):
+        arrays = test_d4rl.make_arrays([(3, "terminal"), (2, "timeout"), (4, "terminal")], following=False)
+        return write_h5(folder / "a.hdf5", {name: a for name, a in arrays.items() if name != without})
+
+    def small_blocks(self, patch):
+        patch.setattr(d4rl, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
+
+
+class TestMinari(LayoutContract):
+    name, fields = "minari", ("actions", "rewards", "terminations")
+
+    def write_files(self, folder, *, without=None):
+        arrays = test_minari.make_arrays([3, 1, 2])
+        kept = {name: a for name, a in arrays.items() if name != f"episode_0/{without}"}
+        return test_minari.write_minari(folder, kept)
+
+    def small_blocks(self, patch):
+        patch.setattr(minari, "BLOCK_BYTES", 1)
+
+
+class TestOmigaSmac(LayoutContract):
+    name, fields = "omiga-smac", ()
+
+    def write_files(self, folder, *, without=None):
+        return write_smac(folder / "a", [make_smac(length, seed=length) for length in (3, 1, 2)])
+
+    def small_blocks(self, patch):
+        patch.setattr(omiga_smac, "BLOCK_BYTES", 1)
+
+
+class TestVault(LayoutContract):
+    name, fields = "vault", ("actions", "rewards", "terminals")
+
+    def write_files(self, folder, *, without=None):
+        experience = {name: a for name, a in make_experience("..t..l.t").items() if name != without}
+        experience["infos"]["legals"][:] = 1
+        return write_slowly(folder / "a.vlt" / "Good", experience)
+
+    def small_blocks(self, patch):
+        patch.setattr(vault, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
+
+
+class TestRecording(LayoutContract):
+    name, fields = "recording", ()
+
+    def write_files(self, folder, *, without=None):
+        episodes = make_episodes((3, 1, 2))
+        write_recording(folder / "a", episodes, make_card(episodes))
+        return folder / "a"
 
 
 class Careless(Layout):

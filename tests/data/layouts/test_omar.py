@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omiga_torchrl.data.conversion import convert
-from omiga_torchrl.data.layouts import ReadOptions, omar
+from omiga_torchrl.data.layouts import ReadOptions, omar, omar_files
 from omiga_torchrl.data.layouts.omar import OmarLayout
 from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.errors import DataError
@@ -81,7 +81,7 @@ def test_any_episode_structure(tmp_path_factory, monkeypatch, lengths, agents, s
     dtype = data.draw(st.sampled_from([np.float32, np.float64]))
     arrays = make_omar(lengths, agents=agents, done=done, states=states, dtype=dtype)
     # Small blocks and chunks, so that episodes and the search for their ends cross their borders.
-    monkeypatch.setattr(omar, "BLOCK_BYTES", data.draw(st.sampled_from([1, 300, 2**20])))
+    monkeypatch.setattr(omar_files, "BLOCK_BYTES", data.draw(st.sampled_from([1, 300, 2**20])))
     monkeypatch.setattr(omar, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
     path = write_npys(tmp_path_factory.mktemp("omar"), arrays)
     assert transitions(read_all(LAYOUT, path)) == read_slowly(arrays, agents, lengths, done)

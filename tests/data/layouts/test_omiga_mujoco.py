@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omiga_torchrl.data.conversion import convert
-from omiga_torchrl.data.layouts import ReadOptions
+from omiga_torchrl.data.layouts import ReadOptions, omiga_mujoco_fields
 from omiga_torchrl.data.layouts import omiga_mujoco as module
 from omiga_torchrl.data.layouts.omiga_mujoco import OmigaMujocoLayout
 from omiga_torchrl.data.ted import load_ted
@@ -93,7 +93,7 @@ def test_any_episode_structure(tmp_path, lengths, agents, same, small, chunks):
     with pytest.MonkeyPatch.context() as patch:
         if small:  # blocks of one episode, and pieces of one row
             patch.setattr(module, "_BLOCK_BYTES", 1)
-            patch.setattr(module, "PIECE_BYTES", 1)
+            patch.setattr(omiga_mujoco_fields, "PIECE_BYTES", 1)
         assert transitions(read_all(LAYOUT, path)) == read_slowly(arrays)
 
 
@@ -117,7 +117,7 @@ def test_one_row_that_differs_makes_a_state(tmp_path):
 
 
 def test_a_difference_that_was_not_seen_at_first_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_SAMPLE_PLACES", 2)
+    monkeypatch.setattr(omiga_mujoco_fields, "_SAMPLE_PLACES", 2)
     arrays = make_arrays([999, 999])
     arrays["s"] = arrays["s"].copy()
     arrays["s"][1000, 0, 0] += 1
@@ -148,7 +148,7 @@ def test_time_outs_as_the_user_wants_them(tmp_path):
 def test_rows_behind_the_last_end(tmp_path):
     arrays = make_arrays([2, 3])
     path = write_h5(tmp_path / "a.hdf5", {name: values[:-2] for name, values in arrays.items()})
-    with pytest.raises(DataError, match=r"rows 3 to 4 has no end .*incomplete='truncated'"):
+    with pytest.raises(DataError, match=r"rows 3 to 4, has no end.*incomplete='truncated'"):
         LAYOUT.read(path, ReadOptions())
     episodes = read_all(LAYOUT, path, incomplete="truncated")
     assert episodes.length.tolist() == [2, 1]

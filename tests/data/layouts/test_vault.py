@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from omiga_torchrl.data import Episodes
 from omiga_torchrl.data.conversion import convert
-from omiga_torchrl.data.layouts import ReadOptions, vault, vault_files, vault_writing
+from omiga_torchrl.data.layouts import ReadOptions, vault, vault_ends, vault_files, vault_writing
 from omiga_torchrl.data.layouts.vault import VaultLayout
 from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.errors import DataError
@@ -119,7 +119,7 @@ def test_any_episode_structure(tmp_path_factory, ends, agents, chunk, small):
     path = write_slowly(tmp_path_factory.mktemp("a") / "toy.vlt" / "Good", experience, chunk=chunk)
     expected = read_slowly(experience)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vault, "_FLAG_ROWS", 3)
+        patch.setattr(vault_ends, "_BYTES", 100)
         if small:
             patch.setattr(vault, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
         reading = LAYOUT.read(path, TRUNCATED)
@@ -137,9 +137,10 @@ def test_rows_behind_the_write_index_are_no_data(tmp_path):
 
 
 def test_a_vault_that_stops_within_an_episode(tmp_path):
-    for ends, rows in (("..t...", "rows 3 to 5"), ("...", "rows 0 to 2")):
+    stops = "rows 3 to 5, has no end. Is the file complete.* Pass incomplete='truncated'"
+    for ends, message in (("..t...", stops), ("...", "no row of 3 marks the end of an episode")):
         path = write_slowly(tmp_path / ends, make_experience(ends))
-        with pytest.raises(DataError, match=f"{rows}, has no end. Pass incomplete='truncated'"):
+        with pytest.raises(DataError, match=message):
             LAYOUT.read(path, ReadOptions())
         assert read_all(LAYOUT, path, incomplete="truncated").truncated.sum() == 1
 

@@ -107,7 +107,8 @@ def test_omiga():
     )
     assert vars(card.read) == {"actions": "raw", "timeout_is_terminal": True, "max_steps": 1000,
                                "team_reward": None, "incomplete": "error", "agent_rewards": False,
-                               "groups": None, "action_low": None, "action_high": None}  # fmt: skip
+                               "groups": None, "action_low": None, "action_high": None,
+                               "delimiter_rows": None}  # fmt: skip
     found = card.statistics
     assert (found["rows"], found["episodes"], found["return_mean"]) == (1_751_750, 1750, 1029.51)
     assert found["transitions"] == 1750 * 1000
