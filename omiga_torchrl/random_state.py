@@ -56,6 +56,29 @@ def set_random_state(state: Mapping[str, Any]) -> None:
         torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
 
 
+def renew_random_state(number: int, generator: torch.Generator | None = None) -> None:
+    """Moves the generators of torch, numpy and Python to other places, which the present ones decide.
+
+    Args:
+        number: other numbers give other places.
+        generator: a further generator of torch.
+
+    Examples:
+        >>> state = get_random_state()
+        >>> renew_random_state(1)
+        >>> first = torch.rand(2)
+        >>> set_random_state(state)
+        >>> bool((torch.rand(2) == first).any())
+        False
+    """
+    base = int(torch.randint(2**62, ())) + number
+    torch.manual_seed(base)
+    np.random.seed(base % 2**32)
+    random.seed(base)
+    if generator is not None:
+        generator.manual_seed(base)
+
+
 @contextmanager
 def isolated_random(seed: int) -> Iterator[None]:
     """Runs the block on its own random streams and restores all states, also after an error.

@@ -22,6 +22,8 @@ NOT_IDENTITY: Mapping[str, tuple[str, ...]] = {
     "trainer": ("log_interval", "save_interval", "progress_bar", "cosine_decay"),
     "evaluation": ("interval",),
 }
+# Values with which a run that comes to its end is the same as without the entry.
+NEUTRAL: tuple[tuple[str, Any], ...] = (("on_nonfinite", "raise"),)
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,11 @@ def deciding(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
         section: ``"algorithm"``, ``"trainer"`` or ``"evaluation"``.
         values: name to value.
     """
-    return {name: value for name, value in values.items() if name not in NOT_IDENTITY[section]}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in NOT_IDENTITY[section] and (name, value) not in NEUTRAL
+    }
 
 
 def with_defaults(algorithm: Mapping[str, Any]) -> dict[str, Any]:

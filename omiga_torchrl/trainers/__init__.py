@@ -9,6 +9,7 @@ from omiga_torchrl.trainers.checkpoint import (
     readable_checkpoint,
     save_checkpoint,
 )
+from omiga_torchrl.trainers.diagnosis import NonFiniteError
 from omiga_torchrl.trainers.hooks import (
     CheckpointHook,
     EvaluationHook,
@@ -29,6 +30,7 @@ __all__ = [
     "HookedTrainer",
     "MetricWindow",
     "NaNGuardHook",
+    "NonFiniteError",
     "OfflineTrainer",
     "checkpoints",
     "clip_gradients",

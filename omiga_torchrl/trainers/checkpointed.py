@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from torchrl.trainers import LRSchedulerHook
 
-from omiga_torchrl.random_state import get_random_state, set_random_state
+from omiga_torchrl.random_state import get_random_state, renew_random_state, set_random_state
 from omiga_torchrl.trainers.checkpoint import (
     load_checkpoint,
+    readable_checkpoint,
     sampler_state,
     save_checkpoint,
     set_sampler_state,
 )
+from omiga_torchrl.trainers.diagnosis import NonFiniteError
 from omiga_torchrl.trainers.former import present_trainer_state
-from omiga_torchrl.trainers.hooks import NaNGuardHook
+from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook
 from omiga_torchrl.trainers.logged import LoggedTrainer
 from omiga_torchrl.trainers.schedules import fit_schedule
+
+_LOG = logging.getLogger(__name__)
+
+# More would hide that the settings are wrong.
+MAX_ROLLBACKS: Final = 3
 
 
 class CheckpointedTrainer(LoggedTrainer):
@@ -103,3 +111,32 @@ class CheckpointedTrainer(LoggedTrainer):
         """
         self.load_state_dict(load_checkpoint(file, **kwargs)["trainer"])
         return self
+
+    def roll_back(self, error: NonFiniteError) -> None:
+        """Goes back to the last checkpoint after a step that is not finite, with other random numbers.
+
+        With the same ones the same step would come again.
+
+        Args:
+            error: what was found.
+
+        Raises:
+            NonFiniteError: ``error``, unless ``on_nonfinite`` is ``"rollback"``, there is a checkpoint, and
+                the run has gone back fewer than three times.
+        """
+        guard, hook = self.nan_guard, self._modules.get("checkpoint")
+        if guard is None or guard.on_nonfinite != "rollback":
+            raise error
+        found = readable_checkpoint(hook.folder) if isinstance(hook, CheckpointHook) else None
+        if found is None:
+            raise NonFiniteError(f"{error} There is no checkpoint to go back to.", error.step) from error
+        rollbacks = guard.rollbacks + 1
+        if rollbacks > MAX_ROLLBACKS:
+            raise NonFiniteError(f"{error} It went back {MAX_ROLLBACKS} times.", error.step) from error
+        before = self.step_count
+        self.load_from_file(found)
+        guard.rollbacks = rollbacks
+        renew_random_state(rollbacks, getattr(self.replay_buffer, "_rng", None))
+        if self._bar is not None:
+            self._bar.update(self.step_count - before)
+        _LOG.warning("train: went back from step %d to step %d: %s", before, self.step_count, error)

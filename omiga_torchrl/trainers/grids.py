@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
 from omiga_torchrl.algorithms import default_arguments
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.trainers.diagnosis import NonFiniteError
 from omiga_torchrl.trainers.loop import SteppedTrainer
 from omiga_torchrl.trainers.options import SpeedOptions
 from omiga_torchrl.trainers.together import RunGroup
@@ -63,18 +65,27 @@ def train_variants(
 
     Raises:
         ValueError: the runs differ in structure, or ``grid`` names no argument of the algorithm.
+        NonFiniteError: runs have diverged; the others are finished.
     """
     one = cast(Any, config)
-    group, ends = RunGroup(), []
+    group, trained = RunGroup(), list[int]()
+    ends: list[tuple[str, Callable[[], float]]] = []
     for seed, algorithm in grid_variants(one.algorithm, config.seeds or [one.seed], config.grid):
         # The group compiles.
         trainer, finish = prepare(replace(one, seed=seed, algorithm=algorithm, compile="none"))
         if trainer is not None:
             group.add(trainer, kind=repr(algorithm))
-        ends.append(finish)
-    if group.trainers:
+            trained.append(len(ends))
+        ends.append((f"{algorithm.get('label') or algorithm['name']}, seed {seed}", finish))
+    with suppress(NonFiniteError):  # the others are done
         group.train()
-    return math.fsum(finish() for finish in ends) / len(ends)
+    failures = {trained[k]: error for k, error in group.failures.items()}
+    returns = [finish() for i, (_, finish) in enumerate(ends) if i not in failures]
+    if failures:
+        listed = "; ".join(f"{ends[i][0]}: {error}" for i, error in failures.items())
+        first = min(error.step for error in failures.values())
+        raise NonFiniteError(f"vectorize: {len(failures)} of {len(ends)} runs: {listed}", first)
+    return math.fsum(returns) / len(returns)
 
 
 def comma_lists(arguments: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from tensordict import TensorDictBase
 from torchrl.data import ReplayBuffer
 
 from omiga_torchrl.trainers.checkpointed import CheckpointedTrainer
+from omiga_torchrl.trainers.diagnosis import NonFiniteError
 from omiga_torchrl.trainers.hooks import CheckpointHook
 from omiga_torchrl.trainers.interruption import TrainingInterrupted, deferred_signals
 
@@ -31,20 +32,30 @@ class SteppedTrainer(CheckpointedTrainer):
         """Trains until ``total_frames`` gradient steps are done or a hook requests a stop.
 
         Raises:
-            FloatingPointError: a loss is NaN or infinite.
+            NonFiniteError: a loss, a gradient or a parameter is NaN or infinite.
             TrainingInterrupted: a signal (SIGINT, SIGTERM, SIGHUP) has ended it after a step, with a
                 checkpoint if there is a :class:`CheckpointHook`. It is a ``KeyboardInterrupt``.
         """
         try:
             self.begin()
+            while not self._reach_end():
+                pass
+        finally:
+            self._close_bar()
+
+    def _reach_end(self) -> bool:
+        """Trains to the end, or until it has gone back to a checkpoint."""
+        try:
             with deferred_signals() as signals:
                 while not self.is_done:
                     self._train_step()
                     if signals.signum is not None:
                         self.interrupt(signals.signum)
             self.end()
-        finally:
-            self._close_bar()
+        except NonFiniteError as error:
+            self.roll_back(error)
+            return False
+        return True
 
     def begin(self) -> None:
         """Opens the progress bar, and the hooks of the stage ``setup``."""

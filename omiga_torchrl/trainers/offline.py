@@ -19,6 +19,7 @@ from torchrl.trainers import LRSchedulerHook, TrainerHookBase
 
 from omiga_torchrl.errors import require_count
 from omiga_torchrl.trainers.collector import NoCollector
+from omiga_torchrl.trainers.diagnosis import OnNonFinite
 from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook
 from omiga_torchrl.trainers.loop import SteppedTrainer
 from omiga_torchrl.trainers.parameter_groups import (
@@ -66,7 +67,11 @@ class OfflineTrainer(SteppedTrainer):
         save_dir: folder of checkpoints, of which the two newest are kept; ``None`` keeps none.
         save_interval: steps between two checkpoints.
         checkpoint_metadata: plain values stored with each checkpoint (dataset, versions, …).
-        nan_check_interval: steps between two checks for non-finite losses; ``None``: none.
+        nan_check_interval: steps between two checks for non-finite losses, gradients and parameters, see
+            :class:`NaNGuardHook`; ``None``: none.
+        on_nonfinite: what to do about them: ``"raise"`` (default); ``"skip"`` the update of such a step, with
+            a warning (waits for a GPU unless compiled); ``"rollback"`` to the last checkpoint of
+            ``save_dir``, and go on from there with other random numbers, three times at most.
         compile: what of the step is a compiled graph: ``"none"``; ``"loss"``; ``"step"``, all of it, from the
             batch to the targets; ``"auto"`` (default), like ``"step"`` if ``total_steps`` earn the time of
             compiling. All give the same numbers up to rounding, and go on from each other's checkpoints.
@@ -122,6 +127,7 @@ class OfflineTrainer(SteppedTrainer):
         save_interval: int = 10_000,
         checkpoint_metadata: Mapping[str, Any] | None = None,
         nan_check_interval: int | None = 100,
+        on_nonfinite: OnNonFinite = "raise",
         compile: CompileMode = "auto",
         precision: Precision = "highest",
         seed: int | None = None,
@@ -148,7 +154,10 @@ class OfflineTrainer(SteppedTrainer):
                 compile,
                 total_steps,
                 own_optimizer,
-                StepOptions(parameter_groups, clip_grad_norm, target_updater, update_intervals, precision),
+                StepOptions(
+                    *(parameter_groups, clip_grad_norm, target_updater, update_intervals, precision),
+                    skip_nonfinite=on_nonfinite == "skip",
+                ),
             ),
             replay_buffer=replay_buffer,
             target_net_updater=target_updater,
@@ -164,8 +173,9 @@ class OfflineTrainer(SteppedTrainer):
             self.register_module("target_updater", target_updater)
         if lr_schedule is not None:
             LRSchedulerHook(make_schedule(lr_schedule, self.optimizer, total_steps)).register(self)
-        self.nan_guard = None if nan_check_interval is None else NaNGuardHook(nan_check_interval)
-        if self.nan_guard is not None:
+        self.nan_guard = None
+        if nan_check_interval is not None:
+            self.nan_guard = NaNGuardHook(nan_check_interval, on_nonfinite)
             self.nan_guard.register(self)
         for hook in hooks:
             hook.register(self)

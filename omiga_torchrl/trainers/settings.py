@@ -22,6 +22,7 @@ from omiga_torchrl.evaluation import Protocol
 from omiga_torchrl.random_state import get_random_state, set_random_state
 from omiga_torchrl.report.run_folder import EXISTING
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.trainers.diagnosis import OnNonFinite
 from omiga_torchrl.trainers.grids import grid_variants
 from omiga_torchrl.trainers.precision import Precision, find_device
 from omiga_torchrl.trainers.schedules import Schedule
@@ -133,6 +134,7 @@ def _check_choices(config: Any) -> None:
         "train",
         compile=(config.compile, get_args(CompileMode)),
         precision=(config.precision, get_args(Precision)),
+        on_nonfinite=(config.trainer.on_nonfinite, get_args(OnNonFinite)),
     )
     if config.trainer.lr_schedule is not None:
         require_choice("train", lr_schedule=(config.trainer.lr_schedule, get_args(Schedule)))

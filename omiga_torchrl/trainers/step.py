@@ -10,6 +10,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 
 from omiga_torchrl.errors import require_count, unknown_name
+from omiga_torchrl.trainers.diagnosis import all_finite
 from omiga_torchrl.trainers.parameter_groups import ParameterGroups
 from omiga_torchrl.trainers.precision import Precision, autocast
 
@@ -59,11 +60,13 @@ def train_step(
     step: int = 1,
     update_intervals: Mapping[str, int] | None = None,
     precision: Precision = "highest",
+    skip_nonfinite: bool = False,
 ) -> TensorDictBase:
     """One gradient step on a batch; what :class:`omiga_torchrl.trainers.OfflineTrainer` does at each.
 
     With disjoint groups, one backward over the sum of all terms and one optimizer give exactly what
-    one of each per term would give, at a fraction of the cost. Nothing here waits for the device.
+    one of each per term would give, at a fraction of the cost. Nothing here waits for the device, unless
+    ``skip_nonfinite`` does.
 
     Args:
         loss: from a batch to a TensorDict whose scalar entries ``loss*`` are minimised. If it has a
@@ -80,6 +83,8 @@ def train_step(
             no gradient of a group that is not due, so that its state stays as it is, too.
         precision: ``"bf16-mixed"`` evaluates the networks in bfloat16; others are the process's, see
             :func:`torch.set_float32_matmul_precision`.
+        skip_nonfinite: leave parameters, optimizer and adaptive coefficients as they are if a loss or a
+            gradient norm is NaN or infinite; targets are moved all the same. Waits once for the device.
 
     Returns:
         The output of the loss, detached, and ``grad_norm_<group>`` before clipping, also of groups that
@@ -111,9 +116,11 @@ def train_step(
     for name in waiting:
         for parameter in parameter_groups.get(name, ()):
             parameter.grad = None
-    optimizer.step()
+    healthy = not skip_nonfinite or bool(all_finite(finite_terms(out, norms)))
+    if healthy:
+        optimizer.step()
     optimizer.zero_grad()
-    if isinstance(loss, AdaptiveLoss):
+    if healthy and isinstance(loss, AdaptiveLoss):
         loss.advance(out)
     if target_updater is not None and TARGETS not in waiting:
         target_updater.step()
@@ -197,6 +204,16 @@ def clipping_scale(norm: Tensor, max_norm: float) -> Tensor:
         tensor(0.2500)
     """
     return (max_norm / (norm + 1e-6)).clamp(max=1.0)
+
+
+def finite_terms(losses: TensorDictBase, norms: Mapping[str, Tensor]) -> list[Tensor]:
+    """What has to be finite for a step to be taken: the terms ``loss*`` and the gradient norms.
+
+    Args:
+        losses: output of a loss module.
+        norms: of :func:`clip_gradients`.
+    """
+    return [*(value for name, value in losses.items() if name.startswith(LOSS_PREFIX)), *norms.values()]
 
 
 def total_loss(losses: TensorDictBase) -> Tensor:

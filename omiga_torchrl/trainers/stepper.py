@@ -27,6 +27,7 @@ class GroupedStepper(OptimizationStepper):
         update_intervals: steps between two updates of a parameter group or the ``"targets"``, see
             :func:`omiga_torchrl.trainers.train_step`.
         precision: as of :class:`omiga_torchrl.trainers.OfflineTrainer`.
+        skip_nonfinite: as of :func:`omiga_torchrl.trainers.train_step`.
         compile_loss: evaluate the loss as one compiled graph, and the rest eagerly.
 
     Raises:
@@ -40,6 +41,7 @@ class GroupedStepper(OptimizationStepper):
         target_updater: Updater | None = None,
         update_intervals: Mapping[str, int] | None = None,
         precision: Precision = "highest",
+        skip_nonfinite: bool = False,
         compile_loss: bool = False,
     ) -> None:
         if clip_grad_norm is not None and not clip_grad_norm > 0:
@@ -52,6 +54,7 @@ class GroupedStepper(OptimizationStepper):
         self.target_updater = target_updater
         self.update_intervals = check_update_intervals(update_intervals, parameter_groups, target_updater)
         self.precision, self.compile_loss = precision, compile_loss
+        self.skip_nonfinite = skip_nonfinite
         self._compiled: Any = None
 
     def step(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
@@ -78,6 +81,7 @@ class GroupedStepper(OptimizationStepper):
             step=trainer._optim_count,
             update_intervals=self.update_intervals,
             precision=self.precision,
+            skip_nonfinite=self.skip_nonfinite,
         )
 
     def _loss(self, loss: LossModule) -> BatchLoss:

@@ -34,6 +34,7 @@ class StepOptions:
     target_updater: TargetNetUpdater | None
     update_intervals: Mapping[str, int] | None
     precision: Precision
+    skip_nonfinite: bool
 
 
 def make_stepper(

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchrl.objectives.utils import TargetNetUpdater
 
 from omiga_torchrl.trainers.compiled.pure_step import PureStep
+from omiga_torchrl.trainers.diagnosis import NonFiniteError
 from omiga_torchrl.trainers.interruption import SignalFlag, TrainingInterrupted, deferred_signals
 from omiga_torchrl.trainers.loop import Step, SteppedTrainer
 from omiga_torchrl.trainers.stepper import GroupedStepper
@@ -28,6 +29,10 @@ class RunGroup:
     Small networks gain most: five runs take about the time of one eager run. The random numbers of numpy and
     Python are shared.
 
+    Attributes:
+        trainers: the runs.
+        failures: number of a run to the error that has ended it, while the others went on.
+
     Examples:
         >>> group = RunGroup()
         >>> len(group.trainers)
@@ -36,6 +41,7 @@ class RunGroup:
 
     def __init__(self) -> None:
         self.trainers: list[SteppedTrainer] = []
+        self.failures: dict[int, NonFiniteError] = {}
         self._kinds: list[Hashable] = []
         self._random: list[_RandomStream] = []
 
@@ -63,7 +69,7 @@ class RunGroup:
 
         Raises:
             ValueError: the runs differ in structure.
-            FloatingPointError: a loss of a run is NaN or infinite.
+            NonFiniteError: a loss, gradient or parameter of a run was NaN or infinite; the others are done.
             TrainingInterrupted: a signal has ended it after a step, with a checkpoint of every run.
         """
         try:
@@ -75,6 +81,8 @@ class RunGroup:
         finally:
             for trainer in self.trainers:
                 trainer._close_bar()
+        for k, error in self.failures.items():
+            raise NonFiniteError(f"run {k + 1} of {len(self.trainers)}: {error}", error.step) from error
 
     def _train(self, signals: SignalFlag) -> None:
         # Inductor takes a second to import.
@@ -85,8 +93,11 @@ class RunGroup:
         open_runs = set(range(len(self.trainers)))
         while True:
             for k in [k for k in open_runs if self.trainers[k].is_done]:
-                self._end(k, runs)
-                open_runs.remove(k)
+                try:
+                    self._end(k, runs)
+                except NonFiniteError as error:
+                    self._settle(k, error, runs)
+            open_runs = {k for k in open_runs if not (self.trainers[k].is_done or k in self.failures)}
             if not open_runs:
                 return
             started = {k: self.trainers[k].gradient_step() for k in sorted(open_runs)}
@@ -98,10 +109,25 @@ class RunGroup:
             noise = [self._draw(k, runs) for k in range(len(self.trainers))]
             outputs = runs.step(batches, [trainer._optim_count for trainer in self.trainers], noise)
             for k, step in started.items():
-                with self._random[k].in_use(), suppress(StopIteration):
-                    step.send(outputs[k])
+                try:
+                    with self._random[k].in_use(), suppress(StopIteration):
+                        step.send(outputs[k])
+                except NonFiniteError as error:
+                    self._settle(k, error, runs)
+            open_runs -= self.failures.keys()
             if signals.signum is not None:
                 self._interrupt(signals.signum)
+
+    def _settle(self, k: int, error: NonFiniteError, runs: StackedRuns | None) -> None:
+        """Lets a run that is not finite go back to its checkpoint, or ends it."""
+        try:
+            with self._random[k].in_use():
+                self.trainers[k].roll_back(error)
+        except NonFiniteError as final:
+            self.failures[k] = final
+        else:
+            if runs is not None:
+                runs.reload(k)
 
     def _interrupt(self, signum: int) -> None:
         """Every run writes its checkpoint, unless it has."""
@@ -170,4 +196,5 @@ def pure_step_of(trainer: SteppedTrainer) -> PureStep:
         target_updater=cast("TargetNetUpdater | None", stepper.target_updater),
         update_intervals=stepper.update_intervals,
         precision=stepper.precision,
+        skip_nonfinite=stepper.skip_nonfinite,
     )

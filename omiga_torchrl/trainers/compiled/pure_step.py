@@ -20,6 +20,7 @@ from omiga_torchrl.trainers.compiled.optimizers import (
 )
 from omiga_torchrl.trainers.compiled.targets import target_pairs
 from omiga_torchrl.trainers.compiled.tensors import LossTensors
+from omiga_torchrl.trainers.diagnosis import all_finite
 from omiga_torchrl.trainers.parameter_groups import ParameterGroups
 from omiga_torchrl.trainers.precision import Precision, autocast
 from omiga_torchrl.trainers.step import (
@@ -28,6 +29,7 @@ from omiga_torchrl.trainers.step import (
     AdaptiveLoss,
     check_update_intervals,
     clipping_scale,
+    finite_terms,
     total_loss,
 )
 
@@ -74,6 +76,7 @@ class PureStep:
         target_updater: TorchRL's or this library's soft or hard update.
         update_intervals: as of ``train_step``.
         precision: as of :class:`omiga_torchrl.trainers.OfflineTrainer`.
+        skip_nonfinite: as of ``train_step``, without waiting for the device.
 
     Attributes:
         known: all tensors of the loss.
@@ -108,10 +111,12 @@ class PureStep:
         target_updater: TargetNetUpdater | None = None,
         update_intervals: Mapping[str, int] | None = None,
         precision: Precision = "highest",
+        skip_nonfinite: bool = False,
     ) -> None:
         self.loss, self.optimizer, self.precision = loss, optimizer, precision
         self.known = LossTensors(loss)
         self.clip_grad_norm, self.target_updater = clip_grad_norm, target_updater
+        self.skip_nonfinite = skip_nonfinite
         self.intervals = check_update_intervals(update_intervals, parameter_groups, target_updater)
         settings = read_settings(optimizer)
         self.parameters = [p for group in parameter_groups.values() for p in group]
@@ -191,6 +196,9 @@ class PureStep:
                 moments = self._optimize(leaves, gradients, state.moments, inputs)
                 if isinstance(self.loss, AdaptiveLoss):
                     self.loss.advance(out)
+                if self.skip_nonfinite:
+                    healthy = all_finite(finite_terms(out, norms))
+                    moments = _undo_unless(healthy, tensors, moments, state)
                 self._move_targets(tensors, inputs)
         return StepState([tensor.detach() for tensor in tensors], moments), out.update(norms)
 
@@ -241,3 +249,15 @@ class PureStep:
             for condition in (due, inputs.sync if share is None else None):
                 new = new if condition is None else torch.where(condition, new, old)
             old.copy_(new)
+
+
+def _undo_unless(
+    healthy: Tensor, tensors: list[Tensor], moments: list[AdamMoments], before: StepState
+) -> list[AdamMoments]:
+    """Puts ``tensors`` back to what they were unless the step is healthy; returns the moments likewise."""
+    for tensor, old in zip(tensors, before.tensors, strict=True):
+        tensor.copy_(torch.where(healthy, tensor, old))
+    return [
+        AdamMoments(*(torch.where(healthy, new, old) for new, old in zip(*pair, strict=True)))
+        for pair in zip(moments, before.moments, strict=True)
+    ]

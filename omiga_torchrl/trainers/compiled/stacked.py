@@ -65,6 +65,18 @@ class StackedRuns:
         """
         self._give(number, [value[number].clone() for value in self._state])
 
+    def reload(self, number: int) -> None:
+        """Takes what a checkpoint has put into a run.
+
+        Args:
+            number: of the run.
+        """
+        step = self.steps[number]
+        for value, own in zip(self._state, flat_state(step.state()), strict=True):
+            value[number].copy_(own)
+        self._give(number, [value[number] for value in self._state])
+        self._seen[number] = step.optimizer.state
+
     def step(
         self, batches: Sequence[TensorDictBase], numbers: Sequence[int], noise: Sequence[list[Tensor]]
     ) -> list[TensorDictBase]:

@@ -46,6 +46,7 @@ class CompiledStepper(OptimizationStepper):
         target_updater: soft or hard update.
         update_intervals: as of :func:`omiga_torchrl.trainers.train_step`.
         precision: as of :class:`omiga_torchrl.trainers.OfflineTrainer`.
+        skip_nonfinite: as of :func:`omiga_torchrl.trainers.train_step`, without waiting for the device.
         fallback: does the steps if this one cannot be compiled; ``None``: that is an error.
 
     Raises:
@@ -59,6 +60,7 @@ class CompiledStepper(OptimizationStepper):
         target_updater: TargetNetUpdater | None = None,
         update_intervals: Mapping[str, int] | None = None,
         precision: Precision = "highest",
+        skip_nonfinite: bool = False,
         fallback: OptimizationStepper | None = None,
     ) -> None:
         intervals = check_update_intervals(update_intervals, parameter_groups, target_updater)
@@ -68,6 +70,7 @@ class CompiledStepper(OptimizationStepper):
             "target_updater": target_updater,
             "update_intervals": intervals,
             "precision": precision,
+            "skip_nonfinite": skip_nonfinite,
         }
         self.fallback, self._uses_fallback = fallback, False
         self._graphs: dict[Signature, CompiledGraph] = {}
