@@ -51,9 +51,10 @@ def test_resume_is_exact(tmp_path: Path, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cql", "omiga"])
 def test_compiled_steps_and_runs_at_once_are_those_of_one_run(name: str) -> None:
-    alone = [trainer(name, 6, seed) for seed in (0, 1)]
-    for one in alone:
-        one.train()
+    alone = []
+    for seed in (0, 1):  # trained at once: building the next one seeds the random numbers
+        alone.append(trainer(name, 6, seed))
+        alone[-1].train()
     compiled = trainer(name, 6, compile="step")
     compiled.train()
     group = RunGroup()
