@@ -196,10 +196,9 @@ def deciding(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
         section: ``"algorithm"``, ``"trainer"`` or ``"evaluation"``.
         values: name to value.
     """
+    hidden = NOT_IDENTITY[section]
     return {
-        name: value
-        for name, value in values.items()
-        if name not in NOT_IDENTITY[section] and (name, value) not in NEUTRAL
+        name: value for name, value in values.items() if name not in hidden and (name, value) not in NEUTRAL
     }
 
 

@@ -13,8 +13,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from omiga_torchrl.trainers.compiled.batches import batch_leaves
-from omiga_torchrl.trainers.compiled.pure_step import PureStep, StepInputs, StepState
+from omiga_torchrl.trainers.compiled.pure_step import PureStep
 from omiga_torchrl.trainers.compiled.randomness import Draw, lift_random
+from omiga_torchrl.trainers.compiled.state import StepInputs, StepState
 
 
 class StepGraph:

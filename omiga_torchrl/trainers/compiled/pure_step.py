@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from tensordict import TensorDictBase
@@ -18,6 +18,7 @@ from omiga_torchrl.trainers.compiled.optimizers import (
     optimizer_state,
     read_settings,
 )
+from omiga_torchrl.trainers.compiled.state import StepInputs, StepState, undo_unless
 from omiga_torchrl.trainers.compiled.targets import target_pairs
 from omiga_torchrl.trainers.compiled.tensors import LossTensors
 from omiga_torchrl.trainers.diagnosis import all_finite
@@ -32,32 +33,6 @@ from omiga_torchrl.trainers.step import (
     finite_terms,
     total_loss,
 )
-
-
-class StepState(NamedTuple):
-    """Everything that a step changes.
-
-    Attributes:
-        tensors: parameters, targets and coefficients of the loss.
-        moments: the optimizer's state of every trained parameter.
-    """
-
-    tensors: list[Tensor]
-    moments: list[AdamMoments]
-
-
-class StepInputs(NamedTuple):
-    """Numbers that a step is told from outside, as scalar tensors, so that other numbers need no other graph.
-
-    Attributes:
-        lr: learning rate of each of the optimizer's parameter groups, float64.
-        due: for each name in ``update_intervals``, whether it is updated in this step.
-        sync: whether a :class:`torchrl.objectives.HardUpdate` copies the targets in this step.
-    """
-
-    lr: list[Tensor]
-    due: dict[str, Tensor]
-    sync: Tensor
 
 
 class PureStep:
@@ -198,7 +173,7 @@ class PureStep:
                     self.loss.advance(out)
                 if self.skip_nonfinite:
                     healthy = all_finite(finite_terms(out, norms))
-                    moments = _undo_unless(healthy, tensors, moments, state)
+                    moments = undo_unless(healthy, tensors, moments, state)
                 self._move_targets(tensors, inputs)
         return StepState([tensor.detach() for tensor in tensors], moments), out.update(norms)
 
@@ -249,15 +224,3 @@ class PureStep:
             for condition in (due, inputs.sync if share is None else None):
                 new = new if condition is None else torch.where(condition, new, old)
             old.copy_(new)
-
-
-def _undo_unless(
-    healthy: Tensor, tensors: list[Tensor], moments: list[AdamMoments], before: StepState
-) -> list[AdamMoments]:
-    """Puts ``tensors`` back to what they were unless the step is healthy; returns the moments likewise."""
-    for tensor, old in zip(tensors, before.tensors, strict=True):
-        tensor.copy_(torch.where(healthy, tensor, old))
-    return [
-        AdamMoments(*(torch.where(healthy, new, old) for new, old in zip(*pair, strict=True)))
-        for pair in zip(moments, before.moments, strict=True)
-    ]
