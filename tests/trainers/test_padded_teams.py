@@ -73,8 +73,9 @@ def trained_return(name: str, seed: int, *, padded: bool, steps: int) -> float:
     return evaluate(policy, env, episodes=200, seed=10_000).mean_return
 
 
+# Not ICQ, which learns from sequences: the data are padded transition by transition.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bc", "omiga", "iql", "icq", "cql"])
+@pytest.mark.parametrize("name", ["bc", "omiga", "iql", "cql"])
 def test_padding_learns_what_groups_learn(name: str, record_property: Callable[[str, object], None]) -> None:
     steps = 1000 if name == "cql" else 3000
     means, spreads = [], []
