@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from omiga_torchrl.data.agent_arrays import AgentArrays, Array
+from omiga_torchrl.data.agent_arrays import AgentArrays, Array, to_flags
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import (
     Layout,
@@ -83,11 +83,11 @@ class OmarLayout(Layout):
 
 def _find_episodes(team: OmarFiles, notes: EndNotes) -> tuple[Array, Array, Array]:
     """Where all agents are done, where the next observation is another episode's `[T]`, and lengths `[E]`."""
-    flags = team.read("dones", 0, team.rows).reshape(team.rows, -1)
-    if not np.isin(flags, (0, 1)).all():
+    flags = to_flags(team.read("dones", 0, team.rows).reshape(team.rows, -1))
+    if flags.dtype != bool:
         bad = flags[~np.isin(flags, (0, 1))][0]
         raise DataError(f"{team.where}: dones hold {bad}; expected zeros and ones. Are they OMAR's?")
-    done: Array = (flags == 1).all(1)
+    done: Array = np.asarray(flags.all(1))
     ended = done.copy()
     ended[-1] = True
     step, moves = rows_at_once(team.files), np.zeros_like(done)

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from omiga_torchrl.data.agent_arrays import Array
+from omiga_torchrl.data.agent_arrays import Array, to_flags
 from omiga_torchrl.data.layouts.base import block_spans
 from omiga_torchrl.errors import DataError
 
@@ -128,8 +128,8 @@ def read_flags(values: Array, name: str, where: str) -> Array:
     Raises:
         DataError: other values.
     """
-    flags = values.reshape(values.shape[:2]) != 0
-    if (flags != values.reshape(flags.shape)).any():
+    flags = to_flags(values.reshape(values.shape[:2]))
+    if flags.dtype != bool:
         bad = values[values != values.astype(bool)][0]
         raise DataError(f"{where}: {name!r} holds {bad}; expected zeros and ones. Is it PyMARL's field?")
     return flags

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from omiga_torchrl.data.agent_arrays import Array
+from omiga_torchrl.data.agent_arrays import Array, to_flags
 from omiga_torchrl.data.layouts.base import count_within
 from omiga_torchrl.errors import DataError
 
@@ -28,8 +28,8 @@ def given_mask(values: Array, where: str) -> Array:
         >>> given_mask(np.array([[1.0, 0.0], [0.0, 0.0]]), "file").tolist()
         [[True, False], [True, True]]
     """
-    mask = values.reshape(values.shape[:2]) != 0
-    if (mask != values.reshape(mask.shape)).any():
+    mask = to_flags(values.reshape(values.shape[:2]))
+    if mask.dtype != bool:
         raise DataError(
             f"{where}: 'agent_mask' holds other values than zeros and ones. Write 1 where agents take part."
         )

@@ -110,7 +110,8 @@ class EvaluationHook(TrainerHookBase):
     def _start(self) -> None:
         step = 0 if self._trainer is None else self._trainer.step_count
         # A checkpoint does not wait for the evaluation of its own step: a resumed run repeats it.
-        if self.at_start if step == 0 else self.last_step < step and step % self.interval == 0:
+        due = self.at_start if step == 0 else self.last_step < step and step % self.interval == 0
+        if due:
             self.evaluate()
 
     def _end(self) -> None:
