@@ -20,8 +20,8 @@ from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.behaviors import load_behaviour, read_behaviour
 from omiga_torchrl.errors import DataError, require_fields
 from omiga_torchrl.evaluation import EvaluationResult, PolicyFacts, evaluate, record_video
-from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.groups import AnyTeamSpec
+from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.specs import TeamSpec
 
 
