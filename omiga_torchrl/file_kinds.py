@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import zipfile
 from collections.abc import Mapping
@@ -53,6 +54,27 @@ def require_file(component: str, path: str | Path) -> Path:
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
         kind = "a socket" if stat.S_ISSOCK(mode) else kind
         raise DataError(f"{component}: {path} must be a file, got {kind}. Pass a file on a disk.")
+    return path
+
+
+def require_files(component: str, path: str | Path) -> Path:
+    """The path, if it is a file, or a folder of nothing but files and folders: see :func:`require_file`.
+
+    Args:
+        component: who reads them, for the message.
+        path: the file or folder.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        DataError: a pipe, socket or device is there.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return require_file(component, path)
+    for folder, _, names in os.walk(path):
+        for name in names:
+            if (file := Path(folder, name)).exists():  # links may lead nowhere
+                require_file(component, file)
     return path
 
 
@@ -147,7 +169,13 @@ def _describe_text(path: Path, start: bytes) -> str:
 
 
 def require_entries(
-    component: str, path: str | Path, content: Mapping[str, Any], *, kind: str, hint: str, **expected: Any
+    component: str,
+    path: str | Path,
+    content: Mapping[str, Any],
+    entries: Mapping[str, Any],
+    *,
+    kind: str,
+    hint: str,
 ) -> None:
     """Raises unless a loaded file is of the expected kind.
 
@@ -155,32 +183,30 @@ def require_entries(
         component: who reads it, for the message.
         path: the file.
         content: what was loaded.
+        entries: that it must have; ``None`` stands for any value.
 
     Keyword Args:
         kind: what is expected, e.g. ``"a policy"``.
         hint: what to do.
-        **expected: entries; ``None`` has to be there, another value is what the entry must be.
 
     Raises:
         DataError: an entry is missing, or another.
 
     Examples:
-        >>> entries = {"step": 3, "trainer": {}}
-        >>> require_entries(
-        ...     "load_policy", "a.pt", entries, kind="a policy", hint="Pass policy.pt.", policy=None
-        ... )
+        >>> found = {"step": 3, "trainer": {}}
+        >>> require_entries("load_policy", "a.pt", found, {"policy": None}, kind="a policy", hint="Pass ...")
         Traceback (most recent call last):
         ...
         omiga_torchrl.errors.DataError: load_policy: a.pt must be a policy, got a checkpoint of a training ...
     """
-    missing = [name for name in expected if name not in content]
+    missing = [name for name in entries if name not in content]
     if missing:
         found = f"{describe_entries(content)}, without {', '.join(missing)}"
         raise DataError(f"{component}: {path} must be {kind}, got {found}. {hint}")
-    wrong = [name for name, value in expected.items() if value is not None and content[name] != value]
+    wrong = [name for name, value in entries.items() if value is not None and content[name] != value]
     if wrong:
         told = ", ".join(f"{name} {content[name]!r:.40}" for name in wrong)
-        needed = ", ".join(f"{name} {expected[name]!r}" for name in wrong)
+        needed = ", ".join(f"{name} {entries[name]!r}" for name in wrong)
         raise DataError(
             f"{component}: {path} must be {kind} of {needed}, got one of {told}: of a newer version, or "
             f"damaged. {hint}"

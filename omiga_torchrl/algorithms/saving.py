@@ -88,10 +88,12 @@ def load_policy(path: str | Path) -> tuple[TensorDictModuleBase, dict[str, Any]]
     """
     content = load_plain("load_policy", path)
     require_entries(
-        *("load_policy", path, content),
+        "load_policy",
+        path,
+        content,
+        {"format": FORMAT, **dict.fromkeys(_ENTRIES)},
         kind="a policy",
         hint="Pass one written by save_policy, e.g. policy.pt of a run.",
-        **{"format": FORMAT, **dict.fromkeys(_ENTRIES)},
     )
     name = content["algorithm"]
     content["arguments"] = rename_arguments(name, content["arguments"], warn=False)

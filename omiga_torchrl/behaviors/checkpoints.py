@@ -79,10 +79,12 @@ def read_behaviour(path: str | Path) -> tuple[BehaviourCheckpoint, dict[str, Ten
     """
     content = load_plain("load_behaviour", path)
     require_entries(
-        *("load_behaviour", path, content),
+        "load_behaviour",
+        path,
+        content,
+        {"format": FORMAT_VERSION, "info": None, "weights": None},
         kind="a behavior policy",
         hint="Pass a file written by train_behaviour.",
-        **{"format": FORMAT_VERSION, "info": None, "weights": None},
     )
     known = {f.name for f in fields(BehaviourCheckpoint)}
     info = BehaviourCheckpoint(**{k: v for k, v in content["info"].items() if k in known})

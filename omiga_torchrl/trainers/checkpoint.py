@@ -78,10 +78,12 @@ def load_checkpoint(path: str | Path, **kwargs: Any) -> dict[str, Any]:
         )
     content = load_plain("load_checkpoint", path, **kwargs)
     require_entries(
-        *("load_checkpoint", path, content),
+        "load_checkpoint",
+        path,
+        content,
+        {"format": FORMAT, "step": None, "metadata": None, "trainer": None},
         kind="a checkpoint",
         hint="Pass a file of OfflineTrainer.save, e.g. step_1000.pt; load_policy reads policies.",
-        **{"format": FORMAT, "step": None, "metadata": None, "trainer": None},
     )
     return content
 
