@@ -13,6 +13,7 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.file_kinds import require_entries
 from omiga_torchrl.files import atomic_write, load_plain
 from omiga_torchrl.plain import plain
 
@@ -76,12 +77,14 @@ def load_checkpoint(path: str | Path, **kwargs: Any) -> dict[str, Any]:
             f"load_checkpoint: no file {path}; found {', '.join(beside) or 'no *.pt'} in {path.parent}."
         )
     content = load_plain("load_checkpoint", path, **kwargs)
-    if content.get("format") != FORMAT or "trainer" not in content:
-        raise DataError(
-            f"load_checkpoint: {path} must be a checkpoint of format {FORMAT}, got format "
-            f"{content.get('format')!r} with the entries {', '.join(map(str, content)) or 'none'}. Pass a "
-            f"file of OfflineTrainer.save, e.g. step_1000.pt; load_policy reads policies."
-        )
+    require_entries(
+        "load_checkpoint",
+        path,
+        content,
+        {"format": FORMAT, "step": None, "metadata": None, "trainer": None},
+        kind="a checkpoint",
+        hint="Pass a file of OfflineTrainer.save, e.g. step_1000.pt; load_policy reads policies.",
+    )
     return content
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.file_kinds import require_file
 
 _SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 
@@ -58,12 +59,15 @@ def open_hdf5(path: Path) -> Iterator[Any]:
 
     Raises:
         ImportError: h5py is not installed.
-        DataError: it is no HDF5 file, or the file is damaged.
+        DataError: it is no HDF5 file, the file is damaged, or links to other files.
     """
     h5py = _import_h5py()
     with as_data_error(path):
-        file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE, rdcc_nslots=_CHUNK_SLOTS)
+        file = h5py.File(
+            require_file("OfflineDataset", path), "r", rdcc_nbytes=_CHUNK_CACHE, rdcc_nslots=_CHUNK_SLOTS
+        )
     try:
+        _require_own_links(file, path)
         yield file
     finally:
         file.close()
@@ -93,6 +97,23 @@ def create_hdf5(path: Path) -> Iterator[Any]:
         raise
 
 
+def _require_own_links(file: Any, path: Path) -> None:
+    """Refuses links to other files: they could be any file of the machine."""
+    h5py, outside = _import_h5py(), []
+
+    def look(name: bytes, info: Any) -> None:
+        if info.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
+            outside.append(name.decode(errors="replace"))
+
+    with as_data_error(path):
+        file.id.links.visit(look, info=True)
+    if outside:
+        raise DataError(
+            f"OfflineDataset: {path} links to other files ({outside[0]!r:.60}), which are not read. Copy the "
+            "data into one file, e.g. by h5repack or h5copy."
+        )
+
+
 def _import_h5py() -> Any:
     try:
         import h5py
@@ -119,6 +140,12 @@ class Field:
         with as_data_error(where):
             shape, self.dtype = dataset.shape, dataset.dtype
             stored = dataset.id.get_storage_size()
+            elsewhere = dataset.is_virtual or dataset.external is not None
+        if elsewhere:
+            raise DataError(
+                f"{where} lies in other files (external storage or a virtual dataset), which are not read. "
+                "Copy the data into one file, e.g. by h5repack"
+            )
         if shape is None or self.dtype.kind not in "biuf":
             raise DataError(f"{where} has type {self.dtype} and shape {shape}, expected an array of numbers")
         self.shape: tuple[int, ...] = shape
