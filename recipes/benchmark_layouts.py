@@ -1,17 +1,15 @@
 """Speed and peak memory of converting large files of every layout, each in a process of its own.
 
-Run: ``python recipes/benchmark_layouts.py [GIGABYTES [LAYOUT ...]]``. Writes one file or folder after the other
-(default 2 GB each) and its conversion to a temporary folder, and prints one line a layout.
+Run: ``python recipes/benchmark_layouts.py [GIGABYTES [LAYOUT ...]]``. Writes one file or folder after
+the other (default 2 GB each) and its conversion to a temporary folder, and prints one line a layout.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,10 +62,12 @@ class Cost:
     peak_bytes: int
 
     def __str__(self) -> str:
+        size, peak, imports = (
+            value / 1e6 for value in (self.source_bytes, self.peak_bytes, self.import_bytes)
+        )
         return (
-            f"{self.layout:13} {self.source_bytes / 1e6:6.0f} MB in {self.seconds:5.1f} s, "
-            f"{self.source_bytes / 1e6 / self.seconds:5.0f} MB/s; peak {self.peak_bytes / 1e6:4.0f} MB, of which "
-            f"{self.import_bytes / 1e6:4.0f} MB imports"
+            f"{self.layout:13} {size:5.0f} MB in {self.seconds:5.1f} s, {size / self.seconds:4.0f} MB/s; "
+            f"peak {peak:4.0f} MB, of which {imports:4.0f} MB imports"
         )
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 
 from omiga_torchrl.data.episodes import Array, Episodes
-from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_spans, to_team_reward
+from omiga_torchrl.data.layouts.base import (
+    BLOCK_BYTES,
+    Layout,
+    Reading,
+    ReadOptions,
+    block_spans,
+    to_team_reward,
+)
 from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.hdf5 import create_hdf5, holds_fields, open_hdf5
 from omiga_torchrl.data.layouts.idle_rewards import leave_out_rewards
@@ -23,9 +30,6 @@ from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.row_ends import RowEnds, terminated_episodes
 from omiga_torchrl.data.layouts.steps import require_own_final, steps_to_episodes
 from omiga_torchrl.errors import DataError
-
-# Blocks that stay in the processor's cache while they are looked at and written.
-_BLOCK_BYTES: Final = 4 * 2**20
 
 
 @register_layout("omiga-mujoco", priority=80)
@@ -109,7 +113,7 @@ def _blocks(
         names = (*names, MASK) if MASK in fields else names
         size = sum(math.prod(fields[x].shape[1:]) * fields[x].dtype.itemsize for x in names)
         compare = None if stated else Comparison(fields["s"])
-        for first, last in block_spans(ends.rows, size, _BLOCK_BYTES):
+        for first, last in block_spans(ends.rows, size, BLOCK_BYTES):
             part, over = ends.part(first, last), terminated[first:last]
             start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
             rows = {name: fields[name][start:stop] for name in names}

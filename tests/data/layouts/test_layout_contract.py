@@ -64,7 +64,7 @@ class TestOmigaMujoco(LayoutContract):
         return write_h5(folder / "a.hdf5", {name: a for name, a in arrays.items() if name != without})
 
     def small_blocks(self, patch):
-        patch.setattr(omiga_mujoco, "_BLOCK_BYTES", 1)
+        patch.setattr(omiga_mujoco, "BLOCK_BYTES", 1)
 
 
 class TestPymarlNpy(LayoutContract):
