@@ -167,7 +167,7 @@ def _batched(env: EnvBase | Callable[[], EnvBase], num_envs: int) -> EnvBase:
 
 
 def _make(game: Any, count: int, component: str) -> list[Any]:
-    if callable(game) and not hasattr(game, "reset"):
+    if isinstance(game, type) or (callable(game) and not hasattr(game, "reset")):
         return [game() for _ in range(count)]
     if count > 1:
         raise ValueError(

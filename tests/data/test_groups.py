@@ -281,7 +281,7 @@ def test_actions_of_absent_agents_may_be_anything(tmp_path):
 
 def test_the_files_of_a_plain_team_are_those_of_former_versions(tmp_path):
     dataset = OfflineDataset("vmas/navigation/mixed", root=tmp_path)
-    assert dataset.data_path.name == "layout4-7ffc1e48"
+    assert dataset.data_path.name == "layout5-7ffc1e48"
     files = sorted(dataset.data_path.rglob("*.memmap"))
     names = [str(file.relative_to(dataset.data_path)) for file in files]
     assert names == [

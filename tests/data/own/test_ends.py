@@ -154,3 +154,13 @@ def test_what_follows_a_time_out_is_not_the_next_episode():
     assert (
         len(OfflineDataset.from_arrays(**arrays([]), next_observation=reset, episode=[0, 0, 0, 1, 1, 1])) == 6
     )
+
+
+def test_two_episodes_may_meet_where_little_can_be_seen():
+    """One of many time-outs that is followed by what the next episode begins with is chance, if things recur."""
+    given = arrays([1, 3])
+    places = np.array([0, 1, 2, 0, 1, 1], np.float32)
+    given["observation"] = np.broadcast_to(places[:, None, None], given["observation"].shape).copy()
+    following = np.array([1, 2, 0, 1, 1, 2], np.float32)  # as if the first time-out had led to the next start
+    shaped = np.broadcast_to(following[:, None, None], given["observation"].shape).copy()
+    assert len(OfflineDataset.from_arrays(**given, next_observation=shaped)) == 6
