@@ -19,7 +19,8 @@ PAGES = [
     *sorted(ROOT.glob("[A-Z]*.md")),
     *sorted(p for p in (ROOT / "docs").rglob("*.md") if not set(GENERATED) & set(p.relative_to(ROOT).parts)),
 ]
-PAGES = list(dict.fromkeys(PAGES))
+# Pages of tutorials are written from the scripts beside them.
+PAGES = [page for page in dict.fromkeys(PAGES) if not page.with_suffix(".py").exists()]
 
 
 def blocks(page: Path, language: str = "python") -> list[str]:
