@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-import pickle
 import platform
+import re
 import tempfile
+import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import IO, Any
 import torch
 
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.file_kinds import describe_entries, describe_file, require_file
 
 PACKAGES = (
     "omiga-torchrl", "torch", "torchrl", "tensordict", "numpy",
@@ -58,13 +61,18 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
 def load_plain(component: str, path: str | Path, **kwargs: Any) -> dict[str, Any]:
     """The dictionary in a file of :func:`torch.save`; no code in the file is run.
 
+    Every byte is checked against the file's checksums: torch itself does not, and would train on with
+    damaged weights.
+
     Args:
         component: who reads it, for the error message.
         path: the file.
         **kwargs: for :func:`torch.load`; ``weights_only=True`` and ``map_location="cpu"`` by default.
 
     Raises:
-        DataError: the file is damaged, or of another program, or holds no dictionary.
+        FileNotFoundError: nothing is there.
+        DataError: the file is damaged, or of another program, or holds no dictionary; says what it seems to
+            be.
 
     Examples:
         >>> path = Path(tempfile.mkdtemp()) / "a.pt"
@@ -72,20 +80,49 @@ def load_plain(component: str, path: str | Path, **kwargs: Any) -> dict[str, Any
         >>> load_plain("load_checkpoint", path)
         {'step': 3}
     """
+    path = require_file(component, path)
+    reason = _damage(path)
+    if reason is None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of torch, about pickles that it refuses anyway
+                content = torch.load(path, **{"weights_only": True, "map_location": "cpu", **kwargs})
+        except MemoryError:
+            raise
+        except Exception as error:  # torch documents little of what foreign files make it raise
+            reason = _reason(error)
+        else:
+            if isinstance(content, dict):
+                return content
+            reason = describe_entries(content)
+    raise DataError(
+        f"{component}: {path} must be a whole file of torch.save with a dictionary of plain values, got "
+        f"{reason}. Pass a file that this library wrote."
+    )
+
+
+def _damage(path: Path) -> str | None:
+    """Why a file is no whole archive of torch's; ``None``: it is."""
+    kind = describe_file(path)
+    if kind != "a file of torch.save":
+        return kind
+    size = path.stat().st_size
     try:
-        content = torch.load(path, **{"weights_only": True, "map_location": "cpu", **kwargs})
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[:1] or ["it is empty"]
-        raise DataError(
-            f"{component}: {path} must be a whole file of torch.save with plain values, got one that "
-            f"cannot be read ({type(error).__name__}: {reason[0]}). Pass a file that this library wrote."
-        ) from error
-    if not isinstance(content, dict):
-        raise DataError(
-            f"{component}: {path} must hold a dictionary, got {type(content).__name__}. Pass a file that "
-            f"this library wrote."
-        )
-    return content
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > size:
+                return "a compressed archive, which torch.save does not write"
+            damaged = archive.testzip()
+    except Exception as error:  # zipfile documents little of what damaged files make it raise
+        return f"a damaged one ({type(error).__name__})"
+    return None if damaged is None else f"a damaged one: the checksum of {damaged!r} is wrong"
+
+
+def _reason(error: Exception) -> str:
+    named = re.search(r"(?:GLOBAL|Unsupported (?:class|global)|function) (\S+)", str(error))
+    if named is not None:
+        return f"one that holds code or objects ({named[1]}), which is not loaded"
+    text = (str(error).strip().splitlines() or ["no reason given"])[0]
+    return f"one that cannot be read ({type(error).__name__}: {text:.120})"
 
 
 def file_sha256(path: str | Path) -> str:

@@ -10,6 +10,7 @@ from tensordict.nn import TensorDictModuleBase
 
 from omiga_torchrl.algorithms.registry import make_algorithm
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.file_kinds import require_entries
 from omiga_torchrl.files import atomic_write, load_plain
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.plain import plain
@@ -86,13 +87,14 @@ def load_policy(path: str | Path) -> tuple[TensorDictModuleBase, dict[str, Any]]
             not know.
     """
     content = load_plain("load_policy", path)
-    missing = [name for name in _ENTRIES if name not in content]
-    if content.get("format") != FORMAT or missing:
-        lacking = f", without {', '.join(missing)}" if missing else ""
-        raise DataError(
-            f"load_policy: {path} must be a policy file of format {FORMAT}, got format "
-            f"{content.get('format')!r}{lacking}. Pass one written by save_policy, e.g. policy.pt of a run."
-        )
+    require_entries(
+        "load_policy",
+        path,
+        content,
+        {"format": FORMAT, **dict.fromkeys(_ENTRIES)},
+        kind="a policy",
+        hint="Pass one written by save_policy, e.g. policy.pt of a run.",
+    )
     name = content["algorithm"]
     content["arguments"] = rename_arguments(name, content["arguments"], warn=False)
     try:

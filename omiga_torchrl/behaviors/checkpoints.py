@@ -12,8 +12,8 @@ from torch import Tensor
 
 from omiga_torchrl.behaviors.network import behaviour_policy
 from omiga_torchrl.envs import make_env
-from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import evaluate
+from omiga_torchrl.file_kinds import require_entries
 from omiga_torchrl.files import atomic_write, load_plain
 from omiga_torchrl.modules.group_policy import GroupPolicy
 from omiga_torchrl.random_state import isolated_random
@@ -78,11 +78,14 @@ def read_behaviour(path: str | Path) -> tuple[BehaviourCheckpoint, dict[str, Ten
         DataError: it was not written by :func:`save_behaviour`.
     """
     content = load_plain("load_behaviour", path)
-    if content.get("format") != FORMAT_VERSION or not {"info", "weights"} <= content.keys():
-        raise DataError(
-            f"load_behaviour: {path} is not a behaviour checkpoint of format {FORMAT_VERSION}; "
-            "expected a file written by train_behaviour."
-        )
+    require_entries(
+        "load_behaviour",
+        path,
+        content,
+        {"format": FORMAT_VERSION, "info": None, "weights": None},
+        kind="a behavior policy",
+        hint="Pass a file written by train_behaviour.",
+    )
     known = {f.name for f in fields(BehaviourCheckpoint)}
     info = BehaviourCheckpoint(**{k: v for k, v in content["info"].items() if k in known})
     return info, {name: value.float() for name, value in content["weights"].items()}

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.groups import AnyTeamSpec
+from omiga_torchrl.plain_files import read_text
 from omiga_torchrl.specs import TeamSpec
 
 CARD_FORMAT: Final = 1
@@ -169,8 +170,12 @@ class DatasetCard:
         return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> DatasetCard:
+    def from_json(cls, text: str, path: str | Path | None = None) -> DatasetCard:
         """The card that :meth:`to_json` wrote.
+
+        Args:
+            text: of the card.
+            path: where it is from, for the message.
 
         Raises:
             DataError: not JSON, or fields are missing or unknown.
@@ -186,7 +191,8 @@ class DatasetCard:
         except DataError:
             raise
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-            raise DataError(f"DatasetCard: cannot read the card: {error}. Was it edited by hand?") from error
+            where = "the card" if path is None else path
+            raise DataError(f"DatasetCard: cannot read {where}: {error}. Was it edited by hand?") from error
 
 
 def _problems_of_sizes(sizes: dict[str, Any], where: str = "sizes") -> list[str]:
@@ -213,9 +219,11 @@ def read_card(folder: str | Path) -> DatasetCard:
         DataError: the card cannot be read.
     """
     path = Path(folder) / CARD_FILE
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"OfflineDataset: {path} does not exist; expected a folder with {CARD_FILE} and {DATA_FILE}. "
             "Record one with recipes/record_dataset.py."
         )
-    return DatasetCard.from_json(path.read_text(encoding="utf-8", errors="replace"))
+    return DatasetCard.from_json(
+        read_text("OfflineDataset", path, "Fetch or record the dataset again."), path
+    )

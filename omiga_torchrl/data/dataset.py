@@ -16,10 +16,11 @@ from torchrl.data.replay_buffers import Sampler
 from omiga_torchrl import keys
 from omiga_torchrl.data.blocks import episode_blocks, first_steps, group_names
 from omiga_torchrl.data.bundled import cache_root
-from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
+from omiga_torchrl.data.cards import DatasetCard, read_card
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.ends import DatasetEnds
 from omiga_torchrl.data.episodes import Episodes
+from omiga_torchrl.data.inventory import damage_of
 from omiga_torchrl.data.layouts import READ_OPTIONS, Reading
 from omiga_torchrl.data.normalisation import Normalisation, normalise
 from omiga_torchrl.data.own.doors import OwnData
@@ -118,7 +119,7 @@ class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
         self._folder = conversion_folder(self.root, self.source)
         if not self._is_downloaded():
             self._build(progress)
-        self.card: DatasetCard = DatasetCard.from_json((self.data_path / CARD_FILE).read_text())
+        self.card: DatasetCard = read_card(self.data_path)
         self.reward_scale = _scale(reward_scale, self.card)
         self.normalisation = _normalisation(normalise_observations, self.card)
         path = self.data_path
@@ -178,7 +179,7 @@ class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
         return self._folder
 
     def _is_downloaded(self) -> bool:
-        return (self.data_path / CARD_FILE).is_file()
+        return damage_of(self.data_path) is None
 
     def _read(self) -> tuple[Reading, dict[str, Any]]:
         return regroup(self.source.reading, self.source.options, self.source.known)

@@ -14,8 +14,10 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.agent_arrays import Array
 from omiga_torchrl.data.horizon import recorded_lengths
 from omiga_torchrl.data.layouts.end_notes import EndNotes
+from omiga_torchrl.plain_files import open_npz
 
 _FILE: Final = "ends.npz"
+_DAMAGED: Final = "Remove the folder: it is converted again."
 KINDS: Final = ("terminated", "timed out", "cut")
 """The task ended; time ran out, as a mark says; no mark, but the file stops or does not go on there."""
 LAST_STEPS: Final = "last steps, as what was seen after them is unknown"
@@ -162,7 +164,7 @@ class DatasetEnds:
         """
         if not (folder / _FILE).is_file():
             return None
-        with np.load(folder / _FILE) as file:
+        with open_npz("OfflineDataset", folder / _FILE, _DAMAGED) as file:
             told = json.loads(str(file["told"]))
             return cls(file["length"], file["kind"], told["dropped"], tuple(told["notes"]))
 

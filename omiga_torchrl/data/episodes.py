@@ -20,6 +20,7 @@ from omiga_torchrl.data.agent_arrays import (
     to_flags,
 )
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.plain_files import open_npz
 
 __all__ = ["AgentArrays", "Array", "Episodes"]
 
@@ -214,15 +215,19 @@ class Episodes:
         np.savez_compressed(path, **arrays)
 
     @classmethod
-    def load(cls, path: str | Path) -> Episodes:
+    def load(cls, path: str | Path, *, largest: int | None = None) -> Episodes:
         """Read what :meth:`save` wrote.
 
+        Args:
+            path: the file.
+            largest: bytes that all arrays may have together; ``None`` takes any number.
+
         Raises:
-            DataError: an array is missing or has no place here.
+            DataError: the file is damaged, or an array is missing or has no place here.
         """
-        with np.load(path, allow_pickle=False) as file:
-            groups, team = split_names({name: file[name] for name in file.files}, _TEAM, f"Episodes: {path}")
-        return cls(groups=groups, **team)
+        with open_npz("Episodes", path, "Record it again.", largest=largest) as arrays:
+            groups, team = split_names(arrays, _TEAM, f"Episodes: {path}")
+            return cls(groups=groups, **team)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Episodes]) -> Episodes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -10,7 +11,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from omiga_torchrl.data.inventory import damage_of, write_inventory
 from omiga_torchrl.data.ted import TedWriter
+
+_LOG = logging.getLogger(__name__)
 
 
 def write_whole(folder: Path, write: Callable[[TedWriter], None], *, expected_bytes: int = 0) -> None:
@@ -20,7 +24,7 @@ def write_whole(folder: Path, write: Callable[[TedWriter], None], *, expected_by
     interrupted process left behind is removed first.
 
     Args:
-        folder: where the result goes; if it is there, nothing is done.
+        folder: where the result goes; a whole one is left as it is, a damaged one is made anew.
         write: fills the writer.
         expected_bytes: refuse at once if the disk has less room than this.
 
@@ -31,7 +35,13 @@ def write_whole(folder: Path, write: Callable[[TedWriter], None], *, expected_by
     partial = folder.with_name(f"{folder.name}.partial")
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if folder.exists():
-            return
+            damage = damage_of(folder)
+            if damage is None:
+                return
+            _LOG.warning(
+                "OfflineDataset: the converted data are damaged and are made anew: %s in %s.", damage, folder
+            )
+            shutil.rmtree(folder)
         shutil.rmtree(partial, ignore_errors=True)
         free = shutil.disk_usage(folder.parent).free
         if free < expected_bytes:
@@ -41,6 +51,7 @@ def write_whole(folder: Path, write: Callable[[TedWriter], None], *, expected_by
         try:
             write(writer)
             writer.close()
+            write_inventory(partial)
             os.replace(partial, folder)
         except BaseException as error:
             writer.abandon()

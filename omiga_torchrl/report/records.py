@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +19,19 @@ from typing import Any, Literal
 
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import library_versions
+from omiga_torchrl.plain_files import read_json, read_text
 
 Label = Literal["training", "final"]
 LABELS: tuple[Label, ...] = ("training", "final")
 RUN_FILE = "run.json"
 EVALUATIONS_FILE = "evaluations.jsonl"
+_BEGIN = '{"step"'  # of a line
+# What readers rely on.
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("algorithm", "task", "dataset"), str), "seed": int,
+    **dict.fromkeys(("hyperparameters", "card", "versions", "identity", "audit"), Mapping),
+    **dict.fromkeys(("behaviour_return", "best_checkpoint_return", "random_return"), int | float | None),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -173,27 +182,39 @@ def read_info(file: Path) -> RunInfo:
     Raises:
         DataError: it is damaged, or of another program.
     """
+    hint = "Remove its folder, or run it again with existing=overwrite."
+    values = read_json("load_runs", file, hint)
     try:
-        return RunInfo(**json.loads(file.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise DataError(
-            f"load_runs: {file} is no run description ({error}). Delete its folder and run again."
-        ) from None
+        info = RunInfo(**values)
+    except TypeError as error:
+        raise DataError(f"load_runs: {file} is no run description ({error}). {hint}") from None
+    wrong = [
+        f"{name} {values.get(name)!r:.40}"
+        for name, kind in _KINDS.items()
+        if not isinstance(getattr(info, name), kind)
+    ]
+    if wrong:
+        raise DataError(f"load_runs: {file} is no run description, got {', '.join(wrong)}. {hint}")
+    return info
 
 
 def read_evaluations(file: Path) -> list[Evaluation]:
     """The lines of an ``evaluations.jsonl``, in the order they were written."""
     names = {"step", "label", "returns", "lengths", "deterministic", "seed", "wall_time"}
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = read_text("load_runs", file, "Remove the damaged lines.").splitlines(keepends=True)
     found = []
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
             extra = {name: record.pop(name) for name in record.keys() - names}
-            found.append(Evaluation(**record, extra=extra))
-        except (ValueError, TypeError, AttributeError) as error:
+            one = Evaluation(**record, extra=extra)
+            if one.label not in LABELS or not isinstance(one.step, int) or not math.isfinite(one.mean_return):
+                raise ValueError("a label, step or return that is none")
+            found.append(one)
+        except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
             # A crash truncates the line being written, so only one without its line end.
-            if number == len(lines) and not line.endswith("\n"):
+            begins = line.startswith(_BEGIN) or _BEGIN.startswith(line)
+            if number == len(lines) and not line.endswith("\n") and begins:
                 warnings.warn(f"load_runs: ignored the truncated last line {number} of {file}.", stacklevel=2)
                 break
             raise DataError(

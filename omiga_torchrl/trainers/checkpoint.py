@@ -13,6 +13,7 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.file_kinds import require_entries
 from omiga_torchrl.files import atomic_write, load_plain
 from omiga_torchrl.plain import plain
 
@@ -70,18 +71,20 @@ def load_checkpoint(path: str | Path, **kwargs: Any) -> dict[str, Any]:
         DataError: the file is no checkpoint of this library, or one of a newer format.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         beside = sorted(other.name for other in path.parent.glob("*.pt")) if path.parent.is_dir() else []
         raise FileNotFoundError(
             f"load_checkpoint: no file {path}; found {', '.join(beside) or 'no *.pt'} in {path.parent}."
         )
     content = load_plain("load_checkpoint", path, **kwargs)
-    if content.get("format") != FORMAT or "trainer" not in content:
-        raise DataError(
-            f"load_checkpoint: {path} must be a checkpoint of format {FORMAT}, got format "
-            f"{content.get('format')!r} with the entries {', '.join(map(str, content)) or 'none'}. Pass a "
-            f"file of OfflineTrainer.save, e.g. step_1000.pt; load_policy reads policies."
-        )
+    require_entries(
+        "load_checkpoint",
+        path,
+        content,
+        {"format": FORMAT, "step": None, "metadata": None, "trainer": None},
+        kind="a checkpoint",
+        hint="Pass a file of OfflineTrainer.save, e.g. step_1000.pt; load_policy reads policies.",
+    )
     return content
 
 

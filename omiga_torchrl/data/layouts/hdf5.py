@@ -15,6 +15,7 @@ import numpy as np
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.file_kinds import require_file
 
 _SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 
@@ -22,9 +23,12 @@ _SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 _COMPRESSION: Final = 2000
 _SMALL: Final = 64 * 2**20
 
-# Decompressed chunks that are kept, per field: a block of rows rarely ends where a chunk does.
-_CHUNK_CACHE: Final = 48 * 2**20
+# Decompressed chunks that are kept, per field: a block of rows rarely ends where a chunk does. Those of one
+# row are enough, as rows are read in their order; most fields have smaller ones than the first size.
+_CHUNK_CACHE: Final = 2**20
+_LARGEST_CHUNK_CACHE: Final = 48 * 2**20
 _CHUNK_SLOTS: Final = 10_007
+_CHUNK_PREEMPTION: Final = 0.75  # of 1 HDF5 grows beyond the room it is given
 
 
 def is_hdf5(path: Path) -> bool:
@@ -58,12 +62,15 @@ def open_hdf5(path: Path) -> Iterator[Any]:
 
     Raises:
         ImportError: h5py is not installed.
-        DataError: it is no HDF5 file, or the file is damaged.
+        DataError: it is no HDF5 file, the file is damaged, or links to other files.
     """
     h5py = _import_h5py()
     with as_data_error(path):
-        file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE, rdcc_nslots=_CHUNK_SLOTS)
+        file = h5py.File(
+            require_file("OfflineDataset", path), "r", rdcc_nbytes=_CHUNK_CACHE, rdcc_nslots=_CHUNK_SLOTS
+        )
     try:
+        _require_own_links(file, path)
         yield file
     finally:
         file.close()
@@ -93,6 +100,23 @@ def create_hdf5(path: Path) -> Iterator[Any]:
         raise
 
 
+def _require_own_links(file: Any, path: Path) -> None:
+    """Refuses links to other files: they could be any file of the machine."""
+    h5py, outside = _import_h5py(), []
+
+    def look(name: bytes, info: Any) -> None:
+        if info.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
+            outside.append(name.decode(errors="replace"))
+
+    with as_data_error(path):
+        file.id.links.visit(look, info=True)
+    if outside:
+        raise DataError(
+            f"OfflineDataset: {path} links to other files ({outside[0]!r:.60}), which are not read. Copy the "
+            "data into one file, e.g. by h5repack or h5copy."
+        )
+
+
 def _import_h5py() -> Any:
     try:
         import h5py
@@ -119,6 +143,12 @@ class Field:
         with as_data_error(where):
             shape, self.dtype = dataset.shape, dataset.dtype
             stored = dataset.id.get_storage_size()
+            elsewhere = dataset.is_virtual or dataset.external is not None
+        if elsewhere:
+            raise DataError(
+                f"{where} lies in other files (external storage or a virtual dataset), which are not read. "
+                "Copy the data into one file, e.g. by h5repack"
+            )
         if shape is None or self.dtype.kind not in "biuf":
             raise DataError(f"{where} has type {self.dtype} and shape {shape}, expected an array of numbers")
         self.shape: tuple[int, ...] = shape
@@ -158,7 +188,7 @@ def find_fields(group: Any, names: Iterable[str], where: str | Path) -> tuple[di
         try:
             with as_data_error(repr(name)):
                 present = name in group
-                dataset = group[name] if present else None
+                dataset = _open_dataset(group, name) if present else None
             if not present:
                 found.append(f"{name!r} is missing")
             elif not isinstance(dataset, _import_h5py().Dataset):
@@ -169,6 +199,22 @@ def find_fields(group: Any, names: Iterable[str], where: str | Path) -> tuple[di
         except DataError as error:
             found.append(str(error).removeprefix("OfflineDataset: "))
     return fields, found
+
+
+def _open_dataset(group: Any, name: str) -> Any:
+    """An object of a group; an array of large chunks is opened with room for those of one row."""
+    found, h5py = group[name], _import_h5py()
+    if not isinstance(found, h5py.Dataset) or not found.chunks:
+        return found
+    across = [math.ceil(size / part) for size, part in zip(found.shape[1:], found.chunks[1:], strict=True)]
+    chunk = math.prod(found.chunks) * found.dtype.itemsize
+    room = min((math.prod(across) + 1) * chunk, _LARGEST_CHUNK_CACHE)
+    if room <= _CHUNK_CACHE:
+        return found
+    del found  # HDF5 keeps the settings of an array as long as it is open
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(_CHUNK_SLOTS, room, _CHUNK_PREEMPTION)
+    return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
 
 
 def ends_of(field: Field) -> Array:

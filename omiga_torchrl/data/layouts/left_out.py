@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from omiga_torchrl.data.agent_arrays import Array
+from omiga_torchrl.plain_files import open_npz
 
 _FILE: Final = "left_out.npz"
 
@@ -94,5 +95,5 @@ class LeftOut:
         """
         if not (folder / _FILE).is_file():
             return cls([np.zeros(episodes)], [np.zeros(episodes, bool)], [])
-        with np.load(folder / _FILE) as file:
+        with open_npz("OfflineDataset", folder / _FILE, "Remove the folder: it is converted again.") as file:
             return cls([file["rewards"]], [file["dropped"]], [file["single"]])

@@ -12,6 +12,7 @@ import numpy as np
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.file_kinds import require_file
 
 _FIX = "Is it complete? Fetch it again."
 
@@ -66,7 +67,7 @@ class NpyFile:
         Raises:
             DataError: no ``.npy`` file, not of numbers, or not as long as its header says.
         """
-        with as_data_error(path, _FIX), path.open("rb") as file:
+        with as_data_error(path, _FIX), require_file("OfflineDataset", path).open("rb") as file:
             if file.read(6) != b"\x93NUMPY":
                 raise DataError(f"OfflineDataset: {path} is no .npy file. {_FIX}")
             file.seek(0)

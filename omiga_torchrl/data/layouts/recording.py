@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from omiga_torchrl.data.cards import CARD_FILE, DATA_FILE, read_card
+from omiga_torchrl.data.cards import CARD_FILE, DATA_FILE, DatasetCard, read_card
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_spans
 from omiga_torchrl.data.layouts.registry import register_layout
@@ -42,17 +41,22 @@ class RecordingLayout(Layout):
         groups = card.spec.groups
         counts = {name: group.action_size for name, group in groups.items() if group.discrete}
         return Reading(
-            self._blocks(path / DATA_FILE),
+            self._blocks(path / DATA_FILE, _most_bytes(card)),
             steps=card.transitions,
             n_actions=(counts if len(groups) > 1 else next(iter(counts.values()))) if counts else None,
             agents={name: group.agents for name, group in groups.items() if group.agents},
         )
 
-    def _blocks(self, file: Path) -> Iterator[Episodes]:
-        try:
-            episodes = Episodes.load(file)
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
-            raise DataError(f"OfflineDataset: cannot read {file}: {error}. Record it again.") from error
+    def _blocks(self, file: Path, largest: int) -> Iterator[Episodes]:
+        episodes = Episodes.load(file, largest=largest)
         row_bytes = sum(a.nbytes for a in episodes.arrays().values()) // max(episodes.steps, 1)
         for first, last in block_spans(episodes.length, row_bytes):
             yield episodes.part(first, last)
+
+
+def _most_bytes(card: DatasetCard) -> int:
+    """What the arrays of a recording may have by its card, twice over: a small file may hold gigabytes."""
+    values = 8 + card.spec.state_size  # of a row
+    for group in card.spec.groups.values():
+        values += group.n_agents * (group.observation_size + 2 * group.action_size + 4)
+    return 2**20 + 2 * 8 * values * (card.transitions + card.episodes)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from omiga_torchrl.data.layouts.base import Layout
 from omiga_torchrl.errors import DataError, unknown_name
+from omiga_torchrl.file_kinds import require_files
 from omiga_torchrl.plugins import load_plugins
 
 LayoutClass = TypeVar("LayoutClass", bound=type[Layout])
@@ -107,7 +108,7 @@ def find_layout(path: str | Path, name: str | None = None) -> Layout:
     Raises:
         FileNotFoundError: there is nothing at ``path``.
         ValueError: unknown ``name``; lists all.
-        DataError: it looks like none of the layouts.
+        DataError: it looks like none of the layouts, or holds a pipe or a device.
     """
     if name is not None and name not in LAYOUTS:
         raise unknown_name("OfflineDataset", "layout", name, LAYOUTS)
@@ -116,6 +117,7 @@ def find_layout(path: str | Path, name: str | None = None) -> Layout:
         raise FileNotFoundError(
             f"OfflineDataset: {path} does not exist; expected a dataset's file or folder."
         )
+    require_files("OfflineDataset", path)
     if name is not None:
         return LAYOUTS[name]
     for layout in LAYOUTS.values():

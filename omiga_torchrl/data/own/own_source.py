@@ -18,6 +18,7 @@ from filelock import FileLock
 from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.episodes import Episodes
+from omiga_torchrl.data.inventory import write_inventory
 from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.own.content import ContentDigest, observed
 from omiga_torchrl.data.regroup import regroup
@@ -152,6 +153,7 @@ def streamed_source(
         card = DatasetCard.from_json((spool / "data" / CARD_FILE).read_text())
         card.data_sha256 = source.known["data_sha256"]
         (spool / "data" / CARD_FILE).write_text(card.to_json())
+        write_inventory(spool / "data")
         target = conversion_folder(root, source)
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(f"{target.name}.lock")):

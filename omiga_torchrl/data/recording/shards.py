@@ -12,8 +12,10 @@ import numpy as np
 
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.files import atomic_write
+from omiga_torchrl.plain_files import open_npz, read_json
 
 PLAN_FILE = "plan.json"
+_DAMAGED = "Remove the folder to start the recording anew."
 
 
 class ShardFolder:
@@ -45,8 +47,8 @@ class ShardFolder:
         self.path = folder.with_name(f"{folder.name}.partial")
         wanted = json.loads(json.dumps(plan))
         file = self.path / PLAN_FILE
-        if file.is_file():
-            _require_same(self.path, json.loads(file.read_text()), wanted)
+        if file.exists():
+            _require_same(self.path, read_json("record_dataset", file, _DAMAGED), wanted)
         else:
             with atomic_write(file) as stream:
                 stream.write(json.dumps(wanted, indent=2).encode())
@@ -63,7 +65,7 @@ class ShardFolder:
         """How many transitions the finished shards of a part hold."""
         total = 0
         for shard in range(self.count(part)):
-            with np.load(self._file(part, shard)) as arrays:
+            with open_npz("record_dataset", self._file(part, shard), _DAMAGED) as arrays:
                 total += int(arrays["length"].sum())
         return total
 
