@@ -88,12 +88,19 @@ def algorithm_page(name: str, results: str) -> str:
     """The page of one algorithm."""
     algorithm, note = ALGORITHMS[name], note_of(name)
     loss = loss_class(algorithm)
-    mixers = ", ".join(f"`{mixer}`" for mixer in algorithm.mixers) if "mixer" in attribute_texts(algorithm.config) else "none"
+    mixers = (
+        ", ".join(f"`{mixer}`" for mixer in algorithm.mixers)
+        if "mixer" in attribute_texts(algorithm.config)
+        else "none"
+    )
     facts = [
         ("source", note.source or "–"),
         ("actions", ", ".join(algorithm.actions)),
         ("mixers", mixers),
-        ("batches", "sequences `[B, T]`" if algorithm.sequences else "transitions `[B]` or sequences `[B, T]`"),
+        (
+            "batches",
+            "sequences `[B, T]`" if algorithm.sequences else "transitions `[B]` or sequences `[B, T]`",
+        ),
         ("loss", f"[`{loss.__name__}`](#omiga_torchrl.objectives.{loss.__name__})"),
         ("config", f"[`{algorithm.config.__name__}`](#omiga_torchrl.algorithms.{algorithm.config.__name__})"),
     ]
@@ -102,7 +109,7 @@ def algorithm_page(name: str, results: str) -> str:
     return "\n\n".join(
         [
             f"# {note.title}",
-            f"`algorithm={name}`, `make_algorithm(\"{name}\", spec)`",
+            f'`algorithm={name}`, `make_algorithm("{name}", spec)`',
             table,
             f"## When to use it\n\n{note.use}" if note.use else "",
             f"## Command\n\n```bash\npython recipes/train.py algorithm={name} task=vmas/navigation dataset=mixed{slices}\n```"
@@ -129,7 +136,9 @@ def algorithm_index() -> str:
     rows = []
     for name, algorithm in ALGORITHMS.items():
         note = note_of(name)
-        rows.append(f"| [`{name}`]({name}.md) | {note.title} | {', '.join(algorithm.actions)} | {note.source} |")
+        rows.append(
+            f"| [`{name}`]({name}.md) | {note.title} | {', '.join(algorithm.actions)} | {note.source} |"
+        )
     toc = "\n".join(ALGORITHMS)
     return (
         "# Algorithms\n\nAll of them work for teams and for one agent, with padded sequences, absent agents, action masks, "

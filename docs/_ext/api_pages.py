@@ -63,7 +63,9 @@ def homes() -> dict[int, tuple[str, str]]:
 
 def first_line(value: Any) -> str:
     """The first paragraph of a text, as Markdown in a table; of a plain value its type."""
-    documented = inspect.isclass(value) or inspect.isroutine(value) or type(value).__module__.startswith(PACKAGE)
+    documented = (
+        inspect.isclass(value) or inspect.isroutine(value) or type(value).__module__.startswith(PACKAGE)
+    )
     text = (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ") if documented else repr(value)
     if not documented:
         return f"`{text[:60]}{'...' if len(text) > 60 else ''}`"
@@ -75,7 +77,10 @@ def directive(value: Any) -> str:
     """The directive of autodoc that describes it."""
     if inspect.isclass(value):
         return "autoclass"
-    return "autofunction" if inspect.isroutine(value) else "autodata"
+    if inspect.isroutine(value):
+        return "autofunction"
+    # Of a plain value autodoc would show the text of its type.
+    return "autodata" if type(value).__module__.startswith(PACKAGE) else "py:data"
 
 
 def api_page(module: str, places: dict[int, tuple[str, str]]) -> str:
@@ -98,7 +103,10 @@ def api_page(module: str, places: dict[int, tuple[str, str]]) -> str:
 
 def api_index() -> str:
     """The list of modules."""
-    rows = [f"| [{PACKAGE}.{name}]({name}.md) | {about} | {len(public(name))} |" for name, about in MODULES.items()]
+    rows = [
+        f"| [{PACKAGE}.{name}]({name}.md) | {about} | {len(public(name))} |"
+        for name, about in MODULES.items()
+    ]
     toc = "\n".join(MODULES)
     return (
         "# API\n\nEvery public name, written from its docstring; the examples run as tests.\n\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from algorithm_pages import algorithm_index, algorithm_page
 from api_pages import MODULES, api_index, api_page, homes
+from outside_links import PAGES, page_of
 from published_page import published_page
 from sphinx.application import Sphinx
 
@@ -31,6 +32,9 @@ def generate(app: Sphinx) -> None:
     for module in MODULES:
         write(site / "api" / f"{module}.md", api_page(module, places))
     write(site / "data" / "published.md", published_page())
+    for name, page in PAGES.items():
+        text = (site.parent / name).read_text(encoding="utf-8")
+        write(site / page, page_of(text, app.config.repository))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -16,12 +16,11 @@ def rewrite(app: Sphinx, docname: str, source: list[str]) -> None:
     """Replace the links in the text of a page."""
     page = Path(app.env.doc2path(docname))
     site = Path(app.srcdir).resolve()
-    base = site.parent if docname in ("reference/changelog", "reference/contributing") else page.parent
     address = app.config.repository
 
     def replace(match: re.Match[str]) -> str:
         label, target, anchor = match.groups()
-        path = (base / target).resolve()
+        path = (page.parent / target).resolve()
         if path.is_relative_to(site):
             return match[0]
         name = str(path.relative_to(site.parent))
@@ -33,28 +32,22 @@ def rewrite(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = LINK.sub(replace, source[0])
 
 
-def include_outside(app: Sphinx, relative: Path, parent: str, content: list[str]) -> None:
-    """Links in files of the repository's root that a page includes."""
-    if relative.suffix != ".md":
-        return
-    up = "../" * parent.count("/")
+def page_of(text: str, repository: str) -> str:
+    """A file of the repository's root as a page in ``reference/``: its links lead to pages or the repository."""
 
     def replace(match: re.Match[str]) -> str:
         label, target, anchor = match.groups()
-        if re.match(r"\w+:|#", target):
-            return match[0]
         if target in PAGES:
-            return f"[{label}]({up}{PAGES[target]}{anchor})"
+            return f"[{label}](../{PAGES[target]}{anchor})"
         if target.startswith("docs/"):
-            return f"[{label}]({up}{target.removeprefix('docs/')}{anchor})"
-        return f"[{label}]({app.config.repository}/blob/main/{target}{anchor})"
+            return f"[{label}](../{target.removeprefix('docs/')}{anchor})"
+        return f"[{label}]({repository}/blob/main/{target}{anchor})"
 
-    content[0] = re.sub(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)((?:#[^)\s]*)?)\)", replace, content[0])
+    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!\w+:|#)([^)\s#]+)((?:#[^)\s]*)?)\)", replace, text)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.add_config_value("repository", "", "env")
     app.connect("source-read", rewrite)
-    app.connect("include-read", include_outside)
     return {"parallel_read_safe": True}

@@ -14,7 +14,9 @@ from omiga_torchrl.trainers import OfflineTrainer
 
 dataset = OfflineDataset("vmas/navigation/mixed", batch_size=128)
 env = make_env("vmas/navigation", num_envs=40, seed=0)
-print(f"returns: data {dataset.card.behaviour_return['mean']:.2f}, best policy {dataset.card.best_checkpoint_return:.2f}")
+print(
+    f"returns: data {dataset.card.behaviour_return['mean']:.2f}, best policy {dataset.card.best_checkpoint_return:.2f}"
+)
 
 # %%
 # A sweep over a factor of ten, far too short to be final, and long enough to see the shape.
@@ -44,12 +46,21 @@ alphas, sizes, clipped, returns = zip(*rows, strict=True)
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
 left.plot(alphas, sizes, marker="o")
 left.plot(alphas, clipped, marker="o", color="C1")
-left.annotate("effective sample size", (alphas[1], sizes[1]), xytext=(-20, -18), textcoords="offset points", color="C0")
-left.annotate("share clipped", (alphas[-1], clipped[-1]), xytext=(8, 8), textcoords="offset points", color="C1")
+left.annotate(
+    "effective sample size", (alphas[1], sizes[1]), xytext=(-20, -18), textcoords="offset points", color="C0"
+)
+left.annotate(
+    "share clipped", (alphas[-1], clipped[-1]), xytext=(8, 8), textcoords="offset points", color="C1"
+)
 left.set(xscale="log", xlabel="alpha", ylim=(-0.05, 1.05))
 right.plot(alphas, returns, marker="o", color="C2")
 right.axhline(dataset.card.behaviour_return["mean"], color="grey", linestyle=":")
-right.annotate("mean of the data", (0.03, dataset.card.behaviour_return["mean"]), xytext=(0, 4), textcoords="offset points")
+right.annotate(
+    "mean of the data",
+    (0.03, dataset.card.behaviour_return["mean"]),
+    xytext=(0, 4),
+    textcoords="offset points",
+)
 right.set(xscale="log", xlabel="alpha", ylabel="return")
 
 # %%
@@ -66,7 +77,9 @@ OfflineTrainer(
     progress_bar=False,
     seed=0,
 ).train()
-print(f"alpha {algorithm.loss.alpha.item():.2f}, return {evaluate(algorithm.policy, env, episodes=40, seed=0).mean_return:.2f}")
+print(
+    f"alpha {algorithm.loss.alpha.item():.2f}, return {evaluate(algorithm.policy, env, episodes=40, seed=0).mean_return:.2f}"
+)
 
 # %%
 # In earnest: `python recipes/train.py -m algorithm.alpha=0.3,1,3 seed=0,1,2 out=runs/alpha`, then

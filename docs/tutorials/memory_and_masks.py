@@ -97,7 +97,9 @@ def share_won(policy, episodes=500):
         ("agents", "action_mask"): torch.as_tensor(mask[:LENGTH].copy()).expand(episodes, -1, -1, -1),
         "is_init": is_init,
         # Agents with a memory also read what they did last; -1: nothing yet. Until the last step they wait.
-        ("agents", "last_action"): torch.as_tensor([-1] + [0] * (LENGTH - 1))[:, None].expand(episodes, LENGTH, 2),
+        ("agents", "last_action"): torch.as_tensor([-1] + [0] * (LENGTH - 1))[:, None].expand(
+            episodes, LENGTH, 2
+        ),
     }
     with set_exploration_type(ExplorationType.DETERMINISTIC):
         said = policy(TensorDict(entries, [episodes, LENGTH]))["agents", "action"][:, -1].numpy()

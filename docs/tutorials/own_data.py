@@ -37,9 +37,13 @@ def play(controller, episodes):
     return np.stack(seen, 1), np.stack(done, 1), np.stack(earned, 1)
 
 
-good = play(lambda seen: np.clip(-3 * seen[..., 0] + rng.normal(0, 0.3, seen.shape[:2]), -1, 1), EPISODES // 2)
+good = play(
+    lambda seen: np.clip(-3 * seen[..., 0] + rng.normal(0, 0.3, seen.shape[:2]), -1, 1), EPISODES // 2
+)
 poor = play(lambda seen: rng.uniform(-1, 1, seen.shape[:2]), EPISODES // 2)
-observation, action, reward = (np.concatenate(pair).astype(np.float32) for pair in zip(good, poor, strict=True))
+observation, action, reward = (
+    np.concatenate(pair).astype(np.float32) for pair in zip(good, poor, strict=True)
+)
 print("observations", observation.shape, "actions", action.shape, "rewards", reward.shape)
 
 # %%
@@ -123,7 +127,10 @@ save_policy(
     arguments={"hidden_sizes": [64, 64], "alpha": 0.3},
 )
 again, _ = load_policy("policy.pt")
-print("the same return:", np.isclose(play(controller(again), 200)[2].sum(1).mean(), returns["omiga"].mean(), atol=2))
+print(
+    "the same return:",
+    np.isclose(play(controller(again), 200)[2].sum(1).mean(), returns["omiga"].mean(), atol=2),
+)
 
 # %%
 # **Next**: other forms of data (PettingZoo's dicts, rollouts, agents that come and go) are in

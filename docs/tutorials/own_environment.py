@@ -76,7 +76,13 @@ rollouts = [env.rollout(30, break_when_any_done=False) for _ in range(20)]
 dataset = OfflineDataset.from_rollouts(
     rollouts, batch_size=128, card={"task": "ring/meeting", "tier": "random"}
 )
-print(len(dataset), "steps,", dataset.card.episodes, "episodes, mean return", dataset.card.behaviour_return["mean"])
+print(
+    len(dataset),
+    "steps,",
+    dataset.card.episodes,
+    "episodes, mean return",
+    dataset.card.behaviour_return["mean"],
+)
 
 # %%
 # Train, and judge in the same task. Random play is all that the data have; what is learned is in their rewards.
@@ -96,7 +102,9 @@ for name, options in (("bc", {}), ("omiga", {"alpha": 0.2}), ("cql", {})):
         seed=0,
     ).train()
     results[name] = evaluate(algorithm.policy, env, episodes=100, seed=1)
-    print(f"{name:6} return {results[name].mean_return:5.2f}, met in {results[name].terminated.float().mean():.0%}")
+    print(
+        f"{name:6} return {results[name].mean_return:5.2f}, met in {results[name].terminated.float().mean():.0%}"
+    )
 
 # %%
 import matplotlib.pyplot as plt

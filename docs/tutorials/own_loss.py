@@ -74,7 +74,9 @@ for spec, options, batch in (
     (discrete, {"mixer": "qmix"}, (8,)),
     (continuous, {"rnn_hidden_size": 16}, (4, 6)),
 ):
-    out = make_algorithm("filtered_cloning", spec, hidden_sizes=(16,), **options).loss(spec.fake_batch(*batch))
+    out = make_algorithm("filtered_cloning", spec, hidden_sizes=(16,), **options).loss(
+        spec.fake_batch(*batch)
+    )
     print({key: round(value.item(), 2) for key, value in out.items() if key.startswith("loss_")})
 
 # %%
