@@ -17,6 +17,9 @@ class Meeting:
 
     possible_agents = ["red", "blue"]
 
+    def __init__(self):
+        self.rng = np.random.default_rng()
+
     def observation_space(self, agent):
         return Box(-1, 1, (4,), np.float32)
 
@@ -66,13 +69,13 @@ env = make_env("ring/meeting", num_envs=10, seed=0)
 print(env.rollout(3)["next", "reward"].squeeze(-1)[0])
 
 # %%
-# Data: 60 rollouts of random actions. A rollout of TorchRL is a TensorDict, and rollouts are a dataset.
+# Data: 60 rollouts of ten games each, with random actions. A rollout of TorchRL is a TensorDict, and rollouts are a dataset.
 import torch
 
 from omiga_torchrl.data import OfflineDataset
 
 torch.manual_seed(0)
-rollouts = [env.rollout(30, break_when_any_done=False) for _ in range(20)]
+rollouts = [env.rollout(10, break_when_any_done=False) for _ in range(60)]
 dataset = OfflineDataset.from_rollouts(
     rollouts, batch_size=128, card={"task": "ring/meeting", "tier": "random"}
 )
