@@ -77,7 +77,7 @@ from omiga_torchrl.data import OfflineDataset
 torch.manual_seed(0)
 rollouts = [env.rollout(10, break_when_any_done=False) for _ in range(60)]
 dataset = OfflineDataset.from_rollouts(
-    rollouts, batch_size=128, card={"task": "ring/meeting", "tier": "random"}
+    rollouts, batch_size=128, n_actions=3, card={"task": "ring/meeting", "tier": "random"}
 )
 print(
     len(dataset),
