@@ -1,0 +1,150 @@
+"""One page an algorithm, from the registry, the docstrings and the table of results."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from algorithm_notes import NOTES, Note
+
+from omiga_torchrl.algorithms import ALGORITHMS, AlgorithmConfig, RegisteredAlgorithm, make_algorithm
+from omiga_torchrl.cli import recipes_folder
+from omiga_torchrl.specs import TeamSpec
+
+
+def note_of(name: str) -> Note:
+    """The facts of an algorithm; of one that has none yet, its name only."""
+    return NOTES.get(name, Note(name, "", name, ""))
+
+
+def loss_class(algorithm: RegisteredAlgorithm[Any]) -> type:
+    """The class of its loss."""
+    discrete = "continuous" not in algorithm.actions
+    spec = TeamSpec(n_agents=2, observation_size=3, action_size=2, state_size=6, discrete=discrete)
+    return type(make_algorithm(algorithm.name, spec, hidden_sizes=(4,)).loss)
+
+
+def attribute_texts(config: type[AlgorithmConfig]) -> dict[str, str]:
+    """The text of every field, from the ``Attributes`` sections of the class and its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(config.__mro__):
+        lines = (inspect.cleandoc(vars(base).get("__doc__") or "")).partition("Attributes:\n")[2].splitlines()
+        name = ""
+        for line in lines:
+            start = re.match(r"    (\w+(?:, \w+)*): (.*)", line)
+            if start:
+                name, found[start[1]] = start[1], start[2]
+            elif line.startswith("     ") and name:
+                found[name] += " " + line.strip()
+    return found
+
+
+def as_markdown(text: str) -> str:
+    """A docstring's line in a table."""
+    text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", text)
+    return text.replace("``", "`").replace("|", "\\|").replace("\n", " ")
+
+
+def options(config: type[AlgorithmConfig]) -> str:
+    """The table of arguments: its own first, then those that others have, too."""
+    texts, shared = attribute_texts(config), {field.name for field in fields(AlgorithmConfig)}
+    own = vars(config).get("__annotations__", {})
+
+    def rank(name: str) -> int:
+        return 0 if name in own and name not in shared else 2 if name in shared else 1
+
+    rows = [
+        f"| `{field.name}` | `{field.default!r}` | {as_markdown(texts.get(field.name, ''))} |"
+        for field in sorted(fields(config), key=lambda field: rank(field.name))
+    ]
+    return "\n".join(["| argument | default | |", "|---|---|---|", *rows])
+
+
+def result_rows(label: str, results: str) -> str:
+    """The algorithm's row of the table of all algorithms, with cloning and the data below it."""
+    table = results.partition("## Every algorithm")[2]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    if not any(line.startswith(f"| {label} |") for line in lines):
+        return "It is not in the [tables](../reference/results.md) yet."
+    wanted = [f"| {label} |"] + ([] if label == "BC" else ["| BC |"]) + ["| *behaviour", "| *best"]
+    rows = [next(line for line in lines if line.startswith(start)) for start in wanted]
+    text = "Final returns, mean of 3 seeds [95 % bootstrap]; [what they can be compared with](../reference/results.md)."
+    return "\n".join([text, "", *lines[:2], *rows])
+
+
+def preset(name: str) -> str:
+    """What the recipes' preset changes."""
+    path = Path(recipes_folder()) / "configs" / "algorithm" / f"{name}.yaml"
+    if not path.exists():
+        return ""
+    text = path.read_text(encoding="utf-8").strip()
+    return f"The recipe's preset deviates from the defaults (`recipes/configs/algorithm/{name}.yaml`):\n\n```yaml\n{text}\n```\n"
+
+
+def algorithm_page(name: str, results: str) -> str:
+    """The page of one algorithm."""
+    algorithm, note = ALGORITHMS[name], note_of(name)
+    loss = loss_class(algorithm)
+    mixers = (
+        ", ".join(f"`{mixer}`" for mixer in algorithm.mixers)
+        if "mixer" in attribute_texts(algorithm.config)
+        else "none"
+    )
+    facts = [
+        ("source", note.source or "–"),
+        ("actions", ", ".join(algorithm.actions)),
+        ("mixers", mixers),
+        (
+            "batches",
+            "sequences `[B, T]`" if algorithm.sequences else "transitions `[B]` or sequences `[B, T]`",
+        ),
+        ("loss", f"[`{loss.__name__}`](#omiga_torchrl.objectives.{loss.__name__})"),
+        ("config", f"[`{algorithm.config.__name__}`](#omiga_torchrl.algorithms.{algorithm.config.__name__})"),
+    ]
+    table = "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts)])
+    slices = " algorithm.slice_len=16" if algorithm.sequences else ""
+    return "\n\n".join(
+        [
+            f"# {note.title}",
+            f'`algorithm={name}`, `make_algorithm("{name}", spec)`',
+            table,
+            f"## When to use it\n\n{note.use}" if note.use else "",
+            f"## Command\n\n```bash\npython recipes/train.py algorithm={name} task=vmas/navigation dataset=mixed{slices}\n```"
+            if "continuous" in algorithm.actions
+            else f"## Command\n\n```bash\npython recipes/train.py algorithm={name} task=smax/3m dataset=runs/datasets/3m\n```",
+            "## Equations, variants, and what differs from the released code",
+            docstring(loss),
+            f"## Options\n\n{options(algorithm.config)}",
+            preset(name),
+            f"## Results\n\n{result_rows(note.label, results)}",
+        ]
+    )
+
+
+def docstring(loss: type) -> str:
+    """The text of a loss up to its arguments, which the options below repeat."""
+    text = inspect.cleandoc(loss.__doc__ or "")
+    text = re.split(r"^(?:Args|Keyword Args|Raises|Examples):$", text, flags=re.M)[0].rstrip()
+    return "```{eval-rst}\n.. currentmodule:: omiga_torchrl.objectives\n\n" + text + "\n```"
+
+
+def algorithm_index() -> str:
+    """The table of all algorithms."""
+    rows = []
+    for name, algorithm in ALGORITHMS.items():
+        note = note_of(name)
+        rows.append(
+            f"| [`{name}`]({name}.md) | {note.title} | {', '.join(algorithm.actions)} | {note.source} |"
+        )
+    toc = "\n".join(ALGORITHMS)
+    return (
+        "# Algorithms\n\nAll of them work for teams and for one agent, with padded sequences, absent agents, action masks, "
+        "recurrent agents, and agents that differ.\n\n"
+        + "\n".join(["| `algorithm=` | | actions | source |", "|---|---|---|---|", *rows])
+        + "\n\n![Final returns of every algorithm](../../.github/scores.png)\n\n"
+        + "What the lines are: [results](../reference/results.md). Adding one: [adding_algorithms.md](../adding_algorithms.md).\n"
+        + f"\n```{{toctree}}\n:hidden:\n\n{toc}\n```\n"
+    )
