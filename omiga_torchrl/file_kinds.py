@@ -162,7 +162,7 @@ def _describe_text(path: Path, start: bytes) -> str:
     if start.lstrip()[:1] in (b"{", b"["):
         try:
             json.loads(path.read_bytes()) if path.stat().st_size < 2**20 else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return "damaged JSON, or lines of it"
         return "a JSON file"
     return "a text file"

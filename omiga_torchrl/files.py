@@ -96,8 +96,8 @@ def load_plain(component: str, path: str | Path, **kwargs: Any) -> dict[str, Any
                 return content
             reason = describe_entries(content)
     raise DataError(
-        f"{component}: {path} must be a whole file of torch.save with a dictionary of plain values, got {reason}. Pass a "
-        f"file that this library wrote."
+        f"{component}: {path} must be a whole file of torch.save with a dictionary of plain values, got "
+        f"{reason}. Pass a file that this library wrote."
     )
 
 

@@ -161,7 +161,7 @@ def test_what_cannot_be_loaded_is_refused(tmp_path: Path) -> None:
         ({"spec": {"colour": 2}}, "unexpected keyword argument 'colour'"),
         ({"arguments": {"hidden": [5]}}, r"must hold the weights .*e\.g\. 'module"),
         ({"arguments": {"hidden": [4, 4]}}, r"must hold the weights .*e\.g\. 'module"),
-        ({"format": 2}, "must be a policy file of format 1, got format 2"),
+        ({"format": 2}, "must be a policy of format 1, got one of format 2"),
     ],
 )
 def test_policies_that_do_not_fit(change: dict[str, Any], message: str, tmp_path: Path) -> None:

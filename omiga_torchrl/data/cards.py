@@ -219,7 +219,7 @@ def read_card(folder: str | Path) -> DatasetCard:
         DataError: the card cannot be read.
     """
     path = Path(folder) / CARD_FILE
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"OfflineDataset: {path} does not exist; expected a folder with {CARD_FILE} and {DATA_FILE}. "
             "Record one with recipes/record_dataset.py."

@@ -25,6 +25,7 @@ Label = Literal["training", "final"]
 LABELS: tuple[Label, ...] = ("training", "final")
 RUN_FILE = "run.json"
 EVALUATIONS_FILE = "evaluations.jsonl"
+_BEGIN = '{"step"'  # of a line
 # What readers rely on.
 _KINDS: Mapping[str, Any] = {
     **dict.fromkeys(("algorithm", "task", "dataset"), str), "seed": int,
@@ -212,7 +213,8 @@ def read_evaluations(file: Path) -> list[Evaluation]:
             found.append(one)
         except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
             # A crash truncates the line being written, so only one without its line end.
-            if number == len(lines) and not line.endswith("\n"):
+            begins = line.startswith(_BEGIN) or _BEGIN.startswith(line)
+            if number == len(lines) and not line.endswith("\n") and begins:
                 warnings.warn(f"load_runs: ignored the truncated last line {number} of {file}.", stacklevel=2)
                 break
             raise DataError(

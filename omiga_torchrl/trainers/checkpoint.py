@@ -71,7 +71,7 @@ def load_checkpoint(path: str | Path, **kwargs: Any) -> dict[str, Any]:
         DataError: the file is no checkpoint of this library, or one of a newer format.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         beside = sorted(other.name for other in path.parent.glob("*.pt")) if path.parent.is_dir() else []
         raise FileNotFoundError(
             f"load_checkpoint: no file {path}; found {', '.join(beside) or 'no *.pt'} in {path.parent}."

@@ -47,7 +47,7 @@ class ShardFolder:
         self.path = folder.with_name(f"{folder.name}.partial")
         wanted = json.loads(json.dumps(plan))
         file = self.path / PLAN_FILE
-        if file.is_file():
+        if file.exists():
             _require_same(self.path, read_json("record_dataset", file, _DAMAGED), wanted)
         else:
             with atomic_write(file) as stream:
