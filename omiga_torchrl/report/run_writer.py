@@ -97,6 +97,30 @@ class RunWriter:
         self.finished = True
         release_folder(self.path)
 
+    def cut_back(self, step: int) -> None:
+        """Removes the evaluations of later steps: of a run that went back to a checkpoint they come again.
+
+        Args:
+            step: of the last evaluation that stays.
+
+        Examples:
+            >>> import tempfile
+            >>> writer = RunWriter(tempfile.mkdtemp(), RunInfo("bc", "game", "mixed", 0))
+            >>> for at in (1, 2, 3):
+            ...     writer.evaluation(at, "training", returns=[0.5])
+            >>> writer.cut_back(2)
+            >>> [one.step for one in read_evaluations(writer.path / "evaluations.jsonl")]
+            [1, 2]
+        """
+        if not self._file.exists():
+            return
+        lines = self._file.read_bytes().splitlines(keepends=True)
+        records = read_evaluations(self._file)
+        kept = [line for line, one in zip(lines, records, strict=False) if one.step <= step]
+        if len(kept) < len(lines):
+            with atomic_write(self._file) as file:
+                file.write(b"".join(kept))
+
     def _elapsed(self) -> float:
         lines = read_evaluations(self._file) if self._file.exists() else []
         return max((line.wall_time for line in lines), default=0.0)
