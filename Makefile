@@ -3,7 +3,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
-PIP    := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Versions of everything that is installed: those that are tested together, or the newest there are.
+VERSIONS ?= tested
+PINS   := $(if $(filter newest,$(VERSIONS)),,-c constraints.txt)
+PIP    := $(PY) -m pip install --quiet --disable-pip-version-check $(PINS)
 
 # Training and tests use small tensors: one thread per process is fastest.
 RUN_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 RL_LOGGING_LEVEL=WARNING
@@ -19,10 +22,10 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-slow lint format audit bench clean distclean
+.PHONY: help venv demo test test-slow lint format audit bench docs docs-links release-check clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # One stamp per set of extras; installed again only when the project's requirements change.
 # torch comes first, by its exact version, so that nothing else chooses another build of it.
@@ -77,9 +80,28 @@ bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion and e
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py
 	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
 
+$(VENV)/docs.stamp: $(VENV)/torch.stamp pyproject.toml
+	@echo "==> $(VENV): omiga_torchrl with what the site needs"
+	@$(PIP) -e ".[docs]"
+	@touch $@
+
+$(VENV)/release.stamp: $(VENV)/torch.stamp pyproject.toml
+	@$(PIP) hatchling twine
+	@touch $@
+
+docs: $(VENV)/docs.stamp ## build the site, docs/_build/html/index.html; warnings are errors
+	$(RUN_ENV) $(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-links: $(VENV)/docs.stamp ## ask for every address that the site links to (needs the network)
+	$(RUN_ENV) $(PY) -m sphinx -q -b linkcheck docs docs/_build/links
+
+release-check: $(VENV)/release.stamp ## build sdist and wheel, and train with the wheel in an empty environment
+	PY=$(PY) PINS="$(PINS)" sh .ci/release-check
+
 clean: ## remove builds and caches
-	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find omiga_torchrl recipes tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf build dist docs/_build docs/algorithms docs/api docs/data/published.md .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find omiga_torchrl recipes tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environment as well
 	rm -rf $(VENV)

@@ -1,9 +1,11 @@
-"""The commands ``ls``, ``cp`` and ``run``: the recipes that belong to the installed version."""
+"""The commands ``ls``, ``cp``, ``run`` and ``--version``: recipes of the installed version."""
 
 from __future__ import annotations
 
 import argparse
 import ast
+import importlib.metadata
+import platform
 import re
 import runpy
 import shutil
@@ -11,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from omiga_torchrl import __version__
 from omiga_torchrl.errors import unknown_name
 
 PROGRAM = "python -m omiga_torchrl"
@@ -165,9 +168,21 @@ def run_recipe(name: str, overrides: Sequence[str]) -> None:
         sys.argv, sys.path = argv, path
 
 
+def versions() -> str:
+    """The version of the library, and of what its numbers depend on, as ``--version`` prints them."""
+    found = [f"omiga-torchrl {__version__}", f"python {platform.python_version()}"]
+    for package in ("torch", "torchrl", "tensordict"):
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{package} is missing")
+    return ", ".join(found)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The command line's parser."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description="The recipes of the installed version.")
+    parser.add_argument("--version", action="version", version=versions())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("ls", help="list the recipes")
     cp = commands.add_parser("cp", help="copy a recipe and its configs, to be edited")

@@ -20,6 +20,7 @@ from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.behaviors import load_behaviour, read_behaviour
 from omiga_torchrl.errors import DataError, require_fields
 from omiga_torchrl.evaluation import EvaluationResult, PolicyFacts, evaluate, record_video
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.specs import TeamSpec
 
@@ -58,7 +59,7 @@ class EvaluateConfig:
 ConfigStore.instance().store("evaluate_schema", EvaluateConfig)
 
 
-def open_policy(path: Path) -> tuple[Any, TeamSpec, PolicyFacts]:
+def open_policy(path: Path) -> tuple[Any, AnyTeamSpec, PolicyFacts]:
     """The policy in ``path``, the sizes it was made for, and what it was trained for."""
     if path.is_dir():
         path = path / "policy.pt"
@@ -71,8 +72,8 @@ def open_policy(path: Path) -> tuple[Any, TeamSpec, PolicyFacts]:
             info, _ = read_behaviour(path)
         except DataError:  # what it lacks as a policy of a run says more
             raise of_policy from None
-        return load_behaviour(path), TeamSpec(**info.spec), PolicyFacts.from_dict(vars(info))
-    return policy, TeamSpec(**content["spec"]), PolicyFacts.from_dict(content["metadata"])
+        return load_behaviour(path), TeamSpec.from_dict(info.spec), PolicyFacts.from_dict(vars(info))
+    return policy, TeamSpec.from_dict(content["spec"]), PolicyFacts.from_dict(content["metadata"])
 
 
 def run(config: EvaluateConfig) -> EvaluationResult:
@@ -96,7 +97,7 @@ def run(config: EvaluateConfig) -> EvaluationResult:
     return result
 
 
-def _make_env(config: EvaluateConfig, spec: TeamSpec, facts: PolicyFacts, num_envs: int) -> EnvBase:
+def _make_env(config: EvaluateConfig, spec: AnyTeamSpec, facts: PolicyFacts, num_envs: int) -> EnvBase:
     """The task as the policy knows it."""
 
     def check(env: EnvBase) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import omiga_torchrl
 from omiga_torchrl import cli
 
 PLAIN = '''"""Write down the arguments.
@@ -68,6 +70,15 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"omiga-torchrl {omiga_torchrl.__version__}, python 3.")
+    assert re.search(r"torch \d.*, torchrl \d.*,\stensordict \d", printed)
 
 
 def test_ls_prints_one_line_for_each_recipe(recipes: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ TRAINERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", POLICIES)
 def test_policies_act_as_recorded(name: str) -> None:
     policy, content = load_policy(FORMER / f"{name}.policy.pt")
-    spec = TeamSpec(**content["spec"])
+    spec = TeamSpec.from_dict(content["spec"])
     torch.manual_seed(1)
     batch = spec.fake_batch(4)
     batch["agents", "last_action"] = batch["agents", "action"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -16,10 +17,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import omiga_torchrl
+
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ("filelock", "numpy", "tensordict", "torch", "torchrl")
 PARTS = (".ci", "omiga_torchrl", "recipes", "tests", "LICENSE", "Makefile", "README.md")
-PARTS += (".gitignore", "constraints.txt", "pyproject.toml")
+PARTS += (".gitignore", "constraints.txt", "hatch_build.py", "pyproject.toml")
 
 PROBE = '''"""Show where a recipe runs."""
 import hydra, os
@@ -98,11 +101,30 @@ for module in pkgutil.iter_modules(omiga_torchrl.__path__, "omiga_torchrl."):
     run([sys.executable, "-c", code], ROOT)
 
 
+SOURCE = "https://github.com/omiga-torchrl/omiga-torchrl"
+
+
 def test_nothing_names_this_machine() -> None:
     for name in ("pyproject.toml", "constraints.txt", "Makefile", ".ci/run", ".gitignore"):
-        assert not re.search(
-            r"https?:|file:|--index|--find-links|/(tmp|opt|home|work)/", (ROOT / name).read_text()
-        )
+        text = (ROOT / name).read_text().replace(SOURCE, "")
+        assert not re.search(r"https?:|file:|--index|--find-links|/(tmp|opt|home|work)/", text)
+
+
+def test_one_version_and_one_address() -> None:
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {omiga_torchrl.__version__}\n" in citation
+    assert f"\nrepository-code: {SOURCE}\n" in citation
+    assert f'Source = "{SOURCE}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_links_of_the_readme_work_on_a_package_index() -> None:
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = module.absolute_links("![a](.github/a.png) [b](docs/b.md) [c](https://c.org) [d](#d)", SOURCE)
+    picture = "https://raw.githubusercontent.com/omiga-torchrl/omiga-torchrl/main/.github/a.png"
+    assert text == f"![a]({picture}) [b]({SOURCE}/blob/main/docs/b.md) [c](https://c.org) [d](#d)"
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +175,8 @@ def files(folder: Path) -> set[str]:
 def test_the_source_distribution_is_complete(sdist: Path, tree: Path) -> None:
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
+        about = archive.extractfile(next(name for name in archive.getnames() if name.endswith("/PKG-INFO")))
+        assert about is not None and f"({SOURCE}/blob/main/docs/start.md)" in about.read().decode()
     assert files(tree) <= inside
     assert inside - files(tree) == {"PKG-INFO"}
 

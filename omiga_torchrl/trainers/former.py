@@ -61,8 +61,8 @@ def present_trainer_state(
     groups = [rename_entries({g["name"]: g}, parameter_groups) for g in state["optimizer"]["param_groups"]]
     named = [{**group, "name": name} for one in groups for name, group in one.items()]
     window = [
-        (list(rename_entries(dict.fromkeys(names), metrics)), sums, count)
-        for names, sums, count in state["metrics"]["families"]
+        (list(rename_entries(dict.fromkeys(names), metrics)), *sums)
+        for names, *sums in state["metrics"]["families"]
     ]
     return {
         **state,

@@ -182,7 +182,7 @@ def test_checkpoints_of_another_team(trained, tmp_path):
 
 def test_not_a_checkpoint(tmp_path):
     torch.save({"weights": {}}, tmp_path / "x.pt")
-    with pytest.raises(DataError, match="not a behaviour checkpoint"):
+    with pytest.raises(DataError, match="must be a behavior policy, got a file with the entries weights"):
         load_behaviour(tmp_path / "x.pt")
 
 

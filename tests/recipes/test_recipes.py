@@ -177,12 +177,24 @@ def test_omiga_beats_cloning_and_behaviour_on_the_bundled_data(tmp_path):
     assert returns["omiga"] >= 2.6 and returns["omiga"] > returns["bc"] + 0.5
 
 
-def test_normalised_observations_travel_with_the_policy(tmp_path):
-    done = run("train", tmp_path, "algorithm=bc", "out=runs", "normalise_observations=true", *SMALL)
+@pytest.mark.parametrize(
+    ("task", "dataset", "normalised"),
+    [("navigation", "mixed", "true"), ("speaker_listeners-mixed", "medium", "true")],
+)
+def test_the_policy_of_a_run_plays_as_it_was_trained(tmp_path, task, dataset, normalised):
+    data = (f"task=vmas/{task}", f"dataset={dataset}", f"normalise_observations={normalised}")
+    done = run("train", tmp_path, "algorithm=bc", "out=runs", *data, *SMALL)
     assert done.returncode == 0, done.stderr
-    folder = tmp_path / "runs" / "bc__vmas-navigation__mixed__seed0"
+    folder = tmp_path / "runs" / f"bc__vmas-{task}__{dataset}__seed0"
     last = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
     done = run("evaluate", tmp_path, f"policy={folder}", "episodes=4", "num_envs=4", "out=returns.jsonl")
     assert done.returncode == 0, done.stderr
     again = json.loads((tmp_path / "returns.jsonl").read_text())["returns"]
     assert again == pytest.approx(last["returns"], abs=1e-4)
+
+
+def test_a_behaviour_of_groups_is_evaluated(tmp_path):
+    checkpoint = ROOT / "omiga_torchrl/assets/behaviour/vmas/speaker_listeners/00400000.pt"
+    done = run("evaluate", tmp_path, f"policy={checkpoint}", "episodes=4", "num_envs=4")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("vmas/speaker_listeners: 4 episodes: return -")

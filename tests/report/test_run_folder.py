@@ -120,7 +120,7 @@ def test_a_folder_without_a_description_is_no_run(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"got files without run\.json\. Use existing='overwrite'"):
             RunWriter(tmp_path, info(), existing=existing)
     (path / "run.json").write_text('{"algorithm": ')
-    with pytest.raises(DataError, match="no run description"):
+    with pytest.raises(DataError, match="must be a whole JSON file, got damaged JSON"):
         RunWriter(tmp_path, info(), existing="resume")
     assert not RunWriter(tmp_path, info(), existing="overwrite").continues
 

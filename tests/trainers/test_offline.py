@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import logging
 import random
 from functools import partial
@@ -251,6 +252,26 @@ def test_metric_window() -> None:
     copy.load_state_dict(window.state_dict())
     assert copy.flush() == window.flush() == {"a": 1.5, "v/0": 2.0, "v/1": 3.0, "n": 7.0}
     assert window.flush() == {}
+
+
+def test_metric_window_sums_many_steps_as_it_goes_on_from_a_checkpoint() -> None:
+    window, copy = MetricWindow(), MetricWindow()
+    changing = torch.zeros(())
+    for step in range(200):
+        changing.fill_(step)  # a metric that its owner changes in place
+        window.add({"v": torch.tensor([1.0, step]), "a": changing})
+        if step == 99:
+            copy.load_state_dict(torch.load(saved(window.state_dict()), weights_only=True))
+        elif step > 99:
+            copy.add({"v": torch.tensor([1.0, step]), "a": changing})
+    assert copy.flush() == window.flush() == {"v/0": 1.0, "v/1": 99.5, "a": 99.5}
+
+
+def saved(state: object) -> io.BytesIO:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return file
 
 
 logging.getLogger("torchrl").setLevel(logging.ERROR)

@@ -6,31 +6,22 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
 from omiga_torchrl.data.episodes import Array, Episodes
-from omiga_torchrl.data.layouts.base import (
-    Layout,
-    Reading,
-    ReadOptions,
-    block_spans,
-    require,
-    to_floats,
-)
+from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_spans, to_floats
+from omiga_torchrl.data.layouts.breaks import find_breaks
+from omiga_torchrl.data.layouts.d4rl_fields import FIELDS, idle_rows, open_fields
 from omiga_torchrl.data.layouts.end_notes import EndNotes
-from omiga_torchrl.data.layouts.guards import as_data_error
-from omiga_torchrl.data.layouts.hdf5 import Field, ends_of, find_fields, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.hdf5 import Field, ends_of, holds_fields, open_hdf5
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.row_ends import RowEnds, RowFacts, find_row_ends, terminated_episodes
 from omiga_torchrl.data.layouts.steps import steps_to_episodes
 from omiga_torchrl.data.layouts.time_limits import overdue
 from omiga_torchrl.errors import DataError
-
-_FIELDS: Final = ("observations", "actions", "rewards", "terminals")
-_OPTIONAL: Final = ("timeouts", "next_observations")
 
 # Rows that are compared at once to find out where episodes end.
 _PIECE_ROWS: Final = 2**14
@@ -51,7 +42,7 @@ class D4rlLayout(Layout):
 
     def matches(self, path: Path) -> bool:
         """Whether it is an HDF5 file with these fields."""
-        return holds_fields(path, _FIELDS)
+        return holds_fields(path, FIELDS)
 
     def read(self, path: Path, options: ReadOptions) -> Reading:
         """Check fields and ends, then stream.
@@ -61,7 +52,7 @@ class D4rlLayout(Layout):
         """
         left_out, notes = LeftOut(), EndNotes()
         with open_hdf5(path) as file:
-            fields = _open_fields(file, path)
+            fields = open_fields(file, path)
             ends, follows = _find_episodes(fields, path, options, notes)
         terminated = terminated_episodes(ends, options)
         known = terminated | follows | ends.delimited
@@ -69,27 +60,6 @@ class D4rlLayout(Layout):
         steps = int((ends.steps - ~known).sum())
         blocks = _blocks(path, ends, terminated, follows, left_out)
         return Reading(blocks, steps, left_out=left_out, ends=notes)
-
-
-def _open_fields(file: Any, path: Path) -> dict[str, Field]:
-    with as_data_error(path):
-        names = (*_FIELDS, *(name for name in _OPTIONAL if name in file))
-    fields, found = find_fields(file, names, path)
-    sizes = {name: field.shape for name, field in fields.items()}
-    for name, shape in sizes.items():
-        wide = name in ("observations", "next_observations", "actions")
-        fits = len(shape) == 2 if wide else len(shape) in (1, 2) and math.prod(shape[1:]) == 1
-        if name == "actions" and fields[name].dtype.kind != "f":
-            found.append(f"'actions' has type {fields[name].dtype}, expected floats")
-        if not fits or 0 in shape:
-            found.append(f"{name!r} has shape {shape}, expected {'(R, features)' if wide else '(R,)'}")
-        else:
-            like = sizes.get("observations", shape)
-            if shape[:1] != like[:1] or (name == "next_observations" and shape != like):
-                found.append(f"{name!r} has shape {shape}, 'observations' {like}")
-    fix = f"Expected the fields {', '.join(_FIELDS)}. Is the file complete?"
-    require(found, f"OfflineDataset: {path}", fix)
-    return fields
 
 
 def _find_episodes(
@@ -109,13 +79,15 @@ def _find_episodes(
     marked = terminated | truncated
     foreign, idle = np.zeros((2, rows), bool)
     if "next_observations" in fields:
-        breaks, moves = _breaks(fields["observations"], fields["next_observations"])
+        breaks, moves = find_breaks(
+            [(fields["observations"], fields["next_observations"])], rows, _PIECE_ROWS
+        )
         foreign = notes.foreign_ends(marked, moves & ~breaks)
         truncated |= breaks
         if "timeouts" not in fields and options.max_steps is not None:
             truncated |= overdue(terminated | truncated, options.max_steps)
     else:
-        idle = _idle(fields)
+        idle = idle_rows(fields, _PIECE_ROWS)
     observations = fields["observations"]
     facts = RowFacts(
         terminated,
@@ -132,36 +104,11 @@ def _find_episodes(
     return replace(ends, cut=ends.cut | (unmarked & known)), known
 
 
-def _breaks(observations: Field, following: Field) -> tuple[Array, Array]:
-    """Rows `[R]` that the next row does not go on from, and from which it differs.
-
-    Both are compared as they are stored, in single precision.
-    """
-    rows = len(observations)
-    found, moves = np.zeros((2, rows), bool)
-    for start in range(0, rows - 1, _PIECE_ROWS):
-        stop = min(start + _PIECE_ROWS, rows - 1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            here = observations[start : stop + 1].astype(np.float32)
-            found[start:stop] = (here[1:] != following[start:stop].astype(np.float32)).any(1)
-        moves[start:stop] = (here[1:] != here[:-1]).any(1)
-    return found, moves
-
-
-def _idle(fields: dict[str, Field]) -> Array:
-    """Rows `[R]` without action and reward."""
-    idle = np.zeros(len(fields["rewards"]), bool)
-    for start in range(0, len(idle), _PIECE_ROWS):
-        part = slice(start, start + _PIECE_ROWS)
-        idle[part] = ~fields["actions"][part].any(1) & (fields["rewards"][part].reshape(-1) == 0)
-    return idle
-
-
 def _blocks(
     path: Path, ends: RowEnds, terminated: Array, known: Array, left_out: LeftOut
 ) -> Iterator[Episodes]:
     with open_hdf5(path) as file:
-        fields = _open_fields(file, path)
+        fields = open_fields(file, path)
         size = sum(math.prod(f.shape[1:]) * f.dtype.itemsize for f in fields.values())
         names = [name for name in fields if name not in ("terminals", "timeouts")]
         for first, last in block_spans(ends.rows, size):

@@ -23,9 +23,12 @@ _SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 _COMPRESSION: Final = 2000
 _SMALL: Final = 64 * 2**20
 
-# Decompressed chunks that are kept, per field: a block of rows rarely ends where a chunk does.
-_CHUNK_CACHE: Final = 48 * 2**20
+# Decompressed chunks that are kept, per field: a block of rows rarely ends where a chunk does. Those of one
+# row are enough, as rows are read in their order; most fields have smaller ones than the first size.
+_CHUNK_CACHE: Final = 2**20
+_LARGEST_CHUNK_CACHE: Final = 48 * 2**20
 _CHUNK_SLOTS: Final = 10_007
+_CHUNK_PREEMPTION: Final = 0.75  # of 1 HDF5 grows beyond the room it is given
 
 
 def is_hdf5(path: Path) -> bool:
@@ -185,7 +188,7 @@ def find_fields(group: Any, names: Iterable[str], where: str | Path) -> tuple[di
         try:
             with as_data_error(repr(name)):
                 present = name in group
-                dataset = group[name] if present else None
+                dataset = _open_dataset(group, name) if present else None
             if not present:
                 found.append(f"{name!r} is missing")
             elif not isinstance(dataset, _import_h5py().Dataset):
@@ -196,6 +199,22 @@ def find_fields(group: Any, names: Iterable[str], where: str | Path) -> tuple[di
         except DataError as error:
             found.append(str(error).removeprefix("OfflineDataset: "))
     return fields, found
+
+
+def _open_dataset(group: Any, name: str) -> Any:
+    """An object of a group; an array of large chunks is opened with room for those of one row."""
+    found, h5py = group[name], _import_h5py()
+    if not isinstance(found, h5py.Dataset) or not found.chunks:
+        return found
+    across = [math.ceil(size / part) for size, part in zip(found.shape[1:], found.chunks[1:], strict=True)]
+    chunk = math.prod(found.chunks) * found.dtype.itemsize
+    room = min((math.prod(across) + 1) * chunk, _LARGEST_CHUNK_CACHE)
+    if room <= _CHUNK_CACHE:
+        return found
+    del found  # HDF5 keeps the settings of an array as long as it is open
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(_CHUNK_SLOTS, room, _CHUNK_PREEMPTION)
+    return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
 
 
 def ends_of(field: Field) -> Array:

@@ -33,3 +33,23 @@ def leave_out_rewards(
     if dropped.any():
         reward[dropped] = to_team_reward(rewards[dropped], options, where)
     left_out.add_last(reward, length, dropped)
+
+
+def leave_out_padded(
+    rewards: Array, filled: Array, ended: Array, options: ReadOptions, where: str, left_out: LeftOut
+) -> None:
+    """Take in the rewards of the last rows of padded episodes that ran out of time.
+
+    Args:
+        rewards: `[E, T1, ...]`.
+        filled: which rows are no padding `[E, T1]`.
+        ended: where the task ended, in rows that are filled `[E, T1]`.
+        options: say how agents' rewards become one.
+        where: the file, for messages.
+        left_out: takes them in.
+    """
+    rows, over = filled.sum(1), np.asarray(ended.any(1))
+    last = rewards[np.arange(len(rows)), np.maximum(rows, 1) - 1].reshape(len(rows), -1)
+    # A single row without an end and a reward is padding.
+    kept = over | (rows > 1) | ((rows > 0) & (last != 0).any(1))
+    leave_out_rewards(last[kept], rows[kept], ~over[kept], options, where, left_out)

@@ -9,14 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from omiga_torchrl.data.episodes import Array, Episodes
-from omiga_torchrl.data.layouts.base import (
-    BLOCK_BYTES,
-    Layout,
-    Reading,
-    ReadOptions,
-    relabel_ends,
-    to_floats,
-)
+from omiga_torchrl.data.joining import joined_blocks
+from omiga_torchrl.data.layouts.base import BLOCK_BYTES, Layout, Reading, ReadOptions, relabel_ends, to_floats
 from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.hdf5 import Field, is_hdf5, open_hdf5
 from omiga_torchrl.data.layouts.minari_fields import (
@@ -28,12 +22,7 @@ from omiga_torchrl.data.layouts.minari_fields import (
     open_episode,
 )
 from omiga_torchrl.data.layouts.minari_metadata import METADATA, check_spaces, read_metadata
-from omiga_torchrl.data.layouts.minari_spaces import (
-    Space,
-    box_bounds,
-    space_of,
-    to_vectors,
-)
+from omiga_torchrl.data.layouts.minari_spaces import Space, box_bounds, space_of, to_vectors
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import whole_actions
 from omiga_torchrl.errors import DataError
@@ -78,11 +67,18 @@ class MinariLayout(Layout):
         # A number that cannot be: no step takes less than a byte.
         known = steps if isinstance(steps, int) and 0 < steps < size else None
         notes = EndNotes()
-        blocks = _blocks(path, names, shapes, observation, n_actions, options, notes)
-        return Reading(blocks, known, n_actions, action_low=low, action_high=high, ends=notes)
+        episodes = _episodes(path, names, shapes, observation, n_actions, options, notes)
+        return Reading(
+            joined_blocks(episodes, BLOCK_BYTES),
+            known,
+            n_actions,
+            action_low=low,
+            action_high=high,
+            ends=notes,
+        )
 
 
-def _blocks(
+def _episodes(
     path: Path,
     names: list[str],
     shapes: Shapes,
@@ -91,8 +87,7 @@ def _blocks(
     options: ReadOptions,
     notes: EndNotes,
 ) -> Iterator[Episodes]:
-    waiting: list[Episodes] = []
-    size = 0
+    kind = None
     with open_hdf5(path / DATA) as file:
         for name in names:
             fields = open_episode(file, name, shapes, path)
@@ -100,18 +95,13 @@ def _blocks(
                 continue
             at = f"OfflineDataset: {path}: {name}"
             episode = _read_episode(fields, at, space, n_actions, options, notes)
-            if waiting and episode.action.dtype != waiting[0].action.dtype:
+            kind = kind or episode.action.dtype
+            if episode.action.dtype != kind:
                 raise DataError(
-                    f"{at}: 'actions' are {episode.action.dtype}, "
-                    f"{waiting[0].action.dtype} before. Are all episodes of one task?"
+                    f"{at}: 'actions' are {episode.action.dtype}, {kind} before. "
+                    "Are all episodes of one task?"
                 )
-            waiting.append(episode)
-            size += sum(values.nbytes for values in episode.arrays().values())
-            if size >= BLOCK_BYTES:
-                yield Episodes.concatenate(waiting)
-                waiting, size = [], 0
-    if waiting:
-        yield Episodes.concatenate(waiting)
+            yield episode
 
 
 def _read_episode(

@@ -19,6 +19,7 @@ from omiga_torchrl.data.layouts.base import (
     to_own_rewards,
     to_team_reward,
 )
+from omiga_torchrl.data.layouts.breaks import find_breaks
 from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.npy import to_single
 from omiga_torchrl.data.layouts.omar_files import (
@@ -90,15 +91,8 @@ def _find_episodes(team: OmarFiles, notes: EndNotes) -> tuple[Array, Array, Arra
     done: Array = np.asarray(flags.all(1))
     ended = done.copy()
     ended[-1] = True
-    step, moves = rows_at_once(team.files), np.zeros_like(done)
-    breaks = moves.copy()
-    for first in range(0, team.rows - 1, step):
-        last = min(first + step, team.rows - 1)
-        for now, after in zip(team.files["obs"], team.files["next_obs"], strict=True):
-            # As they are read: files of one folder may differ in their precision.
-            here = to_single(now[first : last + 1])
-            breaks[first:last] |= (to_single(after[first:last]) != here[1:]).any(1)
-            moves[first:last] |= (here[:-1] != here[1:]).any(1)
+    pairs = zip(team.files["obs"], team.files["next_obs"], strict=True)
+    breaks, moves = find_breaks(pairs, team.rows, rows_at_once(team.files))
     foreign = notes.foreign_ends(done, moves & ~breaks)
     return done, foreign, np.diff(np.flatnonzero(ended | breaks), prepend=-1)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import (
+    BLOCK_BYTES,
     Layout,
     Reading,
     ReadOptions,
@@ -18,19 +19,17 @@ from omiga_torchrl.data.layouts.base import (
     to_team_reward,
 )
 from omiga_torchrl.data.layouts.end_notes import EndNotes
-from omiga_torchrl.data.layouts.hdf5 import Field, create_hdf5, ends_of, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.hdf5 import create_hdf5, holds_fields, open_hdf5
 from omiga_torchrl.data.layouts.idle_rewards import leave_out_rewards
 from omiga_torchrl.data.layouts.left_out import LeftOut
+from omiga_torchrl.data.layouts.omiga_mujoco_ends import count_alone, find_episodes
 from omiga_torchrl.data.layouts.omiga_mujoco_fields import FIELDS, MASK, Comparison, open_fields, same_rows
 from omiga_torchrl.data.layouts.omiga_mujoco_writing import append_rows, to_rows
 from omiga_torchrl.data.layouts.presence import given_mask
 from omiga_torchrl.data.layouts.registry import register_layout
-from omiga_torchrl.data.layouts.row_ends import RowEnds, require_may_stop, terminated_episodes
+from omiga_torchrl.data.layouts.row_ends import RowEnds, terminated_episodes
 from omiga_torchrl.data.layouts.steps import require_own_final, steps_to_episodes
 from omiga_torchrl.errors import DataError
-
-# Blocks that stay in the processor's cache while they are looked at and written.
-_BLOCK_BYTES: Final = 4 * 2**20
 
 
 @register_layout("omiga-mujoco", priority=80)
@@ -63,8 +62,8 @@ class OmigaMujocoLayout(Layout):
         left_out, notes = LeftOut(), EndNotes()
         with open_hdf5(path) as file:
             fields = open_fields(file, path)
-            ends, alone = _find_episodes(fields, path, options, notes)
-            _count_alone(fields["r"], alone, options, path, left_out)
+            ends, alone = find_episodes(fields, path, options, notes)
+            count_alone(fields["r"], alone, options, path, left_out)
             stated = not same_rows(fields)
         terminated = terminated_episodes(ends, options)
         notes.cut.append(ends.cut)
@@ -105,37 +104,6 @@ class OmigaMujocoLayout(Layout):
                 raise DataError(f"OmigaMujocoLayout: {path}: there are no episodes to write.")
 
 
-def _find_episodes(
-    fields: dict[str, Field], path: Path, options: ReadOptions, notes: EndNotes
-) -> tuple[RowEnds, Array]:
-    """Episodes that have a step, with the row behind it, which ``d`` marks; and other rows with a mark."""
-    rows, last = len(fields["d"]), ends_of(fields["d"])
-    start = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
-    behind = int(last[-1]) + 1 if len(last) else 0
-    cut = np.zeros(len(last), bool)
-    if behind < rows:
-        marks = np.zeros(rows, bool)
-        marks[last] = True
-        require_may_stop(marks, options, f"OfflineDataset: {path}")
-        start, last, cut = np.append(start, behind), np.append(last, rows - 1), np.append(cut, True)
-    # A single row is no step: there is nothing before it.
-    whole = last > start
-    notes.drop("delimiter rows without an episode", int((~whole).sum()))
-    notes.drop("delimiter rows", int((whole & ~cut).sum()))
-    alone = start[~whole]
-    start, last, cut = start[whole], last[whole], cut[whole]
-    return RowEnds(start, last + 1 - start, np.ones(len(start), bool), ~cut, cut), alone
-
-
-def _count_alone(rewards: Field, rows: Array, options: ReadOptions, path: Path, left_out: LeftOut) -> None:
-    """Take in rewards of rows with a mark that no step comes before."""
-    if len(rows):
-        reward = np.concatenate([rewards[row : row + 1] for row in rows.tolist()]).reshape(len(rows), -1)
-        reward = reward[(reward != 0).any(1)]
-        one = np.ones(len(reward), np.int64)
-        leave_out_rewards(reward, one, one > 0, options, f"OfflineDataset: {path}", left_out)
-
-
 def _blocks(
     path: Path, ends: RowEnds, terminated: Array, options: ReadOptions, stated: bool, left_out: LeftOut
 ) -> Iterator[Episodes]:
@@ -145,7 +113,7 @@ def _blocks(
         names = (*names, MASK) if MASK in fields else names
         size = sum(math.prod(fields[x].shape[1:]) * fields[x].dtype.itemsize for x in names)
         compare = None if stated else Comparison(fields["s"])
-        for first, last in block_spans(ends.rows, size, _BLOCK_BYTES):
+        for first, last in block_spans(ends.rows, size, BLOCK_BYTES):
             part, over = ends.part(first, last), terminated[first:last]
             start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
             rows = {name: fields[name][start:stop] for name in names}

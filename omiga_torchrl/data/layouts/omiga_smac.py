@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from torch import Tensor
 
-from omiga_torchrl.data.episodes import Array, Episodes
+from omiga_torchrl.data.episodes import Episodes
+from omiga_torchrl.data.joining import joined_blocks
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, split_ends, to_team_reward
 from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.npy import to_single
-from omiga_torchrl.data.layouts.pickled import PickledArray, is_torch_file, load_pickled
+from omiga_torchrl.data.layouts.omiga_smac_fields import to_arrays
+from omiga_torchrl.data.layouts.pickled import is_torch_file, load_pickled
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.steps import steps_to_episodes, whole_actions
 from omiga_torchrl.data.spans import BLOCK_BYTES
 from omiga_torchrl.errors import DataError
-
-_FIELDS: Final = ("state", "observation", "action", "reward", "done", "action mask")
-_SINGLE: Final = ("action", "reward", "done")
-# Far above any episode of StarCraft.
-_MOST_VALUES: Final = 2**25
 
 
 @register_layout("omiga-smac", priority=10)
@@ -64,7 +59,7 @@ class OmigaSmacLayout(Layout):
             raise DataError(f"OfflineDataset: {path} holds no files; expected one per episode.")
         found = LeftOut(), EndNotes()
         first, sizes = _read_episode(files[0], options, *found)
-        blocks = _blocks(files, first, sizes, options, *found)
+        blocks = joined_blocks(_episodes(files, first, sizes, options, *found), BLOCK_BYTES)
         return Reading(blocks, n_actions=sizes["action mask"], left_out=found[0], ends=found[1])
 
 
@@ -72,7 +67,7 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
 
 
-def _blocks(
+def _episodes(
     files: list[Path],
     first: Episodes,
     sizes: dict[str, int],
@@ -80,31 +75,15 @@ def _blocks(
     left_out: LeftOut,
     notes: EndNotes,
 ) -> Iterator[Episodes]:
-    parts, size = [first], _bytes(first)
+    yield first
     for file in files[1:]:
-        if size >= BLOCK_BYTES:
-            yield from _joined(parts)
-            parts, size = [], 0
         episode, found = _read_episode(file, options, left_out, notes)
         if found != sizes:
             raise DataError(
                 f"OfflineDataset: {file} has sizes {found}, {files[0].name} has {sizes}. "
                 "Is it of another map?"
             )
-        parts.append(episode)
-        size += _bytes(episode)
-    yield from _joined(parts)
-
-
-def _bytes(episodes: Episodes) -> int:
-    return sum(values.nbytes for values in episodes.arrays().values())
-
-
-def _joined(parts: list[Episodes]) -> Iterator[Episodes]:
-    """The episodes that have steps, if any, in one block."""
-    whole = [part for part in parts if len(part)]
-    if whole:
-        yield Episodes.concatenate(whole)
+        yield episode
 
 
 def _read_episode(
@@ -113,7 +92,7 @@ def _read_episode(
     """The episode of a file, and the number of agents and of features per agent and field."""
     where = f"OfflineDataset: {file}"
     with as_data_error(file):
-        fields = _to_arrays(load_pickled(file), where)
+        fields = to_arrays(load_pickled(file), where)
     done = (fields["done"][..., 0] != 0).all(1)
     steps = len(done)
     if done[:-1].any():
@@ -139,36 +118,3 @@ def _read_episode(
         left_out=left_out,
     )
     return episode, {"agents": mask.shape[1]} | {name: a.shape[-1] for name, a in fields.items()}
-
-
-def _to_arrays(episode: Any, where: str) -> dict[str, Array]:
-    """One array `[T, N, F]` per field."""
-    if not isinstance(episode, list) or not episode or not all(isinstance(a, list) for a in episode):
-        raise DataError(f"{where} holds no list of agents; expected episode[agent][step].")
-    lengths = sorted({len(agent) for agent in episode})
-    if len(lengths) > 1 or not lengths[0]:
-        raise DataError(f"{where}: agents have {lengths} steps; expected one length of at least 1.")
-    steps = [step for agent in episode for step in agent]
-    if not all(isinstance(step, list | tuple) and len(step) == len(_FIELDS) for step in steps):
-        raise DataError(f"{where}: expected steps [g, o, a, r, d, ava] of {len(_FIELDS)} entries.")
-    fields = {}
-    for index, name in enumerate(_FIELDS):
-        with as_data_error(f"{where.partition(': ')[2]}: {name}"):
-            first = _vector(steps[0][index])
-            if first.size * len(steps) > _MOST_VALUES:
-                raise ValueError(f"{first.size} values in each of {len(steps)} steps")
-            if name in _SINGLE and first.size != 1:
-                raise ValueError(f"{first.size} values per agent and step, expected 1")
-            values = np.stack([_vector(step[index]) for step in steps])
-            fields[name] = values.reshape(len(episode), lengths[0], -1).swapaxes(0, 1)
-    return fields
-
-
-def _vector(value: Any) -> Array:
-    """The numbers of one field of one step `[F]`."""
-    if isinstance(value, list | tuple):
-        # Unlike numpy's, this one takes numbers only: nested lists may be of any size.
-        return np.frombuffer(array("d", value))
-    if isinstance(value, PickledArray):
-        return value.array.reshape(-1)
-    return value.numpy().reshape(-1) if isinstance(value, Tensor) else np.array([float(value)])

@@ -14,25 +14,25 @@ from omiga_torchrl.data.layouts.base import (
     Reading,
     ReadOptions,
     block_spans,
-    count_within,
     relabel_ends,
-    require,
     to_floats,
     to_own_rewards,
     to_team_reward,
 )
-from omiga_torchrl.data.layouts.idle_rewards import leave_out_rewards
+from omiga_torchrl.data.layouts.idle_rewards import leave_out_padded
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.padded_fields import (
     PADDED_FIELDS,
-    REQUIRED_FIELDS,
     Readable,
-    field_problems,
+    checked_fields,
     find_filled,
     find_lengths,
+    lack_choice,
+    observation_rows,
     read_flags,
+    with_choice,
 )
-from omiga_torchrl.data.layouts.presence import given_mask, without_choice
+from omiga_torchrl.data.layouts.presence import given_mask
 from omiga_torchrl.data.layouts.steps import discrete_actions
 
 
@@ -51,16 +51,13 @@ def read_padded(
     Raises:
         DataError: missing fields, wrong types or sizes; all of them in one message.
     """
-    missing = [name for name in REQUIRED_FIELDS if name not in arrays]
-    require([f"{missing} are missing, found {sorted(arrays)}"] if missing else [], where)
-    used = {name: arrays[name] for name in PADDED_FIELDS if name in arrays}
-    require(list(field_problems(used)), where, "Are these the fields of PyMARL's episode batches?")
+    used = checked_fields(arrays, where)
     terminated = read_flags(used["terminated"][:], "terminated", where)
     filled = find_filled(used, terminated, where)
     episodes, rows = filled.shape
     length = find_lengths(filled, terminated, where)
     left_out = LeftOut() if left_out is None else left_out
-    come_and_go = "agent_mask" in used or _lack_choice(used["avail_actions"])
+    come_and_go = "agent_mask" in used or lack_choice(used["avail_actions"])
     per_episode = sum(rows * int(np.prod(a.shape[2:])) * a.dtype.itemsize for a in used.values())
 
     def blocks() -> Iterator[Episodes]:
@@ -68,9 +65,7 @@ def read_padded(
         for first, last in block_spans(np.ones(episodes, np.int64), per_episode, BLOCK_BYTES):
             part = {name: a[first:last] for name, a in used.items()}
             if come_and_go and "agent_mask" not in part:
-                legal = part["avail_actions"]
-                absent = without_choice(legal.reshape(-1, *legal.shape[2:]))
-                part["agent_mask"] = ~absent.reshape(legal.shape[:3])
+                part["agent_mask"] = with_choice(part["avail_actions"])
             at = f"{where}, episodes {first} to {last - 1}"
             block = padded_to_episodes(part, at, options, left_out)
             if len(block):
@@ -124,7 +119,7 @@ def padded_to_episodes(
     filled = find_filled(arrays, ended, where)
     length = find_lengths(filled, ended, where)
     whole = np.flatnonzero(length)
-    row, step = _rows(filled, length, whole)
+    row, step = observation_rows(filled, length, whole)
     length = length[whole]
     flat = {name: a.reshape(-1, *a.shape[2:]) for name, a in arrays.items() if name in PADDED_FIELDS}
     mask = flat["avail_actions"][row] != 0
@@ -133,11 +128,7 @@ def padded_to_episodes(
     truncated[np.cumsum(length) - 1] = True
     terminated, truncated = relabel_ends(terminated, truncated & ~terminated, length, options)
     if left_out is not None:
-        rows, over = filled.sum(1), np.asarray((ended & filled).any(1))
-        last = arrays["reward"][np.arange(len(rows)), np.maximum(rows, 1) - 1].reshape(len(rows), -1)
-        # A single row without an end and a reward is padding.
-        kept = over | (rows > 1) | ((rows > 0) & (last != 0).any(1))
-        leave_out_rewards(last[kept], rows[kept], ~over[kept], options, where, left_out)
+        leave_out_padded(arrays["reward"], filled, ended & filled, options, where, left_out)
     rewards = flat["reward"][step]
     own = to_own_rewards(rewards, options, where)
     agents = AgentArrays(
@@ -155,24 +146,3 @@ def padded_to_episodes(
         length=length,
         state=to_floats(flat["state"][row]),
     )
-
-
-def _lack_choice(legal: Readable) -> bool:
-    """Whether agents have no legal action while others do: they do not take part."""
-    size = int(np.prod(legal.shape[1:])) * legal.dtype.itemsize
-    spans = block_spans(np.ones(legal.shape[0], np.int64), size)
-    parts = (legal[first:last] for first, last in spans)
-    return any(without_choice(part.reshape(-1, *part.shape[2:])).any() for part in parts)
-
-
-def _rows(filled: Array, length: Array, whole: Array) -> tuple[Array, Array]:
-    """Flat indices of all observation rows and of all steps of the episodes ``whole``."""
-    rows = filled.shape[1]
-    final = length[whole]
-    # A last observation that was not kept is replaced by the one before; it is never used.
-    kept = (final < rows) & filled[whole, np.minimum(final, rows - 1)]
-    row = np.repeat(whole * rows, final + 1) + count_within(final + 1)
-    last = np.cumsum(final + 1) - 1
-    step = np.delete(row, last)
-    row[last] -= ~kept
-    return row, step

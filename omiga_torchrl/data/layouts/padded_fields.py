@@ -8,7 +8,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from omiga_torchrl.data.agent_arrays import Array, to_flags
-from omiga_torchrl.data.layouts.base import block_spans
+from omiga_torchrl.data.layouts.base import block_spans, count_within, require
+from omiga_torchrl.data.layouts.presence import without_choice
 from omiga_torchrl.errors import DataError
 
 PADDED_FIELDS: Final = (
@@ -37,7 +38,24 @@ class Readable(Protocol):
         ...
 
 
-def field_problems(arrays: Mapping[str, Readable]) -> Iterator[str]:
+def checked_fields(arrays: Mapping[str, Readable], where: str) -> dict[str, Readable]:
+    """The fields that are read.
+
+    Args:
+        arrays: whatever there is.
+        where: the file, for messages.
+
+    Raises:
+        DataError: missing fields, wrong types or sizes; all of them in one message.
+    """
+    missing = [name for name in REQUIRED_FIELDS if name not in arrays]
+    require([f"{missing} are missing, found {sorted(arrays)}"] if missing else [], where)
+    used = {name: arrays[name] for name in PADDED_FIELDS if name in arrays}
+    require(list(_problems(used)), where, "Are these the fields of PyMARL's episode batches?")
+    return used
+
+
+def _problems(arrays: Mapping[str, Readable]) -> Iterator[str]:
     """Fields of wrong types or sizes.
 
     Args:
@@ -115,6 +133,47 @@ def find_lengths(filled: Array, terminated: Array, where: str) -> Array:
             "followed by zeros. Is it PyMARL's field?"
         )
     return np.where(ended, terminated.argmax(1) + 1, np.maximum(rows - 1, 0))
+
+
+def lack_choice(legal: Readable) -> bool:
+    """Whether agents have no legal action while others do: they do not take part.
+
+    Args:
+        legal: legal actions `[E, T1, N, K]`.
+    """
+    size = int(np.prod(legal.shape[1:])) * legal.dtype.itemsize
+    spans = block_spans(np.ones(legal.shape[0], np.int64), size)
+    parts = (legal[first:last] for first, last in spans)
+    return not all(with_choice(part).all() for part in parts)
+
+
+def with_choice(legal: Array) -> Array:
+    """Where an agent has a legal action, or nobody has `[E, T1, N]`.
+
+    Args:
+        legal: legal actions `[E, T1, N, K]`.
+    """
+    absent = without_choice(legal.reshape(-1, *legal.shape[2:]))
+    return ~absent.reshape(legal.shape[:3])
+
+
+def observation_rows(filled: Array, length: Array, whole: Array) -> tuple[Array, Array]:
+    """Flat indices of all observation rows and of all steps of the episodes ``whole``.
+
+    Args:
+        filled: which rows are no padding `[E, T1]`.
+        length: steps of every episode `[E]`.
+        whole: numbers of the episodes that have steps.
+    """
+    rows = filled.shape[1]
+    final = length[whole]
+    # A last observation that was not kept is replaced by the one before; it is never used.
+    kept = (final < rows) & filled[whole, np.minimum(final, rows - 1)]
+    row = np.repeat(whole * rows, final + 1) + count_within(final + 1)
+    last = np.cumsum(final + 1) - 1
+    step = np.delete(row, last)
+    row[last] -= ~kept
+    return row, step
 
 
 def read_flags(values: Array, name: str, where: str) -> Array:

@@ -4,45 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from omiga_torchrl.data.episodes import Array, Episodes
-from omiga_torchrl.data.layouts.base import (
-    Layout,
-    Reading,
-    ReadOptions,
-    block_spans,
-    require,
-    to_floats,
-    to_own_rewards,
-    to_team_reward,
-)
+from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, require
 from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.guards import new_folder
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
-from omiga_torchrl.data.layouts.row_ends import RowEnds, find_row_ends, terminated_episodes
-from omiga_torchrl.data.layouts.steps import (
-    count_steps,
-    require_own_final,
-    steps_to_episodes,
-)
+from omiga_torchrl.data.layouts.row_ends import find_row_ends, terminated_episodes
+from omiga_torchrl.data.layouts.steps import count_steps
 from omiga_torchrl.data.layouts.vault_arrays import (
     OPTIONAL,
+    OWN,
     REQUIRED,
     array_problems,
     count_actions,
     is_discrete,
-    read_actions,
 )
+from omiga_torchrl.data.layouts.vault_blocks import read_blocks
 from omiga_torchrl.data.layouts.vault_ends import scan_rows
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
 from omiga_torchrl.data.layouts.vault_folders import is_vault, one_uid, vault_folders
 from omiga_torchrl.data.layouts.vault_rows import to_rows
 from omiga_torchrl.data.layouts.vault_writing import write_vault
-
-# The entry of metadata.json that is ours.
-_OWN: Final = "omiga_torchrl"
 
 
 @register_layout("vault", priority=40)
@@ -87,7 +72,7 @@ class VaultLayout(Layout):
         where = f"OfflineDataset: {folder}"
         files = VaultFiles.open(folder, REQUIRED, OPTIONAL)
         require(list(array_problems(files)), where, "Expected the arrays of OG-MARL's vaults.")
-        own, notes, left_out = _OWN in files.metadata, EndNotes(), LeftOut()
+        own, notes, left_out = OWN in files.metadata, EndNotes(), LeftOut()
         scan = scan_rows(files, discrete=is_discrete(files), own=own, where=where)
         found = find_row_ends(scan.facts, options, notes, where)
         present = scan.find_absent(files, found)
@@ -95,11 +80,11 @@ class VaultLayout(Layout):
         dropped = ~terminated & ~found.delimited
         notes.cut.append(found.cut[found.rows > (dropped | found.delimited)])
         return Reading(
-            _blocks(files, found, terminated, present, options, where, left_out),
+            read_blocks(files, found, terminated, present, options, where, left_out),
             left_out=left_out,
             ends=notes,
             steps=count_steps(terminated, found.rows, found.delimited),
-            n_actions=count_actions(files, _OWN),
+            n_actions=count_actions(files),
         )
 
     def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
@@ -147,46 +132,4 @@ class VaultLayout(Layout):
                 yield to_rows(block)
 
         with new_folder(path) as folder:  # the note goes last, when all blocks have passed
-            write_vault(folder, parts(), {_OWN: own})
-
-
-def _blocks(
-    files: VaultFiles,
-    ends: RowEnds,
-    terminated: Array,
-    present: Array | None,
-    options: ReadOptions,
-    where: str,
-    left_out: LeftOut,
-) -> Iterator[Episodes]:
-    arrays = dict(files.arrays)
-    own = files.metadata.get(_OWN)
-    if isinstance(own, dict) and own.get("state") == "observations":
-        arrays.pop("infos.state", None)
-    discrete = is_discrete(files)
-    for first, last in block_spans(ends.rows, sum(array.row_bytes for array in arrays.values())):
-        part = ends.part(first, last)
-        start, stop = int(part.start[0]), int(part.start[-1] + part.rows[-1])
-        at = f"{where}, rows {start} to {stop - 1}"
-        rows = {name: array[start:stop] for name, array in arrays.items()}
-        rows = part.take(rows if present is None else {**rows, "present": present[start:stop]})
-        legals = rows.get("infos.legals") if discrete else None
-        state = rows.get("infos.state")
-        rewards = to_floats(rows["rewards"])
-        late = part.delimited & ~terminated[first:last]
-        require_own_final(rows["observations"], part.rows, late, at)
-        block = steps_to_episodes(
-            to_floats(rows["observations"]),
-            read_actions(part.without_delimiters(rows["actions"]), legals, at),
-            to_team_reward(rewards, options, at),
-            terminated[first:last],
-            part.rows,
-            action_mask=None if legals is None else legals != 0,
-            state=None if state is None else to_floats(state).reshape(len(state), -1),
-            own_reward=to_own_rewards(rewards, options, at),
-            agent_mask=rows.get("present"),
-            delimited=part.delimited,
-            left_out=left_out,
-        )
-        if len(block):
-            yield block
+            write_vault(folder, parts(), {OWN: own})

@@ -14,6 +14,9 @@ from omiga_torchrl.errors import DataError
 REQUIRED: Final = ("observations", "actions", "rewards", "terminals")
 OPTIONAL: Final = ("truncations", "infos.state", "infos.legals", *MASKS)
 
+# The entry of metadata.json that is ours.
+OWN: Final = "omiga_torchrl"
+
 _FIRST_ROWS: Final = 2**20
 
 
@@ -36,14 +39,13 @@ def is_discrete(files: VaultFiles) -> bool:
     return True
 
 
-def count_actions(files: VaultFiles, note: str) -> int | None:
+def count_actions(files: VaultFiles) -> int | None:
     """Number of discrete actions; ``None`` where nothing says it, or actions are continuous.
 
     Args:
-        files: the open vault.
-        note: the entry of its description that the writer made, which may say it, too.
+        files: the open vault; our own entry of its description may say it, too.
     """
-    legals, own = files.arrays.get("infos.legals"), files.metadata.get(note)
+    legals, own = files.arrays.get("infos.legals"), files.metadata.get(OWN)
     if not is_discrete(files):
         return None
     told = own.get("n_actions") if isinstance(own, dict) else None

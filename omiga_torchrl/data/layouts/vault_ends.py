@@ -14,7 +14,7 @@ from omiga_torchrl.data.layouts.row_ends import RowEnds, RowFacts
 from omiga_torchrl.data.layouts.time_limits import find_time_limit
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
 
-_BYTES: Final = 16 * 2**20
+_BYTES: Final = 4 * 2**20
 MASKS: Final = ("infos.agent_mask", "agent_mask")
 _FLAGS: Final[tuple[str, ...]] = ("terminals", "truncations", "actions", "rewards", *MASKS)
 

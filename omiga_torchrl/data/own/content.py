@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.spans import BLOCK_BYTES
+from omiga_torchrl.data.joining import joined_blocks
 from omiga_torchrl.data.ted import storable
 from omiga_torchrl.errors import DataError
 
@@ -53,7 +53,7 @@ def observed(blocks: Iterable[Episodes], digest: ContentDigest) -> Iterator[Epis
 
 
 def gathered(parts: Iterable[Episodes], where: str) -> Iterator[Episodes]:
-    """Small blocks put together to blocks of about :data:`BLOCK_BYTES`.
+    """Small blocks put together to blocks of about ``BLOCK_BYTES``.
 
     Args:
         parts: in order.
@@ -62,8 +62,11 @@ def gathered(parts: Iterable[Episodes], where: str) -> Iterator[Episodes]:
     Raises:
         DataError: a part has other arrays or sizes than the first one.
     """
-    waiting: list[Episodes] = []
-    size, expected = 0, None
+    return joined_blocks(_of_one_kind(parts, where))
+
+
+def _of_one_kind(parts: Iterable[Episodes], where: str) -> Iterator[Episodes]:
+    expected = None
     for index, part in enumerate(parts):
         kind = _kind(part)
         expected = expected or kind
@@ -81,13 +84,7 @@ def gathered(parts: Iterable[Episodes], where: str) -> Iterator[Episodes]:
                 f"{where}: part {index} of the data differs from the first one: {told}. Are all episodes of "
                 "one task, with the same arrays?"
             )
-        waiting.append(part)
-        size += sum(values.nbytes for values in part.arrays().values())
-        if size >= BLOCK_BYTES:
-            yield Episodes.concatenate(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield Episodes.concatenate(waiting)
+        yield part
 
 
 def _kind(part: Episodes) -> dict[str, str]:

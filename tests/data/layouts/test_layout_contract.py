@@ -13,7 +13,16 @@ from omiga_torchrl.data import (
     unregister_layout,
     write_recording,
 )
-from omiga_torchrl.data.layouts import d4rl, minari, omar, omar_files, omiga_mujoco, omiga_smac, padded, vault
+from omiga_torchrl.data.layouts import (
+    d4rl,
+    minari,
+    omar,
+    omar_files,
+    omiga_mujoco,
+    omiga_smac,
+    padded,
+    vault_blocks,
+)
 from omiga_torchrl.testing import LayoutContract
 from tests.data.conftest import make_card, make_episodes
 from tests.data.layouts import test_d4rl, test_minari
@@ -55,7 +64,7 @@ class TestOmigaMujoco(LayoutContract):
         return write_h5(folder / "a.hdf5", {name: a for name, a in arrays.items() if name != without})
 
     def small_blocks(self, patch):
-        patch.setattr(omiga_mujoco, "_BLOCK_BYTES", 1)
+        patch.setattr(omiga_mujoco, "BLOCK_BYTES", 1)
 
 
 class TestPymarlNpy(LayoutContract):
@@ -124,7 +133,7 @@ class TestVault(LayoutContract):
         return write_slowly(folder / "a.vlt" / "Good", experience)
 
     def small_blocks(self, patch):
-        patch.setattr(vault, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
+        patch.setattr(vault_blocks, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
 
 
 class TestRecording(LayoutContract):

@@ -100,7 +100,7 @@ def test_other_files(tmp_path):
             NpyFile.open(path)
     with pytest.raises(DataError, match="cannot be read: FileNotFoundError"):
         NpyFile.open(tmp_path / "missing.npy")
-    with pytest.raises(DataError, match="cannot be read: IsADirectoryError"):
+    with pytest.raises(DataError, match="must be a file, got a folder"):
         NpyFile.open(tmp_path)
 
 

@@ -92,7 +92,7 @@ def test_any_episode_structure(tmp_path, lengths, agents, same, small, chunks):
     path = write_h5(tmp_path / "a.hdf5", arrays, **chunks)
     with pytest.MonkeyPatch.context() as patch:
         if small:  # blocks of one episode, and pieces of one row
-            patch.setattr(module, "_BLOCK_BYTES", 1)
+            patch.setattr(module, "BLOCK_BYTES", 1)
             patch.setattr(omiga_mujoco_fields, "PIECE_BYTES", 1)
         assert transitions(read_all(LAYOUT, path)) == read_slowly(arrays)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from omiga_torchrl.data import Episodes
 from omiga_torchrl.data.conversion import convert
-from omiga_torchrl.data.layouts import ReadOptions, pymarl_npy
+from omiga_torchrl.data.layouts import ReadOptions, padded_writing
 from omiga_torchrl.data.layouts.padded import padded_to_episodes
 from omiga_torchrl.data.layouts.pymarl_npy import PymarlNpyLayout
 from omiga_torchrl.data.ted import load_ted
@@ -147,7 +147,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, lengths, cut, agents):
 
 
 def test_written_files_are_pymarls(tmp_path, monkeypatch):
-    monkeypatch.setattr(pymarl_npy, "BLOCK_BYTES", 100)  # the files are written in pieces, too
+    monkeypatch.setattr(padded_writing, "BLOCK_BYTES", 100)  # the files are written in pieces, too
     episodes = make_episodes((3, 1, 4), masked=True, stored_state=True)
     LAYOUT.write(tmp_path / "a", [episodes])
     arrays = {file.stem: np.load(file) for file in (tmp_path / "a").iterdir()}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from omiga_torchrl.data import Episodes
 from omiga_torchrl.data.conversion import convert
-from omiga_torchrl.data.layouts import ReadOptions, vault, vault_ends, vault_files, vault_writing
+from omiga_torchrl.data.layouts import ReadOptions, vault_blocks, vault_ends, vault_files, vault_writing
 from omiga_torchrl.data.layouts.vault import VaultLayout
 from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.errors import DataError
@@ -121,7 +121,9 @@ def test_any_episode_structure(tmp_path_factory, ends, agents, chunk, small):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vault_ends, "_BYTES", 100)
         if small:
-            patch.setattr(vault, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
+            patch.setattr(
+                vault_blocks, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))])
+            )
         reading = LAYOUT.read(path, TRUNCATED)
         assert reading.steps == len(expected)
         blocks = list(reading.blocks)
