@@ -24,6 +24,8 @@ HISTORY = 100
 class LoggedTrainer(Trainer):
     """A `Trainer` whose logs are averaged, bounded, detached, and its own."""
 
+    logger: Any
+
     def _own_state(self) -> None:
         # The stock trainer keeps these on the class, where two trainers would share them.
         self.collected_frames = 0
