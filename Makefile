@@ -22,7 +22,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-slow lint format bench docs docs-links release-check clean distclean
+.PHONY: help venv demo test test-slow lint format audit bench docs docs-links release-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ lint: $(VENV)/dev.stamp ## check style, format and types
 format: $(VENV)/dev.stamp ## repair what ruff can repair
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+audit: $(VENV)/dev.stamp ## compare the installed packages with known advisories (needs pip-audit and a network)
+	@if $(PY) -c 'import pip_audit' 2>/dev/null; then $(PY) -m pip_audit --skip-editable --progress-spinner off; \
+	else echo "make audit: pip-audit is not installed; nothing was compared. $(PY) -m pip install pip-audit"; fi
 
 bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion and environments
 	$(RUN_ENV) $(PY) recipes/benchmark.py

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import hydra
@@ -26,7 +27,7 @@ from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.modules import is_censored
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import RunWriter
-from omiga_torchrl.sweeps import mark_sweep, run_job, run_recipe
+from omiga_torchrl.sweeps import mark_sweep, require_known_choices, run_job, run_recipe
 from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
 from omiga_torchrl.trainers.grids import comma_lists, train_variants
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
@@ -186,5 +187,6 @@ def main(config: Any) -> float:
 
 
 if __name__ == "__main__":
+    require_known_choices("train", sys.argv[1:], Path(__file__).parent / "configs")
     sys.argv[1:] = mark_sweep(comma_lists(sys.argv[1:]))
     run_recipe(main)

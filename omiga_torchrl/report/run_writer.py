@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from omiga_torchrl.report.records import (
     EVALUATIONS_FILE,
     LABELS,
     RUN_FILE,
+    Evaluation,
     Label,
     RunInfo,
     read_evaluations,
@@ -97,6 +98,33 @@ class RunWriter:
         self.finished = True
         release_folder(self.path)
 
+    def cut_back(self, step: int) -> None:
+        """Removes the evaluations of later steps: of a run that went back to a checkpoint they come again.
+
+        Args:
+            step: of the last evaluation that stays.
+
+        Examples:
+            >>> import tempfile
+            >>> writer = RunWriter(tempfile.mkdtemp(), RunInfo("bc", "game", "mixed", 0))
+            >>> for at in (1, 2, 3):
+            ...     writer.evaluation(at, "training", returns=[0.5])
+            >>> writer.cut_back(2)
+            >>> [one.step for one in read_evaluations(writer.path / "evaluations.jsonl")]
+            [1, 2]
+        """
+        self._keep(lambda one: one.step <= step)
+
+    def _keep(self, is_kept: Callable[[Evaluation], bool]) -> None:
+        if not self._file.exists():
+            return
+        lines = self._file.read_bytes().splitlines(keepends=True)
+        records = read_evaluations(self._file)
+        kept = [line for line, one in zip(lines, records, strict=False) if is_kept(one)]
+        if len(kept) < len(lines):
+            with atomic_write(self._file) as file:
+                file.write(b"".join(kept))
+
     def _elapsed(self) -> float:
         lines = read_evaluations(self._file) if self._file.exists() else []
         return max((line.wall_time for line in lines), default=0.0)
@@ -137,6 +165,8 @@ class RunWriter:
             **{"deterministic": deterministic, "seed": seed},
             **{"wall_time": round(time.monotonic() - self._start, 3), **extra},
         }
+        if label == "final":  # a run that was killed right after it evaluates again
+            self._keep(lambda one: (one.label, one.step) != (label, step))
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
             file.flush()

@@ -20,6 +20,7 @@ from omiga_torchrl.trainers.checkpoint import (
 from omiga_torchrl.trainers.diagnosis import NonFiniteError
 from omiga_torchrl.trainers.former import present_trainer_state
 from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook
+from omiga_torchrl.trainers.log_files import cut_log
 from omiga_torchrl.trainers.logged import LoggedTrainer
 from omiga_torchrl.trainers.schedules import fit_schedule
 
@@ -83,6 +84,7 @@ class CheckpointedTrainer(LoggedTrainer):
         if isinstance(schedule := self._modules.get("lr_scheduler"), LRSchedulerHook):
             fit_schedule(schedule.scheduler, self.total_frames)
         self._last_log = dict(state_dict["state"]["_last_log"])
+        cut_log(self.logger, self._last_log)
         set_sampler_state(self.replay_buffer, state_dict["replay_buffer_sampler"])
         self._window.load_state_dict(state_dict["metrics"])
         set_random_state(state_dict["random"])

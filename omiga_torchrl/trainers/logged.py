@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import defaultdict, deque
 from collections.abc import Mapping
@@ -14,12 +15,16 @@ from torchrl.trainers import Trainer
 from omiga_torchrl.trainers.metrics import MetricWindow
 from omiga_torchrl.trainers.step import LOSS_PREFIX
 
+_LOG = logging.getLogger(__name__)
+
 # Values kept per metric for hooks that look back (EarlyStopping reads the last one).
 HISTORY = 100
 
 
 class LoggedTrainer(Trainer):
     """A `Trainer` whose logs are averaged, bounded, detached, and its own."""
+
+    logger: Any
 
     def _own_state(self) -> None:
         # The stock trainer keeps these on the class, where two trainers would share them.
@@ -74,7 +79,18 @@ class LoggedTrainer(Trainer):
             self._log_dict[name].append(value)
             self._last_log[name] = at
             if self.logger is not None:
-                self.logger.log_scalar(name, value, step=at)
+                self._log_scalar(name, value, at)
+
+    def _log_scalar(self, name: str, value: float, step: int) -> None:
+        """Leaves a logger alone that fails: a full disk or a lost server must not end a training."""
+        try:
+            self.logger.log_scalar(name, value, step=step)
+        except Exception as error:  # loggers document little of what they raise
+            _LOG.warning(
+                "train: the logger %s failed at step %d (%s: %s); the training goes on without it.",
+                type(self.logger).__name__, step, type(error).__name__, error,
+            )  # fmt: skip
+            self.logger = None
 
     def show(self, **values: float) -> None:
         """Puts values on the progress bar, e.g. ``show(loss=0.3)``."""

@@ -73,5 +73,6 @@ def evaluation_hook(
     return EvaluationHook(
         lambda: play(policy(), episodes=episodes, seed=seed),
         config.evaluation["interval"],
+        on_restored=run.cut_back,
         on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
     )

@@ -84,3 +84,14 @@ def test_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no run\.json below"):
         load_runs(tmp_path / "elsewhere")
     json.loads((writer.path / "run.json").read_text())
+
+
+def test_a_repeated_final_evaluation_takes_the_place_of_the_first(tmp_path):
+    from omiga_torchrl.report import RunInfo, RunWriter, load_runs
+
+    writer = RunWriter(tmp_path, RunInfo("bc", "game", "mixed", 0))
+    writer.evaluation(5, "training", returns=[1.0])
+    for value in (2.0, 3.0):
+        writer.evaluation(5, "final", returns=[value])
+    assert len((writer.path / "evaluations.jsonl").read_text().splitlines()) == 2
+    assert load_runs(tmp_path)[0].final.returns == [3.0]

@@ -211,3 +211,34 @@ def test_advice(batch: dict[Any, list[float]], healthy: dict[str, float], words:
         data[key] = torch.tensor(values)
     advice = advise(find_entry(data), {name: torch.tensor(value) for name, value in healthy.items()})
     assert words.replace("\\", "").lower() in advice.lower()
+
+
+def test_no_line_of_the_log_is_doubled_by_going_back_or_resuming(tmp_path: Path) -> None:
+    from torchrl.record.loggers.csv import CSVLogger
+
+    def trainer(steps: int) -> OfflineTrainer:
+        options: dict[str, Any] = {"save_dir": tmp_path / "saved", "save_interval": 5, "log_interval": 1}
+        return toy_trainer(steps, on_nonfinite="rollback", logger=CSVLogger("log", str(tmp_path)), **options)
+
+    first = trainer(20)
+    spoil(first, 8, times=1)
+    first.train()
+    (tmp_path / "saved" / "step_00000020.pt").unlink()
+    again = trainer(20)
+    again.load_from_file(tmp_path / "saved" / "step_00000015.pt")
+    again.train()
+    for file in (tmp_path / "log" / "scalars").rglob("*.csv"):
+        assert [int(line.split(",")[0]) for line in file.read_text().split()] == list(range(1, 21)), file
+
+
+def test_a_broken_logger_ends_no_training(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def log_scalar(self, *args: Any, **kwargs: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+    trainer = toy_trainer(6, log_interval=1)
+    trainer.logger = Broken()  # type: ignore[assignment]
+    with caplog.at_level(logging.WARNING):
+        trainer.train()
+    assert trainer.step_count == 6
+    assert caplog.text.count("the logger Broken failed at step 1") == 1 and caplog.text.count("failed") == 1

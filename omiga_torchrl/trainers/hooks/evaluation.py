@@ -30,6 +30,8 @@ class EvaluationHook(TrainerHookBase):
             :func:`omiga_torchrl.evaluation.evaluate_in_background`; a mapping of scalars also serves.
         interval: gradient steps between two evaluations.
         on_result: called with (step, result), e.g. to write a record.
+        on_restored: called with the step of the last result, where a checkpoint was loaded: what was recorded
+            after it comes again.
         at_start: also evaluate before the first step.
         name: prefix of the logged metrics.
 
@@ -48,6 +50,7 @@ class EvaluationHook(TrainerHookBase):
         interval: int,
         *,
         on_result: Callable[[int, Evaluation], object] | None = None,
+        on_restored: Callable[[int], object] | None = None,
         at_start: bool = False,
         name: str = "evaluation",
     ) -> None:
@@ -55,6 +58,7 @@ class EvaluationHook(TrainerHookBase):
         self.evaluate_fn = evaluate_fn
         self.interval = interval
         self.on_result = on_result
+        self.on_restored = on_restored
         self.at_start = at_start
         self.name = name
         self.last_step = -1
@@ -130,6 +134,9 @@ class EvaluationHook(TrainerHookBase):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restores :meth:`state_dict`."""
         self.last_step = state_dict["last_step"]
+        self._pending = None
+        if self.on_restored is not None:
+            self.on_restored(self.last_step)
 
     def register(self, trainer: Trainer, name: str | None = None) -> None:
         """Adds the hook to a trainer with the members of :class:`HookedTrainer`."""
