@@ -1,37 +1,115 @@
-"""Pages from the scripts in ``docs/tutorials``: comments below ``# %%`` are text, the rest is code."""
+"""Tutorials: scripts whose comments are text, shown with what they print and draw."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
+import json
+import os
 import re
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from sphinx.application import Sphinx
 
+MARK = "# %%\n"
 
-def as_page(script: str) -> str:
-    """A script as Markdown: its docstring, then text and code of every cell.
+
+class Cell(NamedTuple):
+    """A piece of a script: the comment at its beginning, and its code."""
+
+    text: str
+    code: str
+
+
+def split(script: str) -> list[Cell]:
+    """The cells of a script; the first one is its docstring.
 
     Args:
-        script: the text of the file.
+        script: a docstring, then cells that begin with a line ``# %%`` and comments.
     """
-    _, intro, body = script.split('"""', 2)
-    parts = [intro.strip()]
-    for cell in re.split(r"^# %%\n", body, flags=re.M)[1:]:
-        lines = cell.splitlines()
+    head, *parts = script.split(MARK)
+    cells = [Cell(head.strip().strip('"').strip(), "")]
+    for part in parts:
+        lines = part.splitlines()
         end = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-        parts.append("\n".join(line[2:] for line in lines[:end]))
-        code = "\n".join(lines[end:]).strip()
-        parts.append(f"```python\n{code}\n```" if code else "")
-    return "\n\n".join(filter(None, parts)) + "\n"
+        text = "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines[:end])
+        cells.append(Cell(text, "\n".join(lines[end:]).strip("\n")))
+    return cells
+
+
+def run(script: Path, pictures: Path) -> list[dict[str, Any]]:
+    """Runs the cells one after the other; text, code, print-out and pictures of each.
+
+    Args:
+        script: the file.
+        pictures: folder for what the cells draw.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    names: dict[str, Any] = {"__name__": "__main__"}
+    found = []
+    for number, cell in enumerate(split(script.read_text(encoding="utf-8"))):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(cell.code, str(script), "exec"), names)
+        drawn = []
+        for figure in map(plt.figure, plt.get_fignums()):
+            drawn.append(f"{script.stem}_{number}_{figure.number}.png")
+            figure.savefig(pictures / drawn[-1], dpi=144)
+        plt.close("all")
+        found.append({**cell._asdict(), "printed": printed.getvalue(), "pictures": drawn})
+    return found
+
+
+def page(cells: list[dict[str, Any]], pictures: str) -> str:
+    """A page of cells that have run, in MyST Markdown.
+
+    Args:
+        cells: of :func:`run`.
+        pictures: folder of the pictures, from the page.
+    """
+    parts = []
+    for cell in cells:
+        parts.append(cell["text"])
+        if cell["code"]:
+            parts.append(f"```python\n{cell['code']}\n```")
+        if cell["printed"]:
+            parts.append(f"```{{code-block}} text\n:class: printed\n\n{cell['printed'].rstrip()}\n```")
+        parts += [f"![what the code above draws]({pictures}/{name})" for name in cell["pictures"]]
+    return "\n\n".join(parts) + "\n"
+
+
+def run_apart(script: Path, pictures: Path) -> list[dict[str, Any]]:
+    """:func:`run` in a process and a folder of its own; again only if the script has changed."""
+    pictures.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(script.read_bytes()).hexdigest()[:16]
+    kept = pictures / f"{script.stem}_{digest}.json"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, __file__, str(script.resolve()), str(pictures.resolve())]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ})
+        if done.returncode:
+            raise RuntimeError(f"docs: {script} failed:\n{done.stderr}")
+        kept.write_text(done.stdout, encoding="utf-8")
+    return json.loads(kept.read_text(encoding="utf-8"))
 
 
 def generate(app: Sphinx) -> None:
-    """Write a page beside every script."""
+    """Run every script that has changed, and write a page beside it."""
     for script in sorted((Path(app.srcdir) / "tutorials").glob("*.py")):
-        text = as_page(script.read_text(encoding="utf-8"))
-        page = script.with_suffix(".md")
-        if not page.exists() or page.read_text(encoding="utf-8") != text:
-            page.write_text(text, encoding="utf-8")
+        pictures = script.parent / "_run"
+        text = page(run_apart(script, pictures), pictures.name)
+        place = script.with_suffix(".md")
+        if not place.exists() or place.read_text(encoding="utf-8") != text:
+            place.write_text(text, encoding="utf-8")
 
 
 def link_pages(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -48,3 +126,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", generate)
     app.connect("source-read", link_pages, priority=400)
     return {"parallel_read_safe": True}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(run(Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -21,18 +21,18 @@ print(
 # %%
 # A sweep over a factor of ten, far too short to be final, and long enough to see the shape.
 rows = []
-for alpha in (3.0, 0.3, 0.1, 0.03):
+for alpha in (30.0, 3.0, 1.0, 0.3, 0.03):
     algorithm = make_algorithm("omiga", dataset.spec, hidden_sizes=(64, 64), alpha=alpha)
     OfflineTrainer(
         **algorithm.trainer_arguments,
         replay_buffer=dataset,
-        total_steps=400,
+        total_steps=1500,
         lr=2e-3,
         lr_schedule="cosine",
         progress_bar=False,
         seed=0,
     ).train()
-    out = algorithm.loss(dataset.sample())
+    out = algorithm.loss(dataset.sample(128))
     mean = evaluate(algorithm.policy, env, episodes=40, seed=0).mean_return
     rows.append((alpha, out["effective_sample_size"].item(), out["clip_fraction"].item(), mean))
     print("alpha {:5}: effective sample size {:.2f}, clipped {:.2f}, return {:5.2f}".format(*rows[-1]))
@@ -71,7 +71,7 @@ algorithm = make_algorithm(
 OfflineTrainer(
     **algorithm.trainer_arguments,
     replay_buffer=dataset,
-    total_steps=400,
+    total_steps=1500,
     lr=2e-3,
     lr_schedule="cosine",
     progress_bar=False,

@@ -66,6 +66,7 @@ print("actions", tuple(batch["agents", "action"].shape), "masks", tuple(batch["a
 # won, and those that were half right.
 from tensordict import TensorDict
 from torchrl.envs.utils import ExplorationType, set_exploration_type
+from torchrl.modules import set_recurrent_mode
 
 from omiga_torchrl.algorithms import make_algorithm
 from omiga_torchrl.trainers import OfflineTrainer
@@ -101,7 +102,8 @@ def share_won(policy, episodes=500):
             episodes, LENGTH, 2
         ),
     }
-    with set_exploration_type(ExplorationType.DETERMINISTIC):
+    # Whole sequences, as losses read them; in an environment, networks go step by step.
+    with set_recurrent_mode(True), set_exploration_type(ExplorationType.DETERMINISTIC):
         said = policy(TensorDict(entries, [episodes, LENGTH]))["agents", "action"][:, -1].numpy()
     return (said == signs + 1).all(-1).mean()
 

@@ -53,7 +53,7 @@ from omiga_torchrl.data import OfflineDataset, check_dataset
 
 over = np.zeros(LENGTH, dtype=bool)
 dataset = OfflineDataset.from_arrays(
-    list(observation), list(action), list(reward), [over] * EPISODES, batch_size=128
+    list(observation), list(action), list(reward), [over] * EPISODES, name="carts", batch_size=128
 )
 check_dataset(dataset)
 print(dataset.spec)

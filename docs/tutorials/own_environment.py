@@ -16,9 +16,7 @@ class Meeting:
     """PettingZoo's parallel interface; no base class is needed."""
 
     possible_agents = ["red", "blue"]
-
-    def __init__(self):
-        self.rng = np.random.default_rng()
+    rng = np.random.default_rng()
 
     def observation_space(self, agent):
         return Box(-1, 1, (4,), np.float32)
@@ -64,18 +62,18 @@ class Meeting:
 # is named in one message.
 from omiga_torchrl.envs import from_pettingzoo, make_env, register_env
 
-register_env("ring", lambda name, **options: from_pettingzoo(lambda: Meeting(), **options))
+register_env("ring", lambda name, **options: from_pettingzoo(Meeting, **options))
 env = make_env("ring/meeting", num_envs=10, seed=0)
 print(env.rollout(3)["next", "reward"].squeeze(-1)[0])
 
 # %%
-# Data: 60 rollouts of ten games each, with random actions. A rollout of TorchRL is a TensorDict, and rollouts are a dataset.
+# Data: 60 rollouts of random actions. A rollout of TorchRL is a TensorDict, and rollouts are a dataset.
 import torch
 
 from omiga_torchrl.data import OfflineDataset
 
 torch.manual_seed(0)
-rollouts = [env.rollout(10, break_when_any_done=False) for _ in range(60)]
+rollouts = [env.rollout(30, break_when_any_done=False) for _ in range(20)]
 dataset = OfflineDataset.from_rollouts(
     rollouts, batch_size=128, n_actions=3, card={"task": "ring/meeting", "tier": "random"}
 )

@@ -37,7 +37,7 @@ class FilteredCloningLoss(TeamLoss):
     def actor_loss(self, data):
         batch = self.view(data)
         better = batch.weighted(batch.target.q_min - batch.v.detach()) > 0
-        return batch.reduce(-better.to(batch.log_prob.dtype) * batch.log_prob)
+        return batch.reduce(-(better * batch.log_prob))
 
 
 # %%
@@ -94,7 +94,7 @@ for name in ("bc", "filtered_cloning"):
     OfflineTrainer(
         **algorithm.trainer_arguments,
         replay_buffer=dataset,
-        total_steps=400,
+        total_steps=1500,
         lr=2e-3,
         lr_schedule="cosine",
         progress_bar=False,

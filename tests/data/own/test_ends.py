@@ -157,7 +157,7 @@ def test_what_follows_a_time_out_is_not_the_next_episode():
 
 
 def test_two_episodes_may_meet_where_little_can_be_seen():
-    """One of many time-outs that is followed by what the next episode begins with is chance, if things recur."""
+    """If things recur, one time-out that is followed by the start of the next episode is chance."""
     given = arrays([1, 3])
     places = np.array([0, 1, 2, 0, 1, 1], np.float32)
     given["observation"] = np.broadcast_to(places[:, None, None], given["observation"].shape).copy()
