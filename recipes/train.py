@@ -36,6 +36,7 @@ from omiga_torchrl.trainers.runs import evaluation_hook, open_run
 from omiga_torchrl.trainers.settings import algorithm_arguments, check_settings, dataset_name
 
 _LOG = logging.getLogger("train")
+_EVALUATE = "python -m omiga_torchrl run evaluate"
 _CENSORED = "the policy is a censored Gaussian (algorithm.distribution=tanh takes a tanh-Gaussian)"
 
 
@@ -158,11 +159,13 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
         save_policy(run.path / "policy.pt", acting(), **saved)
         if env is None:
             run.finish()
+            _LOG.info("finished: %s", run.path)
             return math.nan
         final = evaluate(acting(), env, episodes=protocol.final_episodes, seed=protocol.final_seed)
         run.evaluation(trainer.step_count, "final", **final.to_record())
         run.finish()
         _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
+        _LOG.info("finished: %s\nnext: %s policy=%s video=true", run.path, _EVALUATE, run.path)
         return final.mean_return
 
     return trainer, finish

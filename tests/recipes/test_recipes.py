@@ -66,6 +66,7 @@ def test_train_evaluate_report(tmp_path):
     assert all(len(line["returns"]) == 4 for line in lines)
     assert json.loads((folder / "run.json").read_text())["behaviour_return"] == pytest.approx(1.04, abs=0.01)
 
+    assert f"next: python -m omiga_torchrl run evaluate policy={folder.relative_to(tmp_path)}" in done.stdout
     done = run("evaluate", tmp_path, f"policy={folder}", "episodes=4", "num_envs=4", "out=returns.jsonl")
     assert done.returncode == 0, done.stderr
     # the saved policy is the one that the final evaluation judged
