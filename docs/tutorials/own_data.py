@@ -61,9 +61,12 @@ print("mean return of the data:", dataset.card.behaviour_return)
 
 # %%
 # Two algorithms: cloning, and OMIGA. Both get the same data and steps.
+import torch
+
 from omiga_torchrl.algorithms import make_algorithm
 from omiga_torchrl.trainers import OfflineTrainer
 
+torch.manual_seed(0)  # initial weights
 policies = {}
 for name, options in (("bc", {}), ("omiga", {"alpha": 0.3})):
     algorithm = make_algorithm(name, dataset.spec, hidden_sizes=(64, 64), **options)
@@ -81,7 +84,6 @@ for name, options in (("bc", {}), ("omiga", {"alpha": 0.3})):
 
 # %%
 # A policy is a TensorDict module. It acts anywhere: here in the little simulation above.
-import torch
 from tensordict import TensorDict
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 

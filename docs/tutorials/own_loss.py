@@ -81,6 +81,8 @@ for spec, options, batch in (
 
 # %%
 # Train it on bundled data beside cloning.
+import torch
+
 from omiga_torchrl.data import OfflineDataset
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import evaluate
@@ -88,6 +90,7 @@ from omiga_torchrl.trainers import OfflineTrainer
 
 dataset = OfflineDataset("vmas/navigation/mixed", batch_size=128)
 env = make_env("vmas/navigation", num_envs=40, seed=0)
+torch.manual_seed(0)  # initial weights
 returns = {}
 for name in ("bc", "filtered_cloning"):
     algorithm = make_algorithm(name, dataset.spec, hidden_sizes=(64, 64))
