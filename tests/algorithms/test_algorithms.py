@@ -102,5 +102,7 @@ def test_saved_policies_act_alike(tmp_path, spec):
 
 def test_other_files_are_refused(tmp_path):
     torch.save({"format": 1}, tmp_path / "other.pt")
-    with pytest.raises(DataError, match="must be a policy file of format 1"):
+    with pytest.raises(
+        DataError, match="must be a policy, got a file with the entries format, without algorithm"
+    ):
         load_policy(tmp_path / "other.pt")

@@ -130,7 +130,7 @@ def test_cosine_decay_is_still_understood(decay, schedule):
             "unknown dataset 'vmas/navigaton/mixed'; did you mean 'vmas/navigation/mixed'",
         ),
         ("dataset=mixd", "did you mean 'vmas/navigation/mixed'"),
-        ("algorithm=omgia", "Available options in 'algorithm':"),
+        ("algorithm=omgia", "unknown algorithm 'omgia'; did you mean 'omiga'"),
         ("algorithm.variant=offical", "did you mean 'official'"),
         ("trainer.stepz=3", "stepz"),
         ("existing=replace", "unknown value of existing"),

@@ -112,7 +112,7 @@ def test_load_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no file .*b\.pt; found a\.pt"):
         load_checkpoint(tmp_path / "b.pt")
     torch.save({"weights": torch.ones(1)}, tmp_path / "c.pt")
-    with pytest.raises(ValueError, match="must be a checkpoint of format 1, got format None"):
+    with pytest.raises(ValueError, match="must be a checkpoint, got a bare state_dict"):
         load_checkpoint(tmp_path / "c.pt")
     saved = toy_trainer(1).save(tmp_path / "d.pt")
     other = toy_trainer(1)
