@@ -1,4 +1,4 @@
-"""What the files of a converted dataset are, so that a damaged cache is never trained on."""
+"""Inventory of the files of a converted dataset, so that a damaged cache is never trained on."""
 
 from __future__ import annotations
 
@@ -32,11 +32,22 @@ def write_inventory(folder: Path) -> None:
         'a has 4 bytes, expected 5'
     """
     files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != INVENTORY_FILE)
-    _write(folder, {file.relative_to(folder).as_posix(): [*_stamp(file), _crc(file)] for file in files})
+    _write(folder, {file.relative_to(folder).as_posix(): _facts(file) for file in files})
+
+
+def update_inventory(folder: Path, name: str) -> None:
+    """Takes a file that was rewritten on purpose into an inventory, without reading the others again.
+
+    Args:
+        folder: with an inventory.
+        name: of the file in it.
+    """
+    listed = json.loads((folder / INVENTORY_FILE).read_bytes())
+    _write(folder, {**listed, name: _facts(folder / name)})
 
 
 def damage_of(folder: Path) -> str | None:
-    """What is wrong with a converted dataset, by its inventory; ``None``: nothing.
+    """Damage of a converted dataset, by its inventory; ``None``: there is none.
 
     Contents are read only of files whose time has changed, e.g. because they were copied.
 
@@ -72,6 +83,10 @@ def damage_of(folder: Path) -> str | None:
 def _stamp(file: Path) -> tuple[int, int]:
     found = file.stat()
     return found.st_size, found.st_mtime_ns
+
+
+def _facts(file: Path) -> list[int]:
+    return [*_stamp(file), _crc(file)]
 
 
 def _crc(file: Path) -> int:

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from filelock import FileLock
 
-from omiga_torchrl.data.cards import CARD_FILE, DatasetCard
+from omiga_torchrl.data.cards import CARD_FILE, DatasetCard, read_card
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.inventory import write_inventory
+from omiga_torchrl.data.inventory import damage_of, update_inventory
 from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.own.content import ContentDigest, observed
 from omiga_torchrl.data.regroup import regroup
@@ -150,14 +150,15 @@ def streamed_source(
             _learned(opened[0]),
             reads_again=False,
         )
-        card = DatasetCard.from_json((spool / "data" / CARD_FILE).read_text())
+        card = read_card(spool / "data")
         card.data_sha256 = source.known["data_sha256"]
         (spool / "data" / CARD_FILE).write_text(card.to_json())
-        write_inventory(spool / "data")
+        update_inventory(spool / "data", CARD_FILE)
         target = conversion_folder(root, source)
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(f"{target.name}.lock")):
-            if not target.exists():
+            if damage_of(target) is not None:  # or there is none yet
+                shutil.rmtree(target, ignore_errors=True)
                 os.replace(spool / "data", target)
     finally:
         shutil.rmtree(spool, ignore_errors=True)

@@ -47,9 +47,13 @@ def test_whatever_changes_makes_another(change):
     assert second.data_path != first.data_path
 
 
-def test_a_stream_is_written_once_and_leaves_nothing_else():
+def episode_dicts():
     lists = as_list("continuous", make_episodes("continuous", False))
-    items = [{name: value[i] for name, value in lists.items()} for i in range(4)]
+    return [{name: value[i] for name, value in lists.items()} for i in range(4)]
+
+
+def test_a_stream_is_written_once_and_leaves_nothing_else():
+    items = episode_dicts()
     first, second = (OfflineDataset.from_episodes(iter(items)) for _ in range(2))
     assert first.data_path == second.data_path and len(folders()) == 1
     second.delete()
@@ -107,3 +111,12 @@ def test_by_content_a_copy_is_the_same_and_a_change_of_the_same_size_is_not(tmp_
     assert first.card.behaviour_return["mean"] == 15.0
     digests = {OfflineDataset(path, **options).source.fingerprint() for path in (one, two)}
     assert len(digests) == 2
+
+
+def test_a_stream_takes_the_place_of_its_damaged_conversion():
+    items = episode_dicts()
+    first = OfflineDataset.from_episodes(iter(items))
+    path, rewards = first.data_path, first.data["next", "reward"].clone()
+    (path / "card.json").write_text("{")
+    again = OfflineDataset.from_episodes(iter(items))
+    assert again.data_path == path and (again.data["next", "reward"] == rewards).all()
