@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and its entries: for messages about files that are not what is meant."""
+"""Kinds of files, by their first bytes and entries: for messages about files that are not what is meant."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from torch import Tensor
 
 from omiga_torchrl.errors import DataError
 
-ZIP: Final = b"PK\x03\x04"
+HDF5: Final = b"\x89HDF\r\n\x1a\n"
+NPY: Final = b"\x93NUMPY"
+TORCH: Final = "a file of torch.save"
 _PICKLE: Final = b"\x80"
 # First bytes and what they say.
 _STARTS: Final[tuple[tuple[bytes, str], ...]] = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-    (b"\x93NUMPY", "an array of numpy (.npy)"),
+    (HDF5, "an HDF5 file"),
+    (NPY, "an array of numpy (.npy)"),
     (b"\x1f\x8b", "a gzip file"),
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ\x00", "an xz file"),
@@ -29,6 +31,7 @@ _STARTS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"version https://git-lfs", "a pointer of Git LFS, without the content"),
     (b"<", "a page of HTML or XML"),
 )  # fmt: skip
+_KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 def require_file(component: str, path: str | Path) -> Path:
@@ -51,8 +54,7 @@ def require_file(component: str, path: str | Path) -> Path:
     path = Path(path)
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
-        kind = "a socket" if stat.S_ISSOCK(mode) else kind
+        kind = _KINDS.get(stat.S_IFMT(mode), "a device")
         raise DataError(f"{component}: {path} must be a file, got {kind}. Pass a file on a disk.")
     return path
 
@@ -79,7 +81,7 @@ def require_files(component: str, path: str | Path) -> Path:
 
 
 def describe_file(path: str | Path) -> str:
-    """What a file seems to be; nothing in it is run, and damaged ones raise nothing.
+    """Kind that a file seems to be of; nothing in it is run, and damaged ones raise nothing.
 
     Args:
         path: a file.
@@ -112,7 +114,7 @@ def describe_file(path: str | Path) -> str:
 
 
 def describe_entries(content: object) -> str:
-    """What the content of a file of :func:`torch.save` seems to be, by its entries.
+    """Kind that the content of a file of :func:`torch.save` seems to be of, by its entries.
 
     Args:
         content: what was loaded.
@@ -147,7 +149,7 @@ def _describe_archive(path: Path) -> str:
     except Exception:  # zipfile documents little of what damaged files make it raise
         return "the beginning of a zip archive, cut or damaged"
     if any(name.endswith("/data.pkl") for name in names):
-        return "a file of torch.save"
+        return TORCH
     if names and all(name.endswith(".npy") for name in names):
         return "arrays of numpy (.npz)"
     return f"a zip archive of {len(names)} files"
@@ -161,7 +163,8 @@ def _describe_text(path: Path, start: bytes) -> str:
             return "a file of unknown kind"
     if start.lstrip()[:1] in (b"{", b"["):
         try:
-            json.loads(path.read_bytes()) if path.stat().st_size < 2**20 else None
+            if path.stat().st_size < 2**20:
+                json.loads(path.read_bytes())
         except (ValueError, RecursionError):
             return "damaged JSON, or lines of it"
         return "a JSON file"

@@ -18,7 +18,7 @@ from typing import IO, Any
 import torch
 
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.file_kinds import describe_entries, describe_file, require_file
+from omiga_torchrl.file_kinds import TORCH, describe_entries, describe_file, require_file
 
 PACKAGES = (
     "omiga-torchrl", "torch", "torchrl", "tensordict", "numpy",
@@ -104,7 +104,7 @@ def load_plain(component: str, path: str | Path, **kwargs: Any) -> dict[str, Any
 def _damage(path: Path) -> str | None:
     """Why a file is no whole archive of torch's; ``None``: it is."""
     kind = describe_file(path)
-    if kind != "a file of torch.save":
+    if kind != TORCH:
         return kind
     size = path.stat().st_size
     try:

@@ -21,7 +21,6 @@ from omiga_torchrl.data import Episodes
 from omiga_torchrl.data.layouts import LAYOUTS
 
 STEPS, AGENTS, FEATURES, ACTIONS = 500, 4, 32, 8
-Rows = dict[str, tuple[tuple[int, ...], str]]
 
 # Runs in a process of its own, which does nothing else; ru_maxrss would remember the parent's peak.
 _CONVERT = """
@@ -45,7 +44,7 @@ print(json.dumps({"seconds": time.perf_counter() - start, "imports": imports, "p
 
 @dataclass(frozen=True)
 class Cost:
-    """What it costs to convert a dataset.
+    """Cost of converting a dataset.
 
     Attributes:
         layout: of the dataset.

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -95,7 +94,7 @@ def run_apart(script: Path, pictures: Path) -> list[dict[str, Any]]:
     if not kept.exists():
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, __file__, str(script.resolve()), str(pictures.resolve())]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ})
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"docs: {script} failed:\n{done.stderr}")
         kept.write_text(done.stdout, encoding="utf-8")
@@ -114,11 +113,13 @@ def generate(app: Sphinx) -> None:
 
 def link_pages(app: Sphinx, docname: str, source: list[str]) -> None:
     """Links to scripts, as they work in the repository, lead to their pages."""
-    source[0] = re.sub(
-        r"(\]\((?:\.\./)?(?:tutorials/)?(?:own_data|own_environment|own_loss|memory_and_masks|choosing_alpha))\.py\)",
-        r"\1.md)",
-        source[0],
-    )
+    folder, site = Path(app.srcdir) / "tutorials", Path(app.srcdir)
+
+    def replace(match: re.Match[str]) -> str:
+        script = (site / docname).parent / f"{match[1]}.py"
+        return f"]({match[1]}.md)" if script.resolve().parent == folder.resolve() else match[0]
+
+    source[0] = re.sub(r"\]\(([\w./]+)\.py\)", replace, source[0])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

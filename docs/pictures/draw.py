@@ -49,10 +49,9 @@ class Picture:
             self.parts.append(f'<rect {place} fill="{fill}" stroke="{LINE}"/>')
             self.text(140 + i * width + width / 2, y + 20, text, size=13)
 
-    def note(self, y: float, *lines: str) -> None:
-        """Lines of text below rows."""
-        for i, line in enumerate(lines):
-            self.text(140, y + 21 * i, line, 13, INK, START)
+    def note(self, y: float, text: str, color: str = INK) -> None:
+        """A line of text below rows."""
+        self.text(140, y, text, 13, color, START)
 
     def save(self, name: str) -> None:
         """Write it beside this script."""
@@ -188,22 +187,8 @@ def rows_with_delimiter() -> None:
     p.row(130, "d", _cells("0 0 0 1 0 0 0 1", "...r...r"))
     p.text(264, 24, "episode 1", size=12, color=MUTED)
     p.text(512, 24, "episode 2", size=12, color=MUTED)
-    p.text(
-        140,
-        190,
-        "L steps are L + 1 rows: the last one (orange) only holds what the team saw at the end.",
-        13,
-        INK,
-        "start",
-    )
-    p.text(
-        140,
-        212,
-        "Read as a step, it would add a bogus action and reward to every episode.",
-        13,
-        MUTED,
-        "start",
-    )
+    p.note(190, "L steps are L + 1 rows: the last one (orange) only holds what the team saw at the end.")
+    p.note(212, "Read as a step, it would add a bogus action and reward to every episode.", MUTED)
     p.save("rows_delimiter")
 
 
@@ -216,23 +201,9 @@ def rows_of_steps() -> None:
     p.row(130, "time-out", _cells("0 0 0 0 0 0 1 0", "......o."))
     p.text(233, 24, "terminated", size=12, color=MUTED)
     p.text(450, 24, "timed out", size=12, color=MUTED)
-    p.text(
-        140,
-        190,
-        "What came after the last row is not stored. A terminated step needs nothing; of a timed-out",
-        13,
-        INK,
-        "start",
-    )
-    p.text(
-        140,
-        210,
-        "episode the last row is left out (or next_observation, where the file has it, is read).",
-        13,
-        INK,
-        "start",
-    )
-    p.text(140, 232, "Its reward still counts in the episode's return.", 13, MUTED, START)
+    p.note(190, "What came after the last row is not stored. A terminated step needs nothing; of a timed-out")
+    p.note(210, "episode the last row is left out (or next_observation, where the file has it, is read).")
+    p.note(232, "Its reward still counts in the episode's return.", MUTED)
     p.save("rows_steps")
 
 
@@ -246,21 +217,10 @@ def rows_padded() -> None:
     p.row(162, "avail_actions", _cells("m0 m1 m2 0 0 m0 m1 m2", "bbb..bbo"))
     p.text(264, 24, "terminated, then padding", 12, MUTED)
     p.text(543, 24, "timed out", 12, MUTED)
-    p.text(
-        140,
-        222,
-        "filled marks what is no padding; padding is never read. A terminated episode ends with its",
-        13,
-        INK,
-        "start",
-    )
-    p.text(
-        140,
+    p.note(222, "filled marks what is no padding; padding is never read. A terminated episode ends with its")
+    p.note(
         242,
         "flag. Without one time ran out: the last filled row (orange) is what the team saw then, no step.",
-        13,
-        INK,
-        "start",
     )
     p.save("rows_padded")
 

@@ -23,9 +23,11 @@ print(
 import torch
 
 torch.manual_seed(0)  # initial weights
-rows = []
-for alpha in (30.0, 3.0, 1.0, 0.3, 0.03):
-    algorithm = make_algorithm("omiga", dataset.spec, hidden_sizes=(64, 64), alpha=alpha)
+
+
+def train(**options):
+    """OMIGA after training, and its mean return."""
+    algorithm = make_algorithm("omiga", dataset.spec, hidden_sizes=(64, 64), **options)
     OfflineTrainer(
         **algorithm.trainer_arguments,
         replay_buffer=dataset,
@@ -35,8 +37,13 @@ for alpha in (30.0, 3.0, 1.0, 0.3, 0.03):
         progress_bar=False,
         seed=0,
     ).train()
+    return algorithm, evaluate(algorithm.policy, env, episodes=40, seed=0).mean_return
+
+
+rows = []
+for alpha in (30.0, 3.0, 1.0, 0.3, 0.03):
+    algorithm, mean = train(alpha=alpha)
     out = algorithm.loss(dataset.sample(128))
-    mean = evaluate(algorithm.policy, env, episodes=40, seed=0).mean_return
     rows.append((alpha, out["effective_sample_size"].item(), out["clip_fraction"].item(), mean))
     print("alpha {:5}: effective sample size {:.2f}, clipped {:.2f}, return {:5.2f}".format(*rows[-1]))
 
@@ -68,21 +75,8 @@ right.set(xscale="log", xlabel="alpha", ylabel="return")
 
 # %%
 # `alpha="auto"` moves alpha until the effective sample size is as asked for. It is a first guess that needs no unit.
-algorithm = make_algorithm(
-    "omiga", dataset.spec, hidden_sizes=(64, 64), alpha="auto", target_effective_sample_size=0.5
-)
-OfflineTrainer(
-    **algorithm.trainer_arguments,
-    replay_buffer=dataset,
-    total_steps=1500,
-    lr=2e-3,
-    lr_schedule="cosine",
-    progress_bar=False,
-    seed=0,
-).train()
-print(
-    f"alpha {algorithm.loss.alpha.item():.2f}, return {evaluate(algorithm.policy, env, episodes=40, seed=0).mean_return:.2f}"
-)
+algorithm, mean = train(alpha="auto", target_effective_sample_size=0.5)
+print(f"alpha {algorithm.loss.alpha.item():.2f}, return {mean:.2f}")
 
 # %%
 # In earnest: `python recipes/train.py -m algorithm.alpha=0.3,1,3 seed=0,1,2 out=runs/alpha`, then

@@ -31,12 +31,9 @@ class _Family:
 
     def add(self, values: Sequence[Tensor]) -> None:
         # Copied: what a loss returns may be a tensor that it changes in place.
-        row = torch.stack([values[i] for i in self._scalars]) if self._scalars else None
-        if self._vectors:
-            vectors = [values[i] for i in self._vectors]
-            row = torch.cat(vectors if row is None else [row, *vectors])
-        if row is not None:
-            self.rows.append(row)
+        parts = [torch.stack([values[i] for i in self._scalars])] if self._scalars else []
+        parts += [values[i] for i in self._vectors]
+        self.rows.append(torch.cat(parts) if self._vectors else parts[0])
         self.count += 1
         if len(self.rows) == _ROWS:
             self.fold()

@@ -10,7 +10,6 @@ import numpy as np
 
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.base import require
-from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, find_fields
 
 FIELDS: Final = ("observations", "actions", "rewards", "terminals")
@@ -27,9 +26,7 @@ def open_fields(file: Any, path: Path) -> dict[str, Field]:
     Raises:
         DataError: everything that does not fit, in one message.
     """
-    with as_data_error(path):
-        names = (*FIELDS, *(name for name in OPTIONAL if name in file))
-    fields, found = find_fields(file, names, path)
+    fields, found = find_fields(file, FIELDS, path, optional=OPTIONAL)
     sizes = {name: field.shape for name, field in fields.items()}
     for name, shape in sizes.items():
         wide = name in ("observations", "next_observations", "actions")

@@ -15,9 +15,7 @@ import numpy as np
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.file_kinds import require_file
-
-_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
+from omiga_torchrl.file_kinds import HDF5, require_file
 
 # A field may be larger than what is stored of it by as much as compression can explain, or this.
 _COMPRESSION: Final = 2000
@@ -35,7 +33,7 @@ def is_hdf5(path: Path) -> bool:
     """Whether there is a file that begins as HDF5 files do."""
     try:
         with open(path, "rb") as file:
-            return file.read(len(_SIGNATURE)) == _SIGNATURE
+            return file.read(len(HDF5)) == HDF5
     except OSError:
         return False
 
@@ -172,18 +170,22 @@ class Field:
             self._dataset.read_direct(out, np.s_[start : start + len(out)])
 
 
-def find_fields(group: Any, names: Iterable[str], where: str | Path) -> tuple[dict[str, Field], list[str]]:
+def find_fields(
+    group: Any, names: Iterable[str], where: str | Path, *, optional: Iterable[str] = ()
+) -> tuple[dict[str, Field], list[str]]:
     """The arrays ``names`` of a group, and what is wrong with those that are not returned.
 
     Args:
         group: an open ``h5py.File``, or a group in it.
         names: what should be there.
         where: the file, for messages while reading.
+        optional: what may be there.
     """
     fields: dict[str, Field] = {}
     found: list[str] = []
     with as_data_error(where):
         available = os.path.getsize(group.file.filename)
+        names = (*names, *(name for name in optional if name in group))
     for name in names:
         try:
             with as_data_error(repr(name)):

@@ -12,7 +12,7 @@ import numpy as np
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.errors import DataError
-from omiga_torchrl.file_kinds import require_file
+from omiga_torchrl.file_kinds import NPY, require_file
 
 _FIX = "Is it complete? Fetch it again."
 
@@ -68,7 +68,7 @@ class NpyFile:
             DataError: no ``.npy`` file, not of numbers, or not as long as its header says.
         """
         with as_data_error(path, _FIX), require_file("OfflineDataset", path).open("rb") as file:
-            if file.read(6) != b"\x93NUMPY":
+            if file.read(len(NPY)) != NPY:
                 raise DataError(f"OfflineDataset: {path} is no .npy file. {_FIX}")
             file.seek(0)
             version = np.lib.format.read_magic(file)

@@ -10,7 +10,6 @@ import numpy as np
 
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.base import require
-from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, find_fields
 from omiga_torchrl.data.layouts.omiga_mujoco_writing import PIECE_BYTES
 from omiga_torchrl.errors import DataError
@@ -33,9 +32,7 @@ def open_fields(file: Any, path: Path) -> dict[str, Field]:
     Raises:
         DataError: everything that does not fit, in one message.
     """
-    with as_data_error(path):
-        names = (*FIELDS, MASK) if MASK in file else FIELDS
-    fields, found = find_fields(file, names, path)
+    fields, found = find_fields(file, FIELDS, path, optional=(MASK,))
     shapes = {name: field.shape for name, field in fields.items()}
     for name, field in fields.items():
         dimensions = {"s": (2, 3), "o": (3,), "a": (3,), MASK: (2,)}.get(name, (1, 2, 3))

@@ -20,6 +20,7 @@ import torch
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.file_kinds import TORCH, describe_file
 
 # How files of torch older than 1.6 begin: protocol 2, and the number that torch puts first.
 _OLD: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -78,12 +79,10 @@ def is_torch_file(path: Path) -> bool:
     """Whether a file looks like one of ``torch.save``; never raises."""
     try:
         with path.open("rb") as file:
-            start = file.read(len(_OLD))
-        if start[:4] == b"PK\x03\x04":
-            with zipfile.ZipFile(path) as archive:
-                return any(name.endswith("/data.pkl") for name in archive.namelist())
-        return start == _OLD
-    except Exception:  # zipfile documents little of what damaged files make it raise
+            if file.read(len(_OLD)) == _OLD:
+                return True
+        return describe_file(path) == TORCH
+    except OSError:
         return False
 
 

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, require
-from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, holds_fields, open_hdf5
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.padded import read_padded
-from omiga_torchrl.data.layouts.padded_fields import PADDED_FIELDS, REQUIRED_FIELDS
+from omiga_torchrl.data.layouts.padded_fields import OPTIONAL_FIELDS, REQUIRED_FIELDS
 from omiga_torchrl.data.layouts.registry import register_layout
 
 
@@ -42,9 +41,7 @@ class PymarlH5Layout(Layout):
 
 
 def _open_fields(file: Any, path: Path) -> dict[str, Field]:
-    with as_data_error(path):
-        names = [name for name in PADDED_FIELDS if name in REQUIRED_FIELDS or name in file]
-    fields, found = find_fields(file, names, path)
+    fields, found = find_fields(file, REQUIRED_FIELDS, path, optional=OPTIONAL_FIELDS)
     require(found, f"OfflineDataset: {path}", "Expected the fields of PyMARL's episode batches.")
     return fields
 
