@@ -30,6 +30,13 @@ class SettingsError(ValueError):
     """A user's settings cannot be right; the message says which, and the way there explains nothing."""
 
 
+class StorageError(OSError):
+    """A file or folder cannot be written: the disk is full, or it is not ours; nothing is half written."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
 def unknown_name(component: str, kind: str, name: object, choices: Iterable[str]) -> ValueError:
     """The error for an unknown name: lists the choices and the nearest match.
 

@@ -9,16 +9,17 @@ import json
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 from torchrl.envs import EnvBase
 
 from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.behaviors import load_behaviour, read_behaviour
-from omiga_torchrl.errors import DataError, require_fields
+from omiga_torchrl.command_line import require_overrides, run_once
+from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import EvaluationResult, PolicyFacts, evaluate, record_video
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.plugins import import_modules
@@ -128,8 +129,9 @@ def _record(config: EvaluateConfig, policy: Any, env: Any) -> None:
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
 def main(config: Any) -> None:
     """Evaluate the policy that the configuration names."""
-    run(cast(EvaluateConfig, require_fields("evaluate", OmegaConf.to_object(config))))
+    run_once("evaluate", config, run)
 
 
 if __name__ == "__main__":
+    require_overrides("evaluate", sys.argv[1:], EvaluateConfig, Path(__file__).parent / "configs")
     main()

@@ -13,6 +13,7 @@ from omiga_torchrl.modules.censored import PolicyDistribution
 from omiga_torchrl.objectives.rewards import RewardOf
 from omiga_torchrl.renames import rename_arguments
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.typed import require_types
 
 Config = TypeVar("Config", bound="AlgorithmConfig")
 
@@ -43,6 +44,7 @@ class AlgorithmConfig:
         for field in fields(self):
             if field.name.endswith("hidden_sizes"):
                 object.__setattr__(self, field.name, _sizes(component, field.name, getattr(self, field.name)))
+        require_types(component, self)
         memory = self.rnn_hidden_size
         for size in memory.values() if isinstance(memory, Mapping) else (memory,):
             if size is not None:

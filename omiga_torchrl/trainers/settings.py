@@ -13,6 +13,7 @@ from typing import Any, Final, get_args
 from omiga_torchrl.algorithms import make_algorithm
 from omiga_torchrl.algorithms.config import make_config
 from omiga_torchrl.algorithms.registry import find_algorithm
+from omiga_torchrl.cli import EXTRAS
 from omiga_torchrl.data import LAYOUTS, READ_OPTIONS, ReadOptions
 from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.sources import open_source
@@ -33,7 +34,7 @@ NOT_ARGUMENTS: Final = ("name", "label", "preset", "slice_len")  # of a recipe's
 LOGGERS: Final[Mapping[str, str | None]] = {
     "csv": None, "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow",
 }  # fmt: skip
-_LISTED = re.compile(r"train: \d+ settings are wrong:|\n  - ")
+_LISTED = re.compile(r"\w+: \d+ settings are wrong:|\n  - ")
 _MISTAKES = (ValueError, TypeError, FileNotFoundError, ImportError, NotImplementedError)
 
 
@@ -149,7 +150,7 @@ def _check_logger(config: Any) -> None:
     if package is not None and importlib.util.find_spec(package) is None:
         raise ImportError(
             f"train: logger={config.logger} needs the package {package}, which is not installed. pip install "
-            f"{package}, or use logger=csv."
+            f"'omiga-torchrl[{EXTRAS[package]}]', or use logger=csv."
         )
 
 
