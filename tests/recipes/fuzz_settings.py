@@ -1,7 +1,7 @@
 """Settings of recipes, changed at random: each is refused by a message that names it, or works.
 
-``python -m tests.recipes.fuzz_settings --cases 10000 --seed 0`` tries so many over all recipes, lists those that
-end in an error which is none of the library's, and exits with 1 if there are any.
+``python -m tests.recipes.fuzz_settings --cases 10000 --seed 0`` tries so many over all recipes, lists those
+that end in an error which is none of the library's, and exits with 1 if there are any.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
-import importlib.util
 import io
 import os
 import random
@@ -21,11 +20,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -33,8 +30,8 @@ from omegaconf.errors import OmegaConfBaseException
 from omiga_torchrl.algorithms import ALGORITHMS
 from omiga_torchrl.command_line import is_told, require_overrides, told
 from omiga_torchrl.errors import require_fields
+from tests.recipes.in_process import RECIPES, configs, load, settings, working_in
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 # Name of every recipe, its dataclass, and its function.
 NAMES = {
     "train": ("TrainConfig", "train"), "evaluate": ("EvaluateConfig", "run"),
@@ -42,14 +39,15 @@ NAMES = {
     "export_dataset": ("ExportConfig", "export"), "inspect_dataset": ("InspectConfig", "inspect"),
 }  # fmt: skip
 WRONG = (
-    "abc", "''", "true", "null", "0", "-1", "1.5", "1e-3", "-0.0", "nan", "inf", "1e30", "3", "7", "[]", "[0]",
-    "[abc]", "[1,2]", "{}", "{a:1}", "/dev/null", "../x", "2147483648", "a:b", "vmas/navigatoin", "0.5",
+    "abc", "''", "true", "null", "0", "-1", "1.5", "1e-3", "-0.0", "nan", "inf", "1e30", "3", "7", "[]",
+    "[0]", "[abc]", "[1,2]", "{}", "{a:1}", "policy.pt/x", "../x", "2147483648", "a:b", "vmas/navigatoin",
+    "0.5",
 )  # fmt: skip
 # Right values of these would take long, or much room.
 SMALL = {
-    "train": ("trainer.steps=2", "trainer.batch_size=8", "evaluation.episodes=2", "evaluation.final_episodes=2",
-              "trainer.progress_bar=false", "logger=null", "++algorithm.hidden_sizes=[4]",
-              "+task_kwargs.max_steps=5"),
+    "train": ("trainer.steps=2", "trainer.batch_size=8", "evaluation.episodes=2",
+              "evaluation.final_episodes=2", "trainer.progress_bar=false", "logger=null",
+              "++algorithm.hidden_sizes=[4]", "+task_kwargs.max_steps=5"),
     "evaluate": ("policy=policy.pt", "episodes=2", "num_envs=2", "+task_kwargs.max_steps=3"),
     "report": ("runs=runs",),
     "record_dataset": ("tier=random", "transitions=10", "num_envs=2", "progress=false",
@@ -58,9 +56,11 @@ SMALL = {
     "inspect_dataset": ("dataset=data", "progress=false"),
 }  # fmt: skip
 # Keys that only make a right run longer or larger; the numbers above that are not tried to the end.
-COSTLY = {"steps", "batch_size", "episodes", "final_episodes", "num_envs", "transitions", "total_frames",
-          "eval_episodes", "workers", "slice_len", "max_steps", "chunk", "shard_transitions", "train_behaviour",
-          "launcher", "background_evaluation", "device", "video", "threads", "imports", "compile"}  # fmt: skip
+COSTLY = {
+    "steps", "batch_size", "episodes", "final_episodes", "num_envs", "transitions", "total_frames",
+    "eval_episodes", "workers", "max_steps", "chunk", "shard_transitions", "train_behaviour", "launcher",
+    "background_evaluation", "device", "video", "threads", "imports", "compile",
+}  # fmt: skip
 
 
 @dataclass
@@ -78,16 +78,6 @@ class Case:
     changes: list[str]
     outcome: str = ""
     message: str = ""
-
-
-@lru_cache
-def load(recipe: str) -> ModuleType:
-    """The recipe's module."""
-    spec = importlib.util.spec_from_file_location(f"fuzzed_{recipe}", RECIPES / f"{recipe}.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @lru_cache
@@ -131,7 +121,7 @@ def run_case(case: Case) -> Case:
     try:
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
             require_overrides(case.recipe, overrides, schema, RECIPES / "configs")
-            config = require_fields(case.recipe, OmegaConf.to_object(compose(case.recipe, overrides)))
+            config = require_fields(case.recipe, settings(case.recipe, *overrides))
             case.outcome = _try(case, config, function)
     except SystemExit:
         case.outcome, case.message = "refused", output.getvalue()
@@ -160,32 +150,21 @@ def _try(case: Case, config: Any, function: Callable[[Any], Any]) -> str:
 def run_cases(count: int, seed: int, recipes: tuple[str, ...] = tuple(NAMES)) -> list[Case]:
     """So many cases over some recipes, each in a folder of its own with a small dataset, policy and run."""
     order, found = random.Random(seed), []
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        GlobalHydra.instance().clear()
-        for recipe in recipes:
-            load(recipe)  # they enter their dataclasses
-        with initialize_config_dir(str(RECIPES / "configs"), version_base="1.3"):
-            make_files()
-            for number in range(count):
-                recipe = recipes[number % len(recipes)]
-                changes = changes_of(recipe, order)
-                # Every case writes elsewhere.
-                place = {"train": f"out=out{number}", "record_dataset": f"out=out{number}/x"}.get(recipe)
-                found.append(run_case(Case(recipe, [*changes, *([place] if place else [])])))
+    with tempfile.TemporaryDirectory() as folder, working_in(Path(folder) / "inner"), configs(*NAMES):
+        make_files()
+        for number in range(count):
+            recipe = recipes[number % len(recipes)]
+            changes = changes_of(recipe, order)
+            # Every case writes elsewhere.
+            place = {"train": f"out=out{number}", "record_dataset": f"out=out{number}/x"}.get(recipe)
+            found.append(run_case(Case(recipe, [*changes, *([place] if place else [])])))
     return found
 
 
 def make_files() -> None:
     """A recording, a trained policy and a run, in the current folder."""
-    for case in (
-        Case("record_dataset", ["out=data", "transitions=40"]),
-        Case("train", ["dataset=data", "out=runs"]),
-    ):
-        if run_case(case).outcome not in ("right", "accepted"):
-            raise RuntimeError(f"{case}")
-    config = OmegaConf.to_object(compose("record_dataset", [*SMALL["record_dataset"], "out=data"]))
-    load("record_dataset").run(config)
-    load("train").train(OmegaConf.to_object(compose("train", [*SMALL["train"], "dataset=data", "out=runs"])))
+    load("record_dataset").run(settings("record_dataset", *SMALL["record_dataset"], "out=data"))
+    load("train").train(settings("train", *SMALL["train"], "dataset=data", "out=runs"))
     (policy,) = Path("runs").rglob("policy.pt")
     os.link(policy, "policy.pt")
 
