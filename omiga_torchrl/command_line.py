@@ -80,8 +80,11 @@ def run_once(component: str, config: Any, function: Callable[[Any], Any]) -> Any
         return function(require_fields(component, OmegaConf.to_object(config)))
 
 
-def require_overrides(component: str, arguments: Sequence[str], schema: type, configs: Path) -> None:
-    """Ends the process with one message if overrides name unknown keys or choices, or have other types.
+def checked_overrides(component: str, arguments: Sequence[str], schema: type, configs: Path) -> list[str]:
+    """A command line for Hydra; ends the process if it names unknown keys or choices, or has other types.
+
+    Keys of mappings, e.g. ``algorithm.alpha``, go as ``++algorithm.alpha``: the recipe knows which there are
+    better than Hydra, who would advise to add those that are misspelt.
 
     Args:
         component: the recipe, for the message.
@@ -90,7 +93,7 @@ def require_overrides(component: str, arguments: Sequence[str], schema: type, co
         configs: folder of the configuration, with a folder of files for every group.
 
     Raises:
-        SystemExit: all mistakes, with the nearest names.
+        SystemExit: all mistakes are printed, with the nearest names.
 
     Examples:
         >>> from omiga_torchrl.trainers.options import SpeedOptions
@@ -99,27 +102,33 @@ def require_overrides(component: str, arguments: Sequence[str], schema: type, co
          "train: vectorize is 'maybe'; expected true or false."]
     """
     if any(argument.startswith(("-cd", "-cp", "--config", "hydra.searchpath")) for argument in arguments):
-        return
+        return list(arguments)
     found = list(find_mistakes(component, arguments, schema, configs))
     if found:
         listed = found[0] if len(found) == 1 else "".join(f"\n  - {one}" for one in found)
         sys.stderr.write(f"error: {listed}\n")
         raise SystemExit(1)
+    mappings = {
+        field.name for field in fields(schema) if not is_dataclass(get_type_hints(schema)[field.name])
+    }
+    return [f"++{one}" if one.partition(".")[0] in mappings else one for one in arguments]
 
 
 def find_mistakes(component: str, arguments: Sequence[str], schema: type, configs: Path) -> Iterator[str]:
-    """What is wrong with overrides, one message each; see :func:`require_overrides`."""
+    """What is wrong with overrides, one message each; see :func:`checked_overrides`."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ValueType
     from hydra.errors import HydraException
 
+    listed = (ValueType.CHOICE_SWEEP, ValueType.SIMPLE_CHOICE_SWEEP)
     for argument in arguments:
         if argument.startswith("-") or "=" not in argument:
             continue
         try:
             (override,) = OverridesParser.create().parse_overrides([argument])
-            is_range = override.is_range_sweep() or override.is_interval_sweep() or override.is_glob_sweep()
-            swept = override.is_sweep_override() and not is_range
-            values = list(override.sweep_iterator()) if swept else [] if is_range else [override.value()]
+            values = [] if override.is_sweep_override() else [override.value()]
+            if override.value_type in listed:
+                values = list(override.sweep_iterator())
         except HydraException:
             continue  # Hydra says it better
         key = override.key_or_group

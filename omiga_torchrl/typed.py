@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from omiga_torchrl.errors import unknown_name
 
 _WORDS: Final[Mapping[Any, str]] = {
-    int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null",
+    int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null", Any: "any value",
 }  # fmt: skip
 
 
@@ -27,7 +27,8 @@ def require_types(component: str, config: Any) -> None:
         config: the instance.
 
     Raises:
-        ValueError: names the field, the value and what is expected; of names the nearest.
+        ValueError: names the field, the value and what is expected, of names the nearest; several mistakes are
+            a list.
 
     Examples:
         >>> from dataclasses import dataclass
@@ -40,13 +41,20 @@ def require_types(component: str, config: Any) -> None:
             ...
         ValueError: Options: sizes is '34'; expected a list (each a whole number) or null.
     """
+    found = []
     for name, hint in _hints(type(config)).items():
         value = getattr(config, name)
         if conforms(value, hint):
             continue
         if isinstance(value, str) and (choices := _names(hint)):
-            raise unknown_name(component, name, value, choices)
-        raise ValueError(f"{component}: {name} is {value!r}; expected {told_type(hint)}.")
+            found.append(str(unknown_name(component, name, value, choices)))
+        else:
+            found.append(f"{component}: {name} is {value!r}; expected {told_type(hint)}.")
+    if len(found) > 1:
+        listed = "".join(f"\n  - {one}" for one in found)
+        raise ValueError(f"{component}: {len(found)} settings are wrong:{listed}")
+    if found:
+        raise ValueError(found[0])
 
 
 @lru_cache(maxsize=256)
@@ -80,13 +88,13 @@ def conforms(value: Any, hint: Any) -> bool:
         return any(type(value) is type(part) and value == part for part in parts)
     if hint in (int, float):
         return isinstance(value, Integral if hint is int else Real) and not isinstance(value, bool)
-    if hint in _WORDS:
+    if hint is not Any and hint in _WORDS:
         return isinstance(value, hint)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(conforms(one, parts[1]) for one in value.values())
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return isinstance(value, list | tuple) and all(conforms(one, parts[0]) for one in value)
-    if isinstance(hint, type) and not getattr(hint, "_is_protocol", False):
+    if isinstance(hint, type) and hint is not Any and not getattr(hint, "_is_protocol", False):
         return isinstance(value, hint)
     return True
 
@@ -105,7 +113,7 @@ def told_type(hint: Any) -> str:
     if origin is Literal:
         return ", ".join(map(repr, parts)) if len(parts) == 1 else f"one of {', '.join(map(repr, parts))}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"a mapping ({told_type(parts[1])} each)"
+        return f"a mapping (each {told_type(parts[1])})"
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return f"a list (each {told_type(parts[0])})"
     return _WORDS.get(hint, str(getattr(hint, "__name__", hint)))

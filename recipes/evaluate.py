@@ -18,7 +18,7 @@ from torchrl.envs import EnvBase
 
 from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.behaviors import load_behaviour, read_behaviour
-from omiga_torchrl.command_line import require_overrides, run_once
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import EvaluationResult, PolicyFacts, evaluate, record_video
 from omiga_torchrl.groups import AnyTeamSpec
@@ -133,5 +133,6 @@ def main(config: Any) -> None:
 
 
 if __name__ == "__main__":
-    require_overrides("evaluate", sys.argv[1:], EvaluateConfig, Path(__file__).parent / "configs")
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("evaluate", sys.argv[1:], EvaluateConfig, configs)
     main()

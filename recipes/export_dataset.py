@@ -15,7 +15,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from omiga_torchrl.command_line import require_overrides, run_once
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.data import LAYOUTS, OfflineDataset
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.plugins import import_modules
@@ -77,5 +77,6 @@ def main(config: Any) -> None:
 
 
 if __name__ == "__main__":
-    require_overrides("export_dataset", sys.argv[1:], ExportConfig, Path(__file__).parent / "configs")
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("export_dataset", sys.argv[1:], ExportConfig, configs)
     main()

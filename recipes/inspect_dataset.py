@@ -14,7 +14,7 @@ from typing import Any
 import hydra
 from hydra.core.config_store import ConfigStore
 
-from omiga_torchrl.command_line import require_overrides, run_once
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.data import OfflineDataset, dataset_statistics
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import format_statistics, write_dataset_report
@@ -78,5 +78,6 @@ def main(config: Any) -> None:
 
 
 if __name__ == "__main__":
-    require_overrides("inspect_dataset", sys.argv[1:], InspectConfig, Path(__file__).parent / "configs")
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("inspect_dataset", sys.argv[1:], InspectConfig, configs)
     main()

@@ -15,7 +15,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 
 from omiga_torchrl.behaviors import read_behaviour, record_tier, train_behaviour
-from omiga_torchrl.command_line import require_overrides, run_once
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.data import DatasetCard, bundled_behaviours, read_card
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.plugins import import_modules
@@ -167,5 +167,6 @@ def main(config: Any) -> None:
 
 
 if __name__ == "__main__":
-    require_overrides("record_dataset", sys.argv[1:], RecordDataset, Path(__file__).parent / "configs")
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("record_dataset", sys.argv[1:], RecordDataset, configs)
     main()

@@ -14,7 +14,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from omiga_torchrl.command_line import require_overrides, run_once
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import (
     aggregate_scores,
@@ -65,5 +65,6 @@ def main(config: Any) -> None:
 
 
 if __name__ == "__main__":
-    require_overrides("report", sys.argv[1:], ReportConfig, Path(__file__).parent / "configs")
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("report", sys.argv[1:], ReportConfig, configs)
     main()

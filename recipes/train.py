@@ -21,7 +21,7 @@ from omegaconf import MISSING
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
 from omiga_torchrl.algorithms.saving import save_policy
-from omiga_torchrl.command_line import require_overrides
+from omiga_torchrl.command_line import checked_overrides
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.modules import is_censored
@@ -192,6 +192,6 @@ def main(config: Any) -> float:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = mark_sweep(comma_lists(sys.argv[1:]))
-    require_overrides("train", sys.argv[1:], TrainConfig, Path(__file__).parent / "configs")
+    arguments = mark_sweep(comma_lists(sys.argv[1:]))
+    sys.argv[1:] = checked_overrides("train", arguments, TrainConfig, Path(__file__).parent / "configs")
     run_recipe(main)

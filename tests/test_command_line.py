@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from omiga_torchrl.command_line import find_mistakes, is_told, require_overrides, told_errors
+from omiga_torchrl.command_line import checked_overrides, find_mistakes, is_told, told_errors
 from omiga_torchrl.errors import StorageError, require_count
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 
@@ -43,13 +43,20 @@ def configs(tmp_path: Path) -> Path:
     ],
 )
 def test_right_command_lines_pass(right: list[str], configs: Path) -> None:
-    require_overrides("train", right, Fields, configs)
+    given = checked_overrides("train", right, Fields, configs)
+    assert [one.removeprefix("++") for one in given] == [one.removeprefix("++") for one in right]
+
+
+def test_keys_of_mappings_are_left_to_the_recipe(configs: Path) -> None:
+    arguments = ["algorithm.alpa=3", "+algorithm.mine=3", "algorithm=bc", "trainer.lr=1", "seed=3"]
+    given = checked_overrides("train", arguments, Fields, configs)
+    assert given == ["++algorithm.alpa=3", *arguments[1:]]
 
 
 def test_all_mistakes_are_in_one_message(configs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = ["algorithm=bc,omgia", "trainer=latpop", "seed=abc", "trainer.stpes=3", "++vectorize=maybe"]
     with pytest.raises(SystemExit):
-        require_overrides("train", wrong, Fields, configs)
+        checked_overrides("train", wrong, Fields, configs)
     text = capsys.readouterr().err
     assert "unknown algorithm 'omgia'; did you mean 'omiga'" in text
     assert "unknown trainer 'latpop'; did you mean 'laptop'" in text

@@ -66,5 +66,12 @@ def test_every_algorithm_names_arguments_of_another_type(name: str) -> None:
                 make_algorithm(name, TeamSpec(2, 3, 2, 4), **{field: value})
 
 
+def test_several_are_a_list() -> None:
+    with pytest.raises(
+        ValueError, match=r"^Options: 2 settings are wrong:\n  - Options: whole .*\n  - Options: f"
+    ):
+        require_types("Options", Options(whole=1.5, flag=0))
+
+
 def test_unknown_annotations_hold_everything() -> None:
-    assert conforms("x", Any) and told_type(dict[str, int]) == "a mapping (a whole number each)"
+    assert conforms("x", Any) and told_type(dict[str, int]) == "a mapping (each a whole number)"

@@ -20,6 +20,7 @@ from omiga_torchrl.data.spec_checks import (
     spec_of,
     team_reward_of,
 )
+from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.data.value_checks import (
     find_actions,
     find_copies,
@@ -205,11 +206,10 @@ def _warn_of_padding(data: TensorDictBase, groups: Mapping[str, TeamSpec], name:
 
 def _warn_of_outliers(dataset: OfflineDataset) -> None:
     """Say which features of observations are as good as constant beside single values."""
+    raw = load_ted(dataset.data_path)  # normalised ones have lost their digits
     for group in dataset.spec.groups:
-        values, stds = dataset.data[group, "observation"], dataset.card.observation_std
+        values, stds = raw[group, "observation"], dataset.card.observation_std
         std = stds[group] if isinstance(stds, dict) else stds
-        if dataset.normalisation is not None:
-            std = [1.0] * len(std)
         if dwarfed := find_dwarfed(values, std) if std else []:
             first = dwarfed[0]
             warnings.warn(

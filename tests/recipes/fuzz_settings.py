@@ -28,7 +28,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from omiga_torchrl.algorithms import ALGORITHMS
-from omiga_torchrl.command_line import is_told, require_overrides, told
+from omiga_torchrl.command_line import checked_overrides, is_told, told
 from omiga_torchrl.errors import require_fields
 from tests.recipes.in_process import RECIPES, configs, load, settings, working_in
 
@@ -120,7 +120,7 @@ def run_case(case: Case) -> Case:
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
-            require_overrides(case.recipe, overrides, schema, RECIPES / "configs")
+            overrides = checked_overrides(case.recipe, overrides, schema, RECIPES / "configs")
             config = require_fields(case.recipe, settings(case.recipe, *overrides))
             case.outcome = _try(case, config, function)
     except SystemExit:

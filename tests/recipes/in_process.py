@@ -22,7 +22,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 @lru_cache
 def load(recipe: str) -> ModuleType:
     """The recipe's module."""
-    spec = importlib.util.spec_from_file_location(f"in_process_{recipe}", RECIPES / f"{recipe}.py")
+    spec = importlib.util.spec_from_file_location(f"omiga_torchrl_recipe_{recipe}", RECIPES / f"{recipe}.py")
     assert spec is not None and spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

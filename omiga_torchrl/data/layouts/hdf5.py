@@ -16,6 +16,7 @@ from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.file_kinds import HDF5, require_file
+from omiga_torchrl.files import storage_errors
 
 # A field may be larger than what is stored of it by as much as compression can explain, or this.
 _COMPRESSION: Final = 2000
@@ -81,16 +82,22 @@ def create_hdf5(path: Path) -> Iterator[Any]:
     Raises:
         ImportError: h5py is not installed.
         FileExistsError: there is something at ``path``.
+        StorageError: it cannot be written.
     """
     h5py = _import_h5py()
     if path.exists():
         raise FileExistsError(f"{path} exists; expected a new file. Remove it or choose another name.")
+    with storage_errors(path, "out="), _temporary(path) as temporary, h5py.File(temporary, "w") as file:
+        yield file
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        with h5py.File(temporary, "w") as file:
-            yield file
+        yield temporary
         os.chmod(temporary, 0o644)  # mkstemp's own mode hides the file from everybody else
         os.replace(temporary, path)
     except BaseException:
