@@ -108,9 +108,7 @@ def checked_overrides(component: str, arguments: Sequence[str], schema: type, co
         listed = found[0] if len(found) == 1 else "".join(f"\n  - {one}" for one in found)
         sys.stderr.write(f"error: {listed}\n")
         raise SystemExit(1)
-    mappings = {
-        field.name for field in fields(schema) if not is_dataclass(get_type_hints(schema)[field.name])
-    }
+    mappings = {name for name, kind in get_type_hints(schema).items() if not is_dataclass(kind)}
     return [f"++{one}" if one.partition(".")[0] in mappings else one for one in arguments]
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from omiga_torchrl.errors import unknown_name
 
 _WORDS: Final[Mapping[Any, str]] = {
-    int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null", Any: "any value",
+    int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null",
+    Any: "any value",
 }  # fmt: skip
 
 
@@ -27,8 +28,8 @@ def require_types(component: str, config: Any) -> None:
         config: the instance.
 
     Raises:
-        ValueError: names the field, the value and what is expected, of names the nearest; several mistakes are
-            a list.
+        ValueError: names the field, the value and what is expected, of names the nearest; several mistakes
+            are a list.
 
     Examples:
         >>> from dataclasses import dataclass

@@ -153,7 +153,7 @@ def close_logger(logger: Logger | None) -> None:
         if isinstance(logger, MLflowRun):
             logger.client.set_terminated(logger.run)
         elif isinstance(logger, WandbLogger):
-            logger.experiment.finish(quiet=True)
+            logger.experiment.finish()
         elif isinstance(logger, TensorboardLogger):
             logger.experiment.close()
     except Exception as error:

@@ -105,9 +105,9 @@ def test_a_logger_that_cannot_be_opened_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = open_run(tmp_path)
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    assert open_logger("wandb", run, CONFIG) is None
     (run.path / "log").write_text("no folder")
-    assert open_logger("csv", run, CONFIG) is None
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    for kind in ("csv", "wandb"):
+        assert open_logger(kind, run, CONFIG) is None
     assert caplog.text.count("cannot be opened") == 2 and "goes on without it" in caplog.text
     assert json.loads((run.path / "run.json").read_text())["audit"]["finished"] is False
