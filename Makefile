@@ -72,12 +72,13 @@ audit: $(VENV)/dev.stamp ## compare the installed packages with known advisories
 	@if $(PY) -c 'import pip_audit' 2>/dev/null; then $(PY) -m pip_audit --skip-editable --progress-spinner off; \
 	else echo "make audit: pip-audit is not installed; nothing was compared. $(PY) -m pip install pip-audit"; fi
 
-bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion and environments
+bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion of files and environments
 	$(RUN_ENV) $(PY) recipes/benchmark.py
 	$(RUN_ENV) $(PY) recipes/benchmark_algorithms.py
 	$(RUN_ENV) $(PY) recipes/benchmark_steps.py
 	$(RUN_ENV) $(PY) -m tests.benchmarks.compare_jax
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py
+	$(RUN_ENV) $(PY) recipes/benchmark_layouts.py 0.5
 	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
 
 $(VENV)/docs.stamp: $(VENV)/torch.stamp pyproject.toml

@@ -61,6 +61,14 @@ def test_rows_are_read_into_memory_that_is_there(tmp_path):
         assert len(field) == 6
 
 
+def test_descriptions_of_many_arrays_take_little_memory(tmp_path):
+    path = write_h5(tmp_path / "a.h5", {f"episode_{i}/x": np.zeros(2) for i in range(1500)})
+    with open_hdf5(path) as file:
+        fields, found = find_fields(file, [f"episode_{i}/x" for i in range(1500)], path)
+        assert not found and all(field.read().sum() == 0 for field in fields.values())
+        assert file.id.get_mdc_size()[0] <= 2**18  # the default, 2 MiB, grows with the file
+
+
 def test_what_is_an_hdf5_file(tmp_path):
     path = write_h5(tmp_path / "a.h5", {"x": np.zeros(3), "y/z": np.zeros(3)})
     (tmp_path / "b.h5").write_bytes(path.read_bytes()[:100])
