@@ -75,8 +75,7 @@ audit: $(VENV)/dev.stamp ## compare the installed packages with known advisories
 bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion and environments
 	$(RUN_ENV) $(PY) recipes/benchmark.py
 	$(RUN_ENV) $(PY) recipes/benchmark_algorithms.py
-	$(RUN_ENV) $(PY) recipes/benchmark_steps.py
-	$(RUN_ENV) $(PY) -m tests.benchmarks.compare_jax
+	$(RUN_ENV) $(PY) -m tests.benchmarks.speed
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py
 	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
 
