@@ -100,6 +100,7 @@ release-check: $(VENV)/release.stamp ## build sdist and wheel, and train with th
 
 clean: ## remove builds and caches
 	rm -rf build dist docs/_build docs/algorithms docs/api docs/data/published.md docs/reference/changelog.md docs/reference/contributing.md docs/tutorials/_run .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	for tutorial in docs/tutorials/*.py; do rm -f $${tutorial%.py}.md; done
 	find omiga_torchrl recipes tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environment as well
