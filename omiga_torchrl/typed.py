@@ -9,7 +9,7 @@ from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import told_together, unknown_name
 
 _WORDS: Final[Mapping[Any, str]] = {
     int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null",
@@ -43,7 +43,8 @@ def require_types(component: str, config: Any) -> None:
         ValueError: Options: sizes is '34'; expected a list (each a whole number) or null.
     """
     found = []
-    for name, hint in _hints(type(config)).items():
+    kind: Any = type(config)
+    for name, hint in _hints(kind).items():
         value = getattr(config, name)
         if conforms(value, hint):
             continue
@@ -51,11 +52,8 @@ def require_types(component: str, config: Any) -> None:
             found.append(str(unknown_name(component, name, value, choices)))
         else:
             found.append(f"{component}: {name} is {value!r}; expected {told_type(hint)}.")
-    if len(found) > 1:
-        listed = "".join(f"\n  - {one}" for one in found)
-        raise ValueError(f"{component}: {len(found)} settings are wrong:{listed}")
     if found:
-        raise ValueError(found[0])
+        raise ValueError(told_together(component, found))
 
 
 @lru_cache(maxsize=256)
