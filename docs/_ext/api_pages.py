@@ -20,6 +20,7 @@ MODULES = {
     "envs": "environments",
     "trainers": "training and resuming",
     "evaluation": "judging policies",
+    "policies": "whole policies: loaded, called, saved",
     "report": "records, tables, pictures",
     "behaviors": "behaviour policies that record data",
     "testing": "contracts for parts of your own",
@@ -27,6 +28,7 @@ MODULES = {
     "groups": "teams of several groups",
     "keys": "TensorDict keys",
     "errors": "messages",
+    "blueprints": "networks by their builder and arguments",
     "plugins": "parts from other packages",
     "sweeps": "jobs of recipes",
 }
