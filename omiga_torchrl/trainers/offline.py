@@ -134,12 +134,10 @@ class OfflineTrainer(SteppedTrainer):
         precision: Precision = "highest",
         seed: int | None = None,
     ) -> None:
-        counts = {
-            "log_interval": log_interval,
-            "save_interval": save_interval,
-            "keep_checkpoints": keep_checkpoints,
-        }
-        require_count("OfflineTrainer", 1, total_steps=total_steps, **counts)
+        counts = {"log_interval": log_interval, "save_interval": save_interval}
+        require_count(
+            "OfflineTrainer", 1, total_steps=total_steps, keep_checkpoints=keep_checkpoints, **counts
+        )
         check_parameter_groups(parameter_groups, loss_module)
         if not isinstance(target_updater, TargetNetUpdater | None):
             raise TypeError(

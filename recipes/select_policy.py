@@ -1,6 +1,8 @@
 """Rank the policies of runs without an environment, and choose one.
 
-The launch command and examples are in ``configs/select.yaml``.
+It is not called ``select``: Python's own module of that name would no longer be found beside it.
+
+The launch command and examples are in ``configs/select_policy.yaml``.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ class SelectConfig:
     out: str | None = None
 
 
-ConfigStore.instance().store("select_schema", SelectConfig)
+ConfigStore.instance().store("select_policy_schema", SelectConfig)
 
 
 def select(config: SelectConfig) -> Selection:
@@ -113,9 +115,7 @@ def _critics(config: SelectConfig) -> list[FQEConfig]:
     if unknown or not config.critics:
         what = f"unknown fields fqe.{', fqe.'.join(sorted(unknown))}" if unknown else "critics=[]"
         known = ", ".join(FQEConfig.__dataclass_fields__)
-        raise SettingsError(
-            f"select: {what}; expected fields of FQEConfig ({known}) and at least one critic."
-        )
+        raise SettingsError(f"select: {what}; expected {known}, and at least one critic.")
     return [FQEConfig(**{**config.fqe, "critic": cast(Any, name)}) for name in config.critics]
 
 
@@ -178,7 +178,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="select")
+@hydra.main(version_base="1.3", config_path="configs", config_name="select_policy")
 def main(config: Any) -> None:
     """Rank the policies of the runs that the configuration names."""
     select(cast(SelectConfig, require_fields("select", OmegaConf.to_object(config))))
