@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +43,10 @@ from omiga_torchrl.selection import (
 _LOG = logging.getLogger("select")
 
 
+def _fqe_defaults() -> dict[str, Any]:
+    return {name: value for name, value in asdict(FQEConfig()).items() if name != "critic"}
+
+
 @dataclass
 class SelectConfig:
     """Fields of the recipe.
@@ -70,7 +74,7 @@ class SelectConfig:
     dataset: str | None = None
     data_root: str | None = None
     critics: list[str] = field(default_factory=lambda: ["auto", "joint"])
-    fqe: dict[str, Any] = field(default_factory=dict)
+    fqe: dict[str, Any] = field(default_factory=_fqe_defaults)
     deterministic: bool = True
     least_coverage: float = 0.5
     online_pulls: int = 0
@@ -111,12 +115,9 @@ def select(config: SelectConfig) -> Selection:
 
 
 def _critics(config: SelectConfig) -> list[FQEConfig]:
-    unknown = set(config.fqe) - set(FQEConfig.__dataclass_fields__)
-    if unknown or not config.critics:
-        what = f"unknown fields fqe.{', fqe.'.join(sorted(unknown))}" if unknown else "critics=[]"
-        known = ", ".join(FQEConfig.__dataclass_fields__)
-        raise SettingsError(f"select: {what}; expected {known}, and at least one critic.")
-    return [FQEConfig(**{**config.fqe, "critic": cast(Any, name)}) for name in config.critics]
+    if not config.critics:
+        raise SettingsError("select: critics must name at least one critic, got none, e.g. [auto,joint].")
+    return [FQEConfig(**config.fqe, critic=cast(Any, name)) for name in config.critics]
 
 
 def _try_online(
