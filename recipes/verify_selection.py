@@ -1,8 +1,8 @@
 """Offline selection against true returns: datasets are recorded, policies trained, chosen, and judged.
 
-Run: ``python recipes/verify_selection.py`` (hours on one core; it goes on where it was stopped). Every cell, a VMAS
-task and a tier, has 24 policies: six algorithms and settings, four checkpoints each. The results are in
-``recipes/results/selection``, one JSON a cell; ``--summary`` prints the table of those that are there.
+Run: ``python recipes/verify_selection.py`` (an hour on one core; it goes on where it was stopped). Every
+cell, a VMAS task and a tier, has 24 policies: six algorithms and settings, four checkpoints each. The results
+are in ``recipes/results/selection``, one JSON a cell; ``--summary`` prints the table of those that are there.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from omiga_torchrl.objectives import TeamLoss
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.selection.actions import PolicyActions
 
-_ROWS = 2048
-_STEPS = 32  # of the sequences that recurrent networks read
+_ROWS = 4096  # about so many are scored, but
+_EPISODES = 16  # at least of so many episodes
 
 
 @dataclass(frozen=True)
@@ -44,37 +44,34 @@ class CheapScores:
 
 
 class ScoringRows:
-    """The transitions on which policies are scored: the same for all of them.
+    """The transitions on which policies are scored, the same for all: sequences from the episodes' begins.
+
+    Recurrent networks and losses along time need them, and the others can read them, too.
 
     Args:
         data: raw transitions ``[T]`` of whole episodes.
-        rewards: whose returns tell the successful quarter of episodes; None: the data's.
 
     Keyword Args:
-        seed: of the sample.
+        seed: of the choice of episodes.
+
+    Attributes:
+        first: numbers of the first step of all episodes ``[E, 1]``.
+        sequences: numbers of the transitions that are scored ``[e, t]``.
+        successful: whether they are of the best quarter of episodes by return.
     """
 
     def __init__(self, data: TensorDictBase, *, seed: int = 0) -> None:
-        generator = torch.Generator().manual_seed(seed)
         starts = first_steps(data[keys.EPISODE]).nonzero().flatten()
         lengths = torch.diff(starts, append=torch.tensor([len(data)]))
-        self.first = starts
-        self.flat = torch.randperm(len(data), generator=generator)[:_ROWS]
-        length = min(_STEPS, int(lengths.min()))
-        chosen = torch.randperm(len(starts), generator=generator)[: max(1, _ROWS // length)]
-        self.sequences = starts[chosen].unsqueeze(-1) + torch.arange(length)
         episode = torch.repeat_interleave(torch.arange(len(starts)), lengths)
         reward = data["next", keys.REWARD].as_subclass(Tensor).reshape(-1).double()
         returns = torch.zeros(len(starts), dtype=torch.float64).index_add_(0, episode, reward)
-        self.successful = (returns >= returns.quantile(0.75))[episode]
-
-    def of(self, loss: TeamLoss) -> Tensor:
-        """Numbers of the transitions ``[R]``, or of sequences ``[E, T]`` for recurrent networks."""
-        return self.sequences if loss.is_recurrent else self.flat
-
-    def first_of(self, loss: TeamLoss) -> Tensor:
-        """Those of the first steps ``[E]``, or as sequences ``[E, 1]``."""
-        return self.first.unsqueeze(-1) if loss.is_recurrent else self.first
+        length = int(lengths.min())
+        order = torch.randperm(len(starts), generator=torch.Generator().manual_seed(seed))
+        chosen = order[: max(_EPISODES, _ROWS // length)]
+        self.first = starts.unsqueeze(-1)
+        self.sequences = starts[chosen].unsqueeze(-1) + torch.arange(length)
+        self.successful = (returns >= returns.quantile(0.75))[chosen].unsqueeze(-1).expand(-1, length)
 
 
 @torch.no_grad()
@@ -94,18 +91,18 @@ def cheap_scores(
         rows: the transitions to score on.
         behavior_log_prob: of the data's joint actions under a model of the behaviour, ``[T]``.
     """
-    index = rows.of(loss)
+    index = rows.sequences
     batch = _take(data, index)
     with isolated_random(0):
         view = loss.view(batch)
         scores: dict[str, float] = {}
         if "qvalue_network" in loss.networks:
-            first = _take(data, rows.first_of(loss))
+            first = _take(data, rows.first)
             for key, action in actions.now.items():
-                first.set(key, action[rows.first_of(loss)])
+                first.set(key, action[rows.first])
             scores["mean_value"] = float(loss.view(first).q_tot.mean())
             value = _rows_of(view.q_tot.mean(-1), index)
-            scores["soft_opc"] = float(F.soft_opc(value.flatten(), rows.successful[index].flatten()))
+            scores["soft_opc"] = float(F.soft_opc(value.flatten(), rows.successful.flatten()))
         if "qvalue" in loss.terms:
             loss.qvalue_loss(view)  # type: ignore[operator]
             scores["td_error"] = float(view.metrics["td_error"])

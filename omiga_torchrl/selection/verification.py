@@ -115,7 +115,7 @@ def budget_curve(
     repeats: int = 200,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Mean regret of the best policy found so far after every pull of UCB, as a share of the range ``[pulls]``.
+    """Mean regret of the best policy so far after every pull of UCB, as a share of the range ``[pulls]``.
 
     A pull is one recorded episode of the policy, drawn at random; returns are normalised by the smallest and
     largest recorded one.
