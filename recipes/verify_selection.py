@@ -42,6 +42,7 @@ RUNS = (
     ("algorithm=td3_bc", "algorithm.alpha=20", "+algorithm.label=td3_bc_alpha20"),
 )
 PULLS = 100
+JUDGED = ("rank_correlation", "regret_at_1", "regret_at_3")
 
 
 def call(recipe: str, function: str, *overrides: str) -> Any:
@@ -108,10 +109,7 @@ def summary(records: list[dict[str, Any]]) -> str:
     names = dict.fromkeys(name for record in records for name in record["judgements"])
     for name in names:
         found = [record["judgements"][name] for record in records if name in record["judgements"]]
-        columns = [
-            [one.get(key, np.nan) for one in found]
-            for key in ("rank_correlation", "regret_at_1", "regret_at_3")
-        ]
+        columns = [[one.get(key, np.nan) for one in found] for key in JUDGED]
         means = ["" if np.isnan(values).all() else f"{np.nanmean(values):.2f}" for values in columns]
         lines.append([name, str(len(found)), *means])
     for name in records[0]["regret_by_pulls"]:

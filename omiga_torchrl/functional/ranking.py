@@ -14,6 +14,7 @@ def average_rank(score: Float[Tensor, "*batch candidates"]) -> Float[Tensor, "*b
         score: scores of the candidates.
 
     Examples:
+        >>> import torch
         >>> average_rank(torch.tensor([10.0, 30.0, 20.0, 30.0]))
         tensor([1.0000, 3.5000, 2.0000, 3.5000])
     """
@@ -32,6 +33,7 @@ def rank_correlation(
         truth: their true values.
 
     Examples:
+        >>> import torch
         >>> truth = torch.tensor([1.0, 2.0, 3.0])
         >>> rank_correlation(torch.tensor([0.1, 5.0, 900.0]), truth)
         tensor(1.)
@@ -57,6 +59,7 @@ def regret_at_k(
         k: number of candidates tried, at least 1; all if there are fewer.
 
     Examples:
+        >>> import torch
         >>> estimate, truth = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([5.0, 4.0, 9.0])
         >>> [float(regret_at_k(estimate, truth, k)) for k in (1, 2, 3)]
         [4.0, 4.0, 0.0]
@@ -77,6 +80,7 @@ def soft_opc(
         is_successful: steps of episodes whose return is above a threshold.
 
     Examples:
+        >>> import torch
         >>> soft_opc(torch.tensor([1.0, 3.0]), torch.tensor([False, True]))
         tensor(1.)
     """

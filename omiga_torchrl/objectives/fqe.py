@@ -45,9 +45,11 @@ class FQELoss(TeamLoss):
 
     Examples:
         >>> from omiga_torchrl.modules import make_mixer, qvalue_network
+        >>> from omiga_torchrl.objectives import ForeachSoftUpdate
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
         >>> loss = FQELoss(qvalue_network(spec), make_mixer(spec, "linear", (32,)))
+        >>> updater = ForeachSoftUpdate(loss, tau=0.005)
         >>> data = spec.fake_batch(8)
         >>> data["next", "agents", "action"] = data["agents", "action"].neg()  # the evaluated policy's
         >>> sorted(key for key in loss(data).keys() if key.startswith("loss_"))

@@ -124,15 +124,15 @@ class StackedFQE:
                 losses.append(config.loss(spec, value_range))
         self.loss = losses[0]
         self._known = LossTensors(self.loss)
-        # Moves its targets here; pairs are those of the loss itself.
-        updater = ForeachSoftUpdate(self.loss, tau=config.tau)
-        pairs = target_pairs(updater, self._known)
+        # Of any tau: it only tells which tensor is whose target, and `fit` moves the stacked ones.
+        pairs = target_pairs(ForeachSoftUpdate(self.loss, tau=0.005), self._known)
         self._sources, self._targets = ([pair[side] for pair in pairs] for side in (0, 1))
         stacked = zip(*(LossTensors(loss).tensors for loss in losses), strict=True)
         self._tensors = [torch.stack([one.detach() for one in values]).unsqueeze(0) for values in stacked]
         for source, target in pairs:
             self._tensors[target] = self._tensors[source].clone()
         self._generators = [torch.Generator().manual_seed(seed + k) for k in range(config.seeds)]
+        self._turns = torch.Generator().manual_seed(seed)
 
     @property
     def policies(self) -> int:
@@ -149,6 +149,7 @@ class StackedFQE:
         other.__dict__.update(self.__dict__)
         other._tensors = [tensor.expand(policies, *tensor.shape[1:]).contiguous() for tensor in self._tensors]
         other._generators = [one.clone_state() for one in self._generators]
+        other._turns = self._turns.clone_state()
         return other
 
     def fit(
@@ -182,7 +183,7 @@ class StackedFQE:
         for _ in range(steps):
             drawn = [torch.randint(len(rows), size, generator=one) for one in self._generators]
             index = rows[torch.stack(drawn)]
-            turn = int(torch.randint(len(samples), (), generator=self._generators[0]))
+            turn = int(torch.randint(len(samples), (), generator=self._turns))
             batch = {key: value[index] for key, value in entries.items()}
             following = {next_key(key): value[:, index] for key, value in samples[turn].items()}
             loss = step(self._tensors, batch, following).sum()

@@ -135,9 +135,8 @@ class OfflineTrainer(SteppedTrainer):
         seed: int | None = None,
     ) -> None:
         counts = {"log_interval": log_interval, "save_interval": save_interval}
-        require_count(
-            "OfflineTrainer", 1, total_steps=total_steps, keep_checkpoints=keep_checkpoints, **counts
-        )
+        counts |= {"total_steps": total_steps, "keep_checkpoints": keep_checkpoints}
+        require_count("OfflineTrainer", 1, **counts)
         check_parameter_groups(parameter_groups, loss_module)
         if not isinstance(target_updater, TargetNetUpdater | None):
             raise TypeError(
