@@ -146,11 +146,12 @@ def _try_online(
 def _write(out: Path, selection: Selection, records: dict[str, Any], chosen: Candidate) -> None:
     """The ranking as text, JSON and picture, and the chosen policy in a folder of its own."""
     opened = open_candidate(chosen)
-    saved = {"algorithm": opened.algorithm, "arguments": dict(opened.arguments), "spec": opened.spec}
     save_policy(
         out / "chosen" / "policy.pt",
         opened.policy,
-        **saved,
+        algorithm=opened.algorithm,
+        spec=opened.spec,
+        arguments=dict(opened.arguments),
         metadata={**opened.facts.to_dict(), "selected": chosen.name},
     )
     with atomic_write(out / "selection.json") as file:

@@ -107,9 +107,8 @@ def _step_by_step(
     groups = group_names(data)
     for first in range(0, len(data), _ROWS):
         part = data[first : first + _ROWS]
-        yield tuple(  # type: ignore[misc]
-            _written(policy(_seen(state, groups)), part, groups) for state in (part, part["next"])
-        )
+        now, following = (_written(policy(_seen(s, groups)), part, groups) for s in (part, part.get("next")))
+        yield now, following
 
 
 def _along_episodes(
@@ -120,7 +119,7 @@ def _along_episodes(
     lengths = torch.diff(starts, append=torch.tensor([len(data)]))
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
         part = data[start : start + length]
-        states = torch.cat([_seen(part[:1], groups), _seen(part["next"], groups)])
+        states = TensorDict.cat([_seen(part[:1], groups), _seen(part.get("next"), groups)])
         for name in groups:
             taken = part.get((name, "action"))
             before = torch.cat([taken, taken[-1:]])  # of the last one, the state that follows

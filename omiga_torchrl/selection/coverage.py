@@ -118,5 +118,5 @@ def _distance(group: TeamSpec, agent: int, action: Tensor, others: Tensor) -> Te
     if group.discrete:
         return (action.unsqueeze(-1) != others).float().amin(-1)
     low, high = torch.tensor(group.action_low), torch.tensor(group.action_high)
-    half = half_ranges(low, high).expand(group.n_agents, group.action_size)[agent]
+    half = torch.as_tensor(half_ranges(low, high)).expand(group.n_agents, group.action_size)[agent]
     return ((action.unsqueeze(-2) - others) / half).square().mean(-1).sqrt().amin(-1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from omiga_torchrl.report.plots import COLOURS
 from omiga_torchrl.report.statistics import mean_confidence_interval
-from omiga_torchrl.selection.ranking import Selection
+from omiga_torchrl.selection.ranking import ScoredPolicy, Selection
 
 _MOST = 40  # policies that are drawn
 
@@ -68,7 +69,7 @@ def plot_selection(selection: Selection, path: str | Path, title: str = "") -> P
     return path
 
 
-def _span(selection: Selection, shown: list) -> tuple[float, float]:  # type: ignore[type-arg]
+def _span(selection: Selection, shown: Sequence[ScoredPolicy]) -> tuple[float, float]:
     values = [x for one in shown for critic in selection.critics for x in one.values[critic]]
     margin = 0.06 * (max(values) - min(values)) or 1.0
     return min(values) - margin, max(values) + margin

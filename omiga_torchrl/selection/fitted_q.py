@@ -188,7 +188,7 @@ class StackedFQE:
             following = {next_key(key): value[:, index] for key, value in samples[turn].items()}
             loss = step(self._tensors, batch, following).sum()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             torch._foreach_lerp_(targets, [one.detach() for one in trained], self.config.tau)
         self._tensors = [tensor.detach() for tensor in self._tensors]

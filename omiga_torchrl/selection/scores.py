@@ -104,7 +104,7 @@ def cheap_scores(
             value = _rows_of(view.q_tot.mean(-1), index)
             scores["soft_opc"] = float(F.soft_opc(value.flatten(), rows.successful.flatten()))
         if "qvalue" in loss.terms:
-            loss.qvalue_loss(view)  # type: ignore[operator]
+            loss.qvalue_loss(view)
             scores["td_error"] = float(view.metrics["td_error"])
         if _has_density(loss):
             log_prob = view.log_prob

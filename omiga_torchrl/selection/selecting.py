@@ -12,13 +12,14 @@ from torch import Tensor
 from omiga_torchrl.data import OfflineDataset
 from omiga_torchrl.data.normalisation import Normalisation
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.selection.actions import PolicyActions, policy_actions, scaled
-from omiga_torchrl.selection.candidates import Candidate, open_candidate
+from omiga_torchrl.selection.candidates import Candidate, OpenCandidate, open_candidate
 from omiga_torchrl.selection.coverage import Coverage
 from omiga_torchrl.selection.fitted_q import FQEConfig
 from omiga_torchrl.selection.ranking import ScoredPolicy, Selection
 from omiga_torchrl.selection.scores import CheapScores, ScoringRows, behavior_log_prob, cheap_scores
-from omiga_torchrl.selection.values import fitted_values
+from omiga_torchrl.selection.values import FittedValues, fitted_values
 
 _LOG = logging.getLogger(__name__)
 _SAMPLES = 10  # of the actions of a stochastic policy
@@ -52,40 +53,36 @@ def select_policies(
     """
     data, spec = _in_memory(dataset.data), dataset.spec
     known = scaled(data, Normalisation.of(dataset.card))
-    coverage, rows = Coverage(spec, data, seed=seed), ScoringRows(data, seed=seed)
-    of_behavior = behavior_log_prob(spec, known, seed=seed)
-    actions: list[list[PolicyActions]] = []
-    policies: list[ScoredPolicy] = []
-    for candidate in candidates:
-        acted, cheap = _score(candidate, dataset, data, rows, of_behavior, deterministic)
-        share = coverage.of(acted[0].now)
-        place = (candidate.name, str(candidate.run.path), candidate.step, candidate.is_last)
-        policies.append(ScoredPolicy(*place, share, cheap=cheap))
-        actions.append(acted)
-    covered = [i for i, one in enumerate(policies) if one.coverage >= least_coverage]
+    coverage = Coverage(spec, data, seed=seed)
+    opened = [_open(candidate, spec) for candidate in candidates]
+    actions = [_act(one, data, deterministic) for one in opened]
+    shares = [coverage.of(acted[0].now) for acted in actions]
+    covered = [i for i, share in enumerate(shares) if share >= least_coverage]
     if not covered:
-        listed = ", ".join(f"{one.name} ({one.coverage:.2f})" for one in policies)
+        listed = ", ".join(f"{one.name} ({share:.2f})" for one, share in zip(candidates, shares, strict=True))
         raise DataError(
             f"select: the data must cover the candidates' actions, of which at least {least_coverage:.2f} "
             f"need a like in the data, got {listed}. No value can be fitted; try them in the environment."
         )
-    values: dict[str, Tensor] = {}
-    calibration = {}
+    fitted: dict[str, FittedValues] = {}
     for config in critics:
         _LOG.info("select: %s critic, %d policies, %d seeds", config.critic, len(covered), config.seeds)
-        fitted = fitted_values(
-            *(spec, known, [actions[i] for i in covered], config),
-            reward_scale=dataset.reward_scale,
-            seed=seed,
+        of_covered = [actions[i] for i in covered]
+        scale = {"reward_scale": dataset.reward_scale}
+        fitted[config.critic] = fitted_values(spec, known, of_covered, config, seed=seed, **scale)
+    cheap = _cheap_scores(opened, actions, data, behavior_log_prob(spec, known, seed=seed), seed)
+    policies = [
+        ScoredPolicy(
+            *(one.name, str(one.run.path), one.step, one.is_last, shares[i]),
+            {name: x.value[covered.index(i)].tolist() for name, x in fitted.items() if i in covered},
+            cheap[i],
         )
-        values[config.critic], calibration[config.critic] = fitted.value, fitted.calibration
-    for k, i in enumerate(covered):
-        given = {critic: value[k].tolist() for critic, value in values.items()}
-        policies[i] = ScoredPolicy(**{**vars(policies[i]), "values": given})
+        for i, one in enumerate(candidates)
+    ]
     return Selection(
         policies,
         [config.critic for config in critics],
-        calibration,
+        {name: one.calibration for name, one in fitted.items()},
         coverage.of_data,
         least_coverage,
         notes,
@@ -93,28 +90,37 @@ def select_policies(
     )
 
 
-def _score(
-    candidate: Candidate,
-    dataset: OfflineDataset,
-    data: TensorDictBase,
-    rows: ScoringRows,
-    of_behavior: Tensor,
-    deterministic: bool,
-) -> tuple[list[PolicyActions], CheapScores]:
-    """A candidate's actions on the data, and its cheap scores."""
+def _open(candidate: Candidate, spec: AnyTeamSpec) -> OpenCandidate:
     opened = open_candidate(candidate)
-    if opened.spec != dataset.spec:
+    if opened.spec != spec:
         raise DataError(
-            f"select: {candidate.name} must be of the data's team ({dataset.spec}), got {opened.spec}. "
+            f"select: {candidate.name} must be of the data's team ({spec}), got {opened.spec}. "
             "Compare policies of one task and dataset."
         )
-    seen = scaled(data, opened.normalisation)
-    samples = range(1 if deterministic else _SAMPLES)
-    acted = [policy_actions(opened.policy, seen, deterministic=deterministic, seed=s) for s in samples]
-    cheap = CheapScores()
-    if opened.loss is not None:
-        cheap = cheap_scores(opened.loss, seen, acted[0], rows, of_behavior)
-    return acted, cheap
+    return opened
+
+
+def _act(opened: OpenCandidate, data: TensorDictBase, deterministic: bool) -> list[PolicyActions]:
+    """A candidate's actions on the data, several samples of them unless they are its most likely ones."""
+    seen, samples = scaled(data, opened.normalisation), range(1 if deterministic else _SAMPLES)
+    return [policy_actions(opened.policy, seen, deterministic=deterministic, seed=s) for s in samples]
+
+
+def _cheap_scores(
+    opened: Sequence[OpenCandidate],
+    actions: Sequence[Sequence[PolicyActions]],
+    data: TensorDictBase,
+    of_behavior: Tensor,
+    seed: int,
+) -> list[CheapScores]:
+    """What every candidate's own networks say; nothing where only its policy was kept."""
+    rows = ScoringRows(data, seed=seed)
+    return [
+        CheapScores()
+        if one.loss is None
+        else cheap_scores(one.loss, scaled(data, one.normalisation), acted[0], rows, of_behavior)
+        for one, acted in zip(opened, actions, strict=True)
+    ]
 
 
 def _in_memory(data: TensorDictBase) -> TensorDictBase:

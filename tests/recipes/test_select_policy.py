@@ -83,9 +83,7 @@ def test_a_checkpoint_is_the_policy_of_its_step(runs):
 
 
 def test_what_cannot_be_ranked_is_refused(runs, tmp_path):
-    with pytest.raises(
-        DataError, match=r"must cover the candidates' actions, of which at least 1\.00 .*@2 \(0\."
-    ):
+    with pytest.raises(DataError, match=r"must cover the candidates' actions, of which .* 1\.00 .*@2 \(0\."):
         call("select_policy", "select", f"runs={runs}", f"out={tmp_path}", "least_coverage=1.0", *FITS)
     with pytest.raises(SettingsError, match="critics must name at least one critic"):
         call("select_policy", "select", f"runs={runs}", f"out={tmp_path}", "critics=[]")
@@ -98,9 +96,7 @@ def test_runs_that_do_not_fit_together_are_named(runs, tmp_path):
     file = copy / "iql__vmas-navigation__mixed__seed0" / "run.json"
     text = file.read_text()
     file.write_text(text.replace('"task": "vmas/navigation"', '"task": "vmas/balance"', 1))
-    with pytest.raises(
-        DataError, match="runs must be of one task and dataset, got vmas/balance, mixed; vmas/nav"
-    ):
+    with pytest.raises(DataError, match="must be of one task and dataset, got vmas/balance, mixed; vmas/nav"):
         find_candidates(load_runs(copy))
     file.write_text(text)
     (copy / "iql__vmas-navigation__mixed__seed0" / "policy.pt").unlink()
@@ -115,8 +111,8 @@ def test_other_data_than_the_runs_learned_from_are_refused(runs):
     (run,) = load_runs(runs / "bc__vmas-navigation__mixed__seed0")
     assert open_data(run).card.name == "vmas/navigation/mixed"
     run.info.identity["data"]["fingerprint"] = "another"
-    with pytest.raises(DataError, match="must hold what .* learned from, got other data"):
+    with pytest.raises(DataError, match=r"must hold what .* learned from, got other data"):
         open_data(run)
     run.info.audit.clear()
-    with pytest.raises(DataError, match="must name the dataset's source, got none. Pass dataset="):
+    with pytest.raises(DataError, match="must name the dataset's source, got none"):
         open_data(run)

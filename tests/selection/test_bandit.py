@@ -35,7 +35,7 @@ def test_bad_scores_are_refused():
         ucb(lambda arm: math.nan, 2, 3)
     with pytest.raises(ValueError, match="pulls"):
         ucb(lambda arm: 0.0, 2, 0)
-    with pytest.raises(ValueError, match="high must be above low, got 1.0 and 1.0"):
+    with pytest.raises(ValueError, match=r"high must be above low, got 1\.0 and 1\.0"):
         normalised_score(1.0, 1.0, 1.0)
 
 

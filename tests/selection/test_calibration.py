@@ -30,7 +30,7 @@ def test_an_episode_that_was_cut_is_continued_with_the_value_of_its_last_step():
 
 
 def test_the_behaviours_values_are_its_returns():
-    """Episodes of five steps that end, reward 1 each: 1 + .9 + .. = 4.0951; a policy that earns nothing: 0."""
+    """Episodes of five steps that end, nine of ten pay 1; and a policy that earns nothing."""
     torch.manual_seed(0)
     spec, steps = TeamSpec(2, 5, 1, 5), torch.arange(5).repeat(80)
     seen = torch.nn.functional.one_hot(steps, 6).float()[:, :5]
