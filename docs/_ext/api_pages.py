@@ -21,6 +21,7 @@ MODULES = {
     "trainers": "training and resuming",
     "evaluation": "judging policies",
     "policies": "whole policies: loaded, called, saved",
+    "selection": "choosing policies by data alone",
     "report": "records, tables, pictures",
     "behaviors": "behaviour policies that record data",
     "testing": "contracts for parts of your own",
