@@ -137,7 +137,8 @@ def _try_online(
     seeds = iter(range(config.seed, config.seed + config.online_pulls))
 
     def pull(arm: int) -> float:
-        result = evaluate(policies[names[arm]].policy, env, episodes=1, seed=next(seeds))
+        played = {"episodes": 1, "seed": next(seeds), "deterministic": config.deterministic}
+        result = evaluate(policies[names[arm]].policy, env, **played)
         return normalised_score(result.mean_return, low, high)
 
     return ucb(pull, len(names), config.online_pulls), names
