@@ -132,13 +132,14 @@ def _try_online(
             "select: online_pulls needs the returns of random actions and of the best behaviour to normalise "
             f"scores, got {low} and {high} in run.json. Evaluate candidates with recipes/evaluate.py."
         )
-    policies = {name: open_candidate(candidates[name]) for name in names}
-    env = policies[names[0]].facts.make_env(num_envs=1, seed=config.seed)
+    opened = [open_candidate(candidates[name]) for name in names]
+    # Each knows the environment in its own scaling of observations.
+    envs = [one.facts.make_env(num_envs=1, seed=config.seed) for one in opened]
     seeds = iter(range(config.seed, config.seed + config.online_pulls))
 
     def pull(arm: int) -> float:
-        played = {"episodes": 1, "seed": next(seeds), "deterministic": config.deterministic}
-        result = evaluate(policies[names[arm]].policy, env, **played)
+        policy, how = opened[arm].policy, config.deterministic
+        result = evaluate(policy, envs[arm], episodes=1, seed=next(seeds), deterministic=how)
         return normalised_score(result.mean_return, low, high)
 
     return ucb(pull, len(names), config.online_pulls), names
