@@ -19,12 +19,12 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.errors import SettingsError, require_fields
 from omiga_torchrl.evaluation import evaluate
 from omiga_torchrl.files import atomic_write
 from omiga_torchrl.plain import plain
 from omiga_torchrl.plugins import import_modules
+from omiga_torchrl.policies import save_policy
 from omiga_torchrl.report import load_runs
 from omiga_torchrl.selection import (
     Candidate,
@@ -132,15 +132,15 @@ def _try_online(
             "select: online_pulls needs the returns of random actions and of the best behaviour to normalise "
             f"scores, got {low} and {high} in run.json. Evaluate candidates with recipes/evaluate.py."
         )
-    opened = [open_candidate(candidates[name]) for name in names]
-    # Each knows the environment in its own scaling of observations.
-    envs = [one.facts.make_env(num_envs=1, seed=config.seed) for one in opened]
+    policies = [open_candidate(candidates[name]).team_policy for name in names]
+    env = policies[0].facts.make_env(num_envs=1, seed=config.seed)  # raw: each scales observations itself
     seeds = iter(range(config.seed, config.seed + config.online_pulls))
 
     def pull(arm: int) -> float:
-        policy, how = opened[arm].policy, config.deterministic
-        result = evaluate(policy, envs[arm], episodes=1, seed=next(seeds), deterministic=how)
-        return normalised_score(result.mean_return, low, high)
+        played = evaluate(
+            policies[arm], env, episodes=1, seed=next(seeds), deterministic=config.deterministic
+        )
+        return normalised_score(played.mean_return, low, high)
 
     return ucb(pull, len(names), config.online_pulls), names
 

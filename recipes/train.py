@@ -21,11 +21,11 @@ from omegaconf import MISSING
 from torchrl.record.loggers import get_logger
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
-from omiga_torchrl.algorithms.saving import save_policy
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.modules import is_censored
 from omiga_torchrl.plugins import import_modules
+from omiga_torchrl.policies import TeamPolicy, save_policy
 from omiga_torchrl.report import RunWriter
 from omiga_torchrl.sweeps import mark_sweep, require_known_choices, run_job, run_recipe
 from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
@@ -147,7 +147,8 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
         _LOG.info("%s is finished and is kept", run.path)
         return None, lambda: run.final_return
     parts.loss.to(device)
-    acting = CopyOnCPU(parts.policy)
+    known = {"algorithm": name, "arguments": arguments, "metadata": facts.to_dict()}
+    acting = CopyOnCPU(TeamPolicy(parts.policy, dataset.spec, **known))
     trainer = make_trainer(config, parts, dataset, run)
     if env is not None:
         evaluation_hook(config, acting, env, facts, run).register(trainer)
@@ -155,8 +156,7 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
         trainer.load_from_file(last)
 
     def finish() -> float:
-        saved = {"algorithm": name, "arguments": arguments, "spec": dataset.spec, "metadata": facts.to_dict()}
-        save_policy(run.path / "policy.pt", acting(), **saved)
+        save_policy(run.path / "policy.pt", acting())
         if env is None:
             run.finish()
             _LOG.info("finished: %s", run.path)

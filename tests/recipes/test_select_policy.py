@@ -12,9 +12,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.errors import DataError, SettingsError
 from omiga_torchrl.evaluation import evaluate
+from omiga_torchrl.policies import load_policy
 from omiga_torchrl.report import load_runs
 from omiga_torchrl.selection import find_candidates, open_candidate, open_data
 
@@ -64,13 +64,13 @@ def test_from_runs_to_the_chosen_policy(runs, tmp_path, capsys):
     assert (tmp_path / "selection.png").stat().st_size > 10_000
     assert "fitted value" in capsys.readouterr().out
 
-    policy, content = load_policy(tmp_path / "chosen" / "policy.pt")
+    policy = load_policy(tmp_path / "chosen" / "policy.pt")
     found = {one.name: one for one in find_candidates(load_runs(runs)).candidates}
     chosen = open_candidate(found[records["chosen"]])
     for key, value in chosen.policy.state_dict().items():
-        torch.testing.assert_close(value, policy.state_dict()[key])
-    assert content["metadata"]["task_kwargs"]["max_steps"] == 5
-    assert (content["metadata"]["normalisation"] is None) == records["chosen"].startswith("bc")
+        torch.testing.assert_close(value, policy.network.state_dict()[key])
+    assert policy.metadata["task_kwargs"]["max_steps"] == 5
+    assert (policy.metadata["normalisation"] is None) == records["chosen"].startswith("bc")
 
 
 def assert_scores_are_of_each_policys_own_environment(runs, online):
@@ -79,7 +79,7 @@ def assert_scores_are_of_each_policys_own_environment(runs, online):
     for seed, (name, score) in enumerate(zip(online["policies"], online["scores"], strict=True)):
         opened, info = open_candidate(found[name]), found[name].run.info
         env = opened.facts.make_env(num_envs=1)
-        value = evaluate(opened.policy, env, episodes=1, seed=seed).mean_return
+        value = evaluate(opened.team_policy, env, episodes=1, seed=seed).mean_return
         expected = (value - info.random_return) / (info.best_checkpoint_return - info.random_return)
         assert score == pytest.approx(expected, abs=1e-5)
 
@@ -87,7 +87,7 @@ def assert_scores_are_of_each_policys_own_environment(runs, online):
 def test_a_checkpoint_is_the_policy_of_its_step(runs):
     found = find_candidates(load_runs(runs / "bc__vmas-navigation__mixed__seed0")).candidates
     assert [(one.step, one.is_last) for one in found] == [(2, False), (4, True)]
-    final, _ = load_policy(runs / "bc__vmas-navigation__mixed__seed0" / "policy.pt")
+    final = load_policy(runs / "bc__vmas-navigation__mixed__seed0" / "policy.pt").network
     early, late = (open_candidate(one).policy.state_dict() for one in found)
     assert all(torch.equal(value, final.state_dict()[key]) for key, value in late.items())
     assert any(not torch.equal(value, late[key]) for key, value in early.items())
