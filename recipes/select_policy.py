@@ -133,13 +133,15 @@ def _try_online(
             "select: online_pulls needs the returns of random actions and of the best behaviour to normalise "
             f"scores, got {low} and {high} in run.json. Evaluate candidates with recipes/evaluate.py."
         )
-    policies = {name: open_candidate(candidates[name]) for name in names}
-    env = policies[names[0]].facts.make_env(num_envs=1, seed=config.seed)
+    policies = [open_candidate(candidates[name]).team_policy for name in names]
+    env = policies[0].facts.make_env(num_envs=1, seed=config.seed)  # raw: each scales observations itself
     seeds = iter(range(config.seed, config.seed + config.online_pulls))
 
     def pull(arm: int) -> float:
-        result = evaluate(policies[names[arm]].team_policy, env, episodes=1, seed=next(seeds))
-        return normalised_score(result.mean_return, low, high)
+        played = evaluate(
+            policies[arm], env, episodes=1, seed=next(seeds), deterministic=config.deterministic
+        )
+        return normalised_score(played.mean_return, low, high)
 
     return ucb(pull, len(names), config.online_pulls), names
 
