@@ -42,6 +42,7 @@ class D3rlpyLayout(Layout):
     """
 
     summary: ClassVar[str] = "HDF5 file of d3rlpy's ReplayBuffer.dump with observations_0, actions_0, ..."
+    ignores: ClassVar[tuple[str, ...]] = ("delimiter_rows",)
 
     def matches(self, path: Path) -> bool:
         """Whether it is an HDF5 file that counts its episodes as d3rlpy does."""
