@@ -12,14 +12,22 @@ import json
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
+
+import pytest
+import tensordict.nn  # noqa: F401
+import torchrl.data
+import torchrl.envs
+import torchrl.objectives
+import torchrl.trainers  # noqa: F401
 
 from tests.mutations import Mutation, find_mutations
 
@@ -131,20 +139,53 @@ def judge(mutant: Mutant, copy: Path, seconds: float) -> dict[str, object]:
 
 def run_tests(tests: Sequence[str], copy: Path, seconds: float) -> str:
     """The first failure of a run of tests in a copy of the project, ``"passed"``, or ``"too long"``."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
-    with tempfile.TemporaryDirectory() as home:  # a fault in reading data must not stay in a cache
-        env = {**os.environ, "PYTHONPATH": str(copy), "OMIGA_TORCHRL_HOME": home, "TMPDIR": home}
-        with tempfile.TemporaryFile("w+") as output:
-            try:
-                code = subprocess.run(
-                    command, cwd=copy, env=env, stdout=output, stderr=output, timeout=seconds
-                ).returncode
-            except subprocess.TimeoutExpired:
-                return "too long"
-            output.seek(0)
-            lines = output.read().splitlines()
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile("w+") as output:
+        # What takes long to import and is not changed is there already.
+        process = os.fork()
+        if not process:
+            _run_pytest(tests, copy, home, output.fileno())
+        code = _wait(process, seconds)
+        output.seek(0)
+        lines = output.read().splitlines()
+    if code is None:
+        return "too long"
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
     return "passed" if code == 0 else (failed or lines[-1:] or [f"exit code {code}"])[0][:300]
+
+
+def _run_pytest(tests: Sequence[str], copy: Path, home: str, output: int) -> None:
+    """Runs tests in this process, which ends then."""
+    code: int = 1
+    try:
+        os.setsid()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(copy)
+        # A fault in reading data must not stay in a cache.
+        os.environ.update(OMIGA_TORCHRL_HOME=home, TMPDIR=home, PYTHONPATH=str(copy))
+        sys.path[:] = [str(copy), *(one for one in sys.path if Path(one or ".").resolve() != ROOT)]
+        for name in [one for one in sys.modules if one.partition(".")[0] == "tests"]:
+            del sys.modules[name]
+        code = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests])
+    except BaseException:  # nothing may go on beside the process that waits
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait(process: int, seconds: float) -> int | None:
+    """The exit code of another process; ``None``: it took too long, and was ended with all that it began."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    os.killpg(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return None
 
 
 def main() -> None:
@@ -160,6 +201,8 @@ def main() -> None:
     known = [json.loads(line) for line in records.read_text().splitlines()] if records.exists() else []
     found = {one["mutant"]: one for one in known}
     mutants = sample_mutants(chosen.count, chosen.seed, chosen.parts)
+    if any(name.partition(".")[0] == PACKAGE for name in sys.modules):
+        raise RuntimeError(f"{PACKAGE} is imported already: its faults would not be seen.")
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = copy_project(Path(folder))
         for mutant in mutants:
