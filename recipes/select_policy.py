@@ -40,6 +40,7 @@ from omiga_torchrl.selection import (
     select_policies,
     ucb,
 )
+from omiga_torchrl.typed import make_checked
 
 _LOG = logging.getLogger("select")
 
@@ -118,7 +119,7 @@ def select(config: SelectConfig) -> Selection:
 def _critics(config: SelectConfig) -> list[FQEConfig]:
     if not config.critics:
         raise SettingsError("select: critics must name at least one critic, got none, e.g. [auto,joint].")
-    return [FQEConfig(**config.fqe, critic=cast(Any, name)) for name in config.critics]
+    return [make_checked("select", FQEConfig, {**config.fqe, "critic": name}) for name in config.critics]
 
 
 def _try_online(
