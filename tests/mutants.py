@@ -1,9 +1,9 @@
 """Do the tests notice faults? One-line faults are put into a copy of the library, on which fast tests run.
 
 ``make mutants``, or ``python -m tests.mutants --count 100 --seed 1 --out runs/mutants``. All faults are tried
-on the tests that mirror their files, then those that passed on the wider tests of their part; where these take
-too long, a fault counts as survived. Results are appended to ``<out>/records.jsonl``; the same command goes on
-where it was stopped.
+on the tests that mirror their files, then those that passed on the wider tests of their part; where these
+take too long, a fault counts as survived. Results are appended to ``<out>/records.jsonl``; the same command
+goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ def run_tests(tests: Sequence[str], copy: Path, seconds: float) -> str:
     if code is None:
         return "too long"
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    return "passed" if code == 0 else (failed or lines[-1:] or [f"exit code {code}"])[0][:300]
+    nothing = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+    return "passed" if code in (0, nothing) else (failed or lines[-1:] or [f"exit code {code}"])[0][:300]
 
 
 def _run_pytest(tests: Sequence[str], copy: Path, home: str, output: int) -> None:
