@@ -69,7 +69,7 @@ def count_actions(files: VaultFiles, notes: EndNotes, where: str) -> int | None:
     count = actions.shape[2] if vectors else largest + 1
     notes.note(
         f"The vault has no legal actions ('infos.legals'): which of the {count} actions are legal is "
-        f"unknown, and all count as legal{'' if vectors else '; their number is one more than the largest taken'}."
+        f"unknown, and all count as legal{'' if vectors else '. There may be more than the data show'}."
     )
     return count
 
