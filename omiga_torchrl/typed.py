@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -48,8 +49,13 @@ def require_types(component: str, config: Any) -> None:
         value = getattr(config, name)
         if conforms(value, hint):
             continue
-        if isinstance(value, str) and (choices := _names(hint)):
-            found.append(str(unknown_name(component, name, value, choices)))
+        names, only_names = _names(hint)
+        near = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
+        if isinstance(value, str) and only_names:
+            found.append(str(unknown_name(component, name, value, names)))
+        elif near:
+            told = f"did you mean {near[0]!r}? Expected {told_type(hint)}"
+            found.append(f"{component}: {name} is {value!r}; {told}.")
         else:
             found.append(f"{component}: {name} is {value!r}; expected {told_type(hint)}.")
     if found:
@@ -65,12 +71,12 @@ def _hints(kind: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
-def _names(hint: Any) -> list[str]:
-    """What may be chosen, if an annotation leaves nothing but names, or null."""
+def _names(hint: Any) -> tuple[list[str], bool]:
+    """The names that may be chosen, and whether an annotation leaves nothing else but null."""
     parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if any(get_origin(part) is not Literal and part is not type(None) for part in parts):
-        return []
-    return [str(name) for part in parts for name in get_args(part)]
+    literals = [part for part in parts if get_origin(part) is Literal]
+    others = [part for part in parts if get_origin(part) is not Literal and part is not type(None)]
+    return [str(name) for part in literals for name in get_args(part)], bool(literals) and not others
 
 
 def conforms(value: Any, hint: Any) -> bool:

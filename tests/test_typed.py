@@ -47,7 +47,8 @@ def test_right_values_pass(right: dict[str, Any]) -> None:
         ({"sizes": [3, "4"]}, "sizes is .3, '4'.; expected a list .each a whole number. or a mapping"),
         ({"mode": "men"}, "unknown mode 'men'; did you mean 'mean'"),
         ({"mode": 3}, "mode is 3; expected one of 'mean', 'sum' or null"),
-        ({"alpha": "aut"}, "alpha is 'aut'; expected a number or 'auto'"),
+        ({"alpha": "aut"}, "alpha is 'aut'; did you mean 'auto'. Expected a number or 'auto'"),
+        ({"alpha": "3"}, "alpha is '3'; expected a number or 'auto'"),
         ({"alpha": None}, "alpha is None; expected a number or 'auto'"),
     ],
 )
