@@ -28,6 +28,7 @@ EXTRAS = {
     "matplotlib": "plot",
     "mujoco": "mujoco",
     "omegaconf": "recipes",
+    "scipy": "recipes",
     "tensorboard": "recipes",
     "tqdm": "recipes",
     "vmas": "vmas",

@@ -42,15 +42,7 @@ class Launcher(Protocol):
 
 
 class LocalLauncher:
-    """Starts every job as a process of this machine, in a session of its own: Ctrl-C does not reach it.
-
-    Examples:
-        >>> import tempfile
-        >>> log = Path(tempfile.mkdtemp()) / "log.txt"
-        >>> worker = LocalLauncher().start(["no_such_recipe"], log, [])
-        >>> worker.process.wait(), log.read_text()[:44]
-        (2, "omiga_torchrl run: unknown recipe 'no_such_r")
-    """
+    """Starts every job as a process of this machine, in a session of its own: Ctrl-C does not reach it."""
 
     def start(self, command: Sequence[str], log: Path, handles: Sequence[int]) -> LocalWorker:
         """Starts a recipe, see :class:`Launcher`."""

@@ -37,7 +37,7 @@ def write_benchmark_report(
         ImportError: matplotlib or scipy is not installed.
     """
     protocol = require_one_protocol(records)
-    out = Path(out)
+    records, out = sorted(records, key=lambda one: one.key), Path(out)
     scores = Scores.of(records)
     exports = [path.name for path in write_exports(scores, records, out)]
     links = {one.key: quote(Path(os.path.relpath(one.path, out)).as_posix()) for one in records}

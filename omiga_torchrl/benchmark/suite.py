@@ -156,10 +156,9 @@ def parse_suite(name: str, values: Mapping[str, Any]) -> Suite:
 
     Args:
         name: of the suite.
-        values: ``title``, ``protocol``, ``cells`` (a list of mappings: fields of :class:`Cell`, with
-            ``tiers``, a list, in place of ``tier``; ``{tier}`` in ``published`` is replaced), ``algorithms``
-            (label to fields of :class:`Contender`), ``presets``, ``train``, and ``seeds`` in place of the
-            protocol's.
+        values: ``title``, ``protocol``, ``cells`` (any name to fields of :class:`Cell`, with ``tiers``,
+            a list, in place of ``tier``; ``{tier}`` in ``published`` is replaced), ``algorithms`` (label to
+            fields of :class:`Contender`), ``presets``, ``train``, and ``seeds`` in place of the protocol's.
 
     Raises:
         SettingsError: all mistakes in one message.
@@ -169,7 +168,7 @@ def parse_suite(name: str, values: Mapping[str, Any]) -> Suite:
         ...     "mine",
         ...     {
         ...         "protocol": {"name": "mine", "seeds": [0, 1]},
-        ...         "cells": [{"task": "vmas/navigation", "tiers": ["mixed"]}],
+        ...         "cells": {"navigation": {"task": "vmas/navigation", "tiers": ["mixed"]}},
         ...         "algorithms": {"bc": {}, "omiga": {"where": {"vmas/*": ["algorithm.alpha=3"]}}},
         ...     },
         ... )
@@ -185,7 +184,7 @@ def parse_suite(name: str, values: Mapping[str, Any]) -> Suite:
         name=name,
         title=values.get("title", name),
         protocol=BenchmarkProtocol.from_dict(protocol),
-        cells=tuple(cell for group in values.get("cells", ()) for cell in _cells(group)),
+        cells=tuple(cell for group in values.get("cells", {}).values() for cell in _cells(group)),
         contenders=tuple(_contender(label, one or {}) for label, one in values.get("algorithms", {}).items()),
         presets=values.get("presets") or {DEFAULT_PRESET: {}},
         train=tuple(values.get("train", ())),
@@ -242,7 +241,7 @@ def _check_contenders(suite: Suite) -> None:
     labels = {contender.label for contender in suite.contenders} | {"all"}
     for preset, chosen in suite.presets.items():
         for label in chosen:
-            if label not in labels:
+            if label not in labels and label not in ALGORITHMS:
                 raise unknown_name("benchmark", f"algorithm of preset {preset}", label, labels)
 
 

@@ -26,11 +26,24 @@ def fake_record(
         return {"label": label, "step": step, "returns": returns, "lengths": [20]}
 
     training = [evaluation("training", step, -1 + (mean + 1) * step / 100) for step in range(20, 101, 20)]
-    values = {"name": "global_qvalue", "steps": [10, 100], "values": [0.0, 1.0], "pace": 1.0, "trend": "rising"}
+    values = {
+        "name": "global_qvalue",
+        "steps": [10, 100],
+        "values": [0.0, 1.0],
+        "pace": 1.0,
+        "trend": "rising",
+    }
     record = {
         "key": f"{algorithm}__{task.replace('/', '-')}__{dataset}__seed{seed}__0a1b2c3d",
         **{"algorithm": algorithm, "task": task, "dataset": dataset, "seed": seed},
-        "protocol": {"name": "fake", "version": 1, "interval": 20, "episodes": 8, "final_episodes": 8, "seed": 0}
+        "protocol": {
+            "name": "fake",
+            "version": 1,
+            "interval": 20,
+            "episodes": 8,
+            "final_episodes": 8,
+            "seed": 0,
+        }
         | {"steps": 100},
         "date": "2026-01-01T00:00:00+00:00",
         **{"command": ["python"], "config": {"algorithm": {"name": algorithm}}, "versions": {"vmas": "1.5"}},

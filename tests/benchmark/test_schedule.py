@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ import pytest
 
 from omiga_torchrl.benchmark.schedule import Job, Outcome, Schedule
 from omiga_torchrl.errors import DataError, SettingsError
-from omiga_torchrl.report.lock import lock_folder
 
 
 class FakeLauncher:
@@ -98,25 +98,26 @@ def test_a_contradicting_record_is_a_failure_with_its_reason(tmp_path: Path) -> 
     assert outcome.failures == {"broken": "two results"} and outcome.done == {"other"}
 
 
-def hold(folder: str, result: str, seconds: float) -> None:
-    lock_folder(Path(folder))
-    Path(folder, "held").touch()
-    threading.Event().wait(seconds)
-    Path(result).touch()
+HOLD = """
+import fcntl, pathlib, sys, time
+lock, result = map(pathlib.Path, sys.argv[1:])
+file = open(lock / ".lock", "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+(lock / "held").touch()
+time.sleep(1)
+result.touch()
+"""
 
 
 def test_a_job_of_another_process_is_waited_for(tmp_path: Path) -> None:
     lock = tmp_path / "locks" / "shared"
     lock.mkdir(parents=True)
-    other = multiprocessing.get_context("spawn").Process(
-        target=hold, args=(str(lock), str(tmp_path / "shared.done"), 1.0)
-    )
-    other.start()
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(lock), str(tmp_path / "shared.done")])
     while not (lock / "held").exists():
         threading.Event().wait(0.02)
     launcher = FakeLauncher()
     outcome = schedule(tmp_path, [job(tmp_path, "shared"), job(tmp_path, "own")], launcher)
-    other.join()
+    other.wait()
     assert outcome.done == {"shared", "own"} and launcher.started == ["own"]
 
 

@@ -55,7 +55,8 @@ def test_rliable_agrees() -> None:
     others = list(other.T)
     for ours, theirs in (
         (statistics.mean, metrics.aggregate_mean), (statistics.median, metrics.aggregate_median),
-        (statistics.iqm, metrics.aggregate_iqm), (statistics.optimality_gap, metrics.aggregate_optimality_gap),
+        (statistics.iqm, metrics.aggregate_iqm),
+        (statistics.optimality_gap, metrics.aggregate_optimality_gap),
     ):  # fmt: skip
         assert float(ours(TASKS)) == pytest.approx(float(theirs(matrix)))
         interval = statistics.percentile_interval(ours(statistics.replicates(TASKS, 20_000)))

@@ -14,10 +14,15 @@ from omiga_torchrl.errors import SettingsError
 VALUES: dict[str, Any] = {
     "protocol": {"name": "mine", "seeds": [0, 1], "evaluation": {"final_episodes": 7}},
     "train": ["trainer=laptop", "trainer.steps=10"],
-    "cells": [
-        {"task": "vmas/navigation", "tiers": ["mixed"]},
-        {"task": "vmas/balance", "tiers": ["medium", "expert"], "transitions": 500, "evaluation": {"episodes": 3}},
-    ],
+    "cells": {
+        "navigation": {"task": "vmas/navigation", "tiers": ["mixed"]},
+        "balance": {
+            "task": "vmas/balance",
+            "tiers": ["medium", "expert"],
+            "transitions": 500,
+            "evaluation": {"episodes": 3},
+        },
+    },
     "algorithms": {
         "bc": {},
         "omiga": {"where": {"*/expert": ["algorithm.alpha=3"]}},
@@ -60,7 +65,7 @@ def test_a_key_changes_with_everything_that_was_asked_for(tmp_path: Path) -> Non
     evaluation = {**VALUES["protocol"], "evaluation": {"final_episodes": 8}}
     assert not keys(protocol=evaluation) & same
     assert keys(seeds=[1, 2]) & same == {key for key in same if "seed1" in key}
-    cells = [VALUES["cells"][0], {**VALUES["cells"][1], "transitions": 600}]
+    cells = {**VALUES["cells"], "balance": {**VALUES["cells"]["balance"], "transitions": 600}}
     assert len(keys(cells=cells) & same) == 6  # those of the bundled data
 
 
@@ -77,9 +82,12 @@ def test_jobs_record_inspect_and_train(tmp_path: Path) -> None:
     assert len(train) == 14 and all(job.runs == 1 for job in train)
     one = next(job for job in train if job.name.startswith("omiga__vmas-balance__expert__seed1"))
     assert one.after == ("data__vmas-balance-expert",)
-    assert {"seed=1", "existing=keep", "evaluation.episodes=3", f"dataset={tmp_path}/datasets/vmas/balance/expert"} <= {
-        *one.command
-    }
+    assert {
+        "seed=1",
+        "existing=keep",
+        "evaluation.episodes=3",
+        f"dataset={tmp_path}/datasets/vmas/balance/expert",
+    } <= {*one.command}
 
 
 def test_seeds_train_together_where_that_is_faster(tmp_path: Path) -> None:
@@ -95,8 +103,13 @@ def test_seeds_train_together_where_that_is_faster(tmp_path: Path) -> None:
 
 
 def test_a_published_file_is_taken_where_it_is(tmp_path: Path) -> None:
-    cell = {"task": "mujoco/hopper-3x1", "tiers": ["expert"], "transitions": 10, "published": "omiga:hopper-3x1/{tier}"}
-    suite = parse_suite("mine", {**VALUES, "cells": [cell]})
+    cell = {
+        "task": "mujoco/hopper-3x1",
+        "tiers": ["expert"],
+        "transitions": 10,
+        "published": "omiga:hopper-3x1/{tier}",
+    }
+    suite = parse_suite("mine", {**VALUES, "cells": {"hopper": cell}})
     found = Grid(suite, tmp_path, str(tmp_path))
     assert found.sources["mujoco/hopper-3x1/expert"].kind == "recording"
     (tmp_path / "Hopper-v2-3x1-expert.hdf5").touch()
@@ -110,9 +123,12 @@ def test_a_published_file_is_taken_where_it_is(tmp_path: Path) -> None:
     ("changed", "match"),
     [
         ({"cels": []}, "unknown key of suite 'cels'; did you mean 'cells'"),
-        ({"cells": [{"task": "vmas/wheel", "tiers": ["medum"], "transitions": 5}]}, "did you mean 'medium'"),
-        ({"cells": [{"task": "vmas/navigaton", "tiers": ["mixed"]}]}, "did you mean 'vmas/navigation'"),
-        ({"cells": []}, "expected at least one, each once"),
+        (
+            {"cells": {"a": {"task": "vmas/wheel", "tiers": ["medum"], "transitions": 5}}},
+            "did you mean 'medium'",
+        ),
+        ({"cells": {"a": {"task": "vmas/navigaton", "tiers": ["mixed"]}}}, "did you mean 'vmas/navigation'"),
+        ({"cells": {}}, "expected at least one, each once"),
         ({"algorithms": {"omgia": {}}}, "did you mean 'omiga'"),
         ({"algorithms": {"bc": {"trian": []}}}, "unknown key of algorithms.bc 'trian'"),
         ({"presets": {"default": {"omgia": []}}}, "unknown algorithm of preset default 'omgia'"),
