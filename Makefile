@@ -72,12 +72,12 @@ audit: $(VENV)/dev.stamp ## compare the installed packages with known advisories
 	@if $(PY) -c 'import pip_audit' 2>/dev/null; then $(PY) -m pip_audit --skip-editable --progress-spinner off; \
 	else echo "make audit: pip-audit is not installed; nothing was compared. $(PY) -m pip install pip-audit"; fi
 
-bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion and environments
+bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion of files and environments
 	$(RUN_ENV) $(PY) recipes/benchmark_updates.py
 	$(RUN_ENV) $(PY) recipes/benchmark_algorithms.py
-	$(RUN_ENV) $(PY) recipes/benchmark_steps.py
-	$(RUN_ENV) $(PY) -m tests.benchmarks.compare_jax
+	$(RUN_ENV) $(PY) -m tests.benchmarks.speed
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py
+	$(RUN_ENV) $(PY) recipes/benchmark_layouts.py 0.5
 	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
 
 $(VENV)/docs.stamp: $(VENV)/torch.stamp pyproject.toml
@@ -101,6 +101,7 @@ release-check: $(VENV)/release.stamp ## build sdist and wheel, and train with th
 
 clean: ## remove builds and caches
 	rm -rf build dist docs/_build docs/algorithms docs/api docs/data/published.md docs/reference/changelog.md docs/reference/contributing.md docs/tutorials/_run .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	for tutorial in docs/tutorials/*.py; do rm -f $${tutorial%.py}.md; done
 	find omiga_torchrl recipes tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environment as well

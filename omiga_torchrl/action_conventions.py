@@ -1,4 +1,4 @@
-"""What the numbers of published continuous actions mean: three conventions, one name each.
+"""Meaning of the numbers of published continuous actions: three conventions, one name each.
 
 The behaviour policies of the published multi-agent MuJoCo data are not squashed, so that
 stored actions leave their bounds, [-1, 1]. Three families of results differ in what they do about it:

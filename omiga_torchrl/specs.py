@@ -226,7 +226,7 @@ class TeamSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TeamSpec | GroupedTeamSpec:
-        """What :meth:`to_dict`, of this class or of a team of groups, has written.
+        """The spec that :meth:`to_dict`, of this class or of a team of groups, has written.
 
         Args:
             values: plain values.

@@ -11,7 +11,7 @@ from torchrl.envs import EnvBase
 
 
 class TeamEnv(Protocol):
-    """What an environment may say about itself; whatever it lacks has the default given here.
+    """Optional attributes of an environment; whatever it lacks has the default given here.
 
     Beside these members, an environment gives the entries of :mod:`omiga_torchrl.keys`:
     ``("agents", "observation")`` `[*B, N, O]`; ``"state"`` `[*B, S]` at the root, of the team

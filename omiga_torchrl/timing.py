@@ -68,17 +68,22 @@ def compare(
 
 
 def interleaved(
-    functions: Mapping[str, Callable[[], object]], *, steps: int, blocks: int
+    functions: Mapping[str, Callable[[], object]],
+    *,
+    steps: int,
+    blocks: int,
+    clock: Callable[[], float] = time.process_time,
 ) -> dict[str, float]:
-    """Median processor time of a call of several functions, timed in turn, so that all meet the same machine.
+    """Median time of a call of several functions, timed in turn, so that all meet the same machine.
 
     Args:
         functions: by their names.
         steps: calls in a block.
         blocks: timed blocks of each.
+        clock: seconds: by default of the processor, all threads of the process included.
 
     Returns:
-        Milliseconds a call; of the whole process, all its threads included.
+        Milliseconds a call.
 
     Examples:
         >>> times = interleaved({"nothing": lambda: None}, steps=10, blocks=3)
@@ -88,10 +93,10 @@ def interleaved(
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(blocks):
         for name, function in functions.items():
-            start = time.process_time()
+            start = clock()
             for _ in range(steps):
                 function()
-            times[name].append((time.process_time() - start) / steps * 1e3)
+            times[name].append((clock() - start) / steps * 1e3)
     return {name: median(values) for name, values in times.items()}
 
 

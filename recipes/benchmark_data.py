@@ -29,7 +29,7 @@ from omiga_torchrl.data.layouts.omiga_mujoco import OmigaMujocoLayout
 
 @dataclass(frozen=True)
 class Conversion:
-    """What it costs to convert a file.
+    """Cost of converting a file.
 
     Attributes:
         rows: rows of the file.

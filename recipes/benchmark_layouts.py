@@ -151,10 +151,15 @@ def _write_minari(path: Path, size: float) -> None:
             for number in range(10):
                 group = file.create_group(f"episode_{count}")
                 span, count = slice(first, first + STEPS), count + 1
-                seen = block.observation[first + number : first + number + STEPS + 1, 0]
-                group["observations"], group["actions"] = seen, block.action[span, 0]
-                group["rewards"] = block.reward[span]
-                group["terminations"], group["truncations"] = block.terminated[span], block.truncated[span]
+                fields = {
+                    "observations": block.observation[first + number : first + number + STEPS + 1, 0],
+                    "actions": block.action[span, 0],
+                    "rewards": block.reward[span],
+                    "terminations": block.terminated[span],
+                    "truncations": block.truncated[span],
+                }
+                for name, values in fields.items():  # as Minari itself stores them
+                    group.create_dataset(name, data=values, chunks=True, maxshape=(None, *values.shape[1:]))
                 first += STEPS
     description = {"total_episodes": count, "total_steps": count * STEPS, "data_format": "hdf5"}
     (path / "data" / "metadata.json").write_text(json.dumps(description))

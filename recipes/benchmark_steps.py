@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -86,9 +86,9 @@ def several_seeds(trainers: Sequence[OfflineTrainer]) -> Callable[[], None]:
     return run
 
 
-def measure(name: str, size: Sequence[int], seeds: int) -> dict[str, float]:
-    """Milliseconds of every way to do a step of an algorithm, and seconds to compile it."""
-    eager, whole = make_trainer(name, size, "none"), make_trainer(name, size, "step")
+def ways(name: str, size: Sequence[int], seeds: int) -> tuple[dict[str, Callable[[], object]], float]:
+    """Every way to do a step of an algorithm, each done once, and the seconds to compile the step."""
+    eager, loss, whole = (make_trainer(name, size, mode) for mode in ("none", "loss", "step"))
     stepper = cast(CompiledStepper, whole.optimization_stepper)
     began = time.perf_counter()
     whole._train_step()
@@ -97,6 +97,7 @@ def measure(name: str, size: Sequence[int], seeds: int) -> dict[str, float]:
     functions: dict[str, Callable[[], object]] = {
         "products": matrix_products(graph.module.graph),
         "eager": eager._train_step,
+        "loss": loss._train_step,
         "step": whole._train_step,
         "sample": whole._sample,
     }
@@ -106,9 +107,20 @@ def measure(name: str, size: Sequence[int], seeds: int) -> dict[str, float]:
         )
     for function in functions.values():
         function()
+    return functions, compiled_in
+
+
+def timed(functions: Mapping[str, Callable[[], object]], *, block_ms: float = 300) -> dict[str, float]:
+    """Processor milliseconds of each function, timed in turn in blocks of about ``block_ms`` for all."""
     once = interleaved(functions, steps=1, blocks=3)
-    steps = max(2, int(300 / sum(once.values())))
-    return {**interleaved(functions, steps=steps, blocks=7), "compiled in s": compiled_in}
+    steps = max(2, int(block_ms / sum(once.values())))
+    return interleaved(functions, steps=steps, blocks=7)
+
+
+def measure(name: str, size: Sequence[int], seeds: int) -> dict[str, float]:
+    """Milliseconds of every way to do a step of an algorithm, and seconds to compile it."""
+    functions, compiled_in = ways(name, size, seeds)
+    return {**timed(functions), "compiled in s": compiled_in}
 
 
 def main(algorithms: str = ALGORITHM_NAMES, sizes: str = SIZES, seeds: str = "5") -> None:

@@ -23,7 +23,7 @@ from omiga_torchrl.report import format_statistics, write_dataset_report
 
 @dataclass
 class InspectConfig:
-    """What to inspect.
+    """Fields of the recipe.
 
     Attributes:
         imports: modules to import first: those that register algorithms, environments or layouts of your own.

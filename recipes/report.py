@@ -28,7 +28,7 @@ from omiga_torchrl.report import (
 
 @dataclass
 class ReportConfig:
-    """What to report.
+    """Fields of the recipe.
 
     Attributes:
         imports: modules to import first: those that register algorithms, environments or layouts of your own.

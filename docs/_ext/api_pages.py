@@ -20,6 +20,7 @@ MODULES = {
     "envs": "environments",
     "trainers": "training and resuming",
     "evaluation": "judging policies",
+    "selection": "choosing policies by data alone",
     "report": "records, tables, pictures",
     "behaviors": "behaviour policies that record data",
     "testing": "contracts for parts of your own",

@@ -20,7 +20,7 @@ Actions = Literal["continuous", "discrete"]
 
 @dataclass(frozen=True)
 class RegisteredAlgorithm(Generic[Config]):
-    """What the library knows of an algorithm before it is assembled.
+    """An algorithm's entry in the registry, before it is assembled.
 
     Attributes:
         name: what ``make_algorithm`` and ``algorithm=...`` of the recipes know it by.

@@ -24,7 +24,7 @@ FORMAT_VERSION = 1
 
 @dataclass
 class BehaviourCheckpoint:
-    """What is known about a behaviour policy: how it was made and what it reaches.
+    """Facts about a behaviour policy: how it was made and what it reaches.
 
     Attributes:
         task: task it was trained on.

@@ -63,8 +63,7 @@ class AgentArrays:
 
     def arrays(self) -> dict[str, Array]:
         """The arrays by name, without those that are ``None``."""
-        given = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name in _ARRAYS if (value := getattr(self, name)) is not None}
 
     def part(self, rows: slice | Array, steps: slice | Array) -> AgentArrays:
         """Some rows and steps: views of slices, copies of what masks choose."""
@@ -102,6 +101,9 @@ class AgentArrays:
             parts = [part if part.agent_mask is not None else _all_take_part(part) for part in parts]
         arrays = [part.arrays() for part in parts]
         return cls(**{name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]})
+
+
+_ARRAYS: Final = tuple(one.name for one in fields(AgentArrays))
 
 
 def _all_take_part(part: AgentArrays) -> AgentArrays:

@@ -48,7 +48,7 @@ class BehaviourEntry:
 
 @dataclass
 class DatasetCard:
-    """What is in a dataset and where it comes from; stored beside it as ``card.json``.
+    """Content and origin of a dataset; stored beside it as ``card.json``.
 
     Attributes:
         name: e.g. ``"vmas/navigation/mixed"``.

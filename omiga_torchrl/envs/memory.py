@@ -1,4 +1,4 @@
-"""What recurrent policies need of an environment: their memory, and each agent's last action."""
+"""Transforms for recurrent policies: their memory, and each agent's last action."""
 
 from __future__ import annotations
 

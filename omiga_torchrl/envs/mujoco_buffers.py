@@ -13,7 +13,7 @@ Array = npt.NDArray[Any]
 
 @dataclass
 class Buffers:
-    """What the team environment and its `B` simulators tell each other.
+    """Arrays shared by the team environment and its `B` simulators.
 
     Attributes:
         action: joint actions in the simulators' order `[B, M]`, single precision.

@@ -126,11 +126,11 @@ class MujocoTeamEnv(EnvBase):
 
     @property
     def simulators(self) -> SimulatorGroup:
-        """What is behind the environment."""
+        """The simulators behind the environment."""
         return self._simulators
 
     def replay_step(self, observation: Tensor, action: Tensor) -> Tensor | None:
-        """What one step leads to from recorded observations, each on its own.
+        """Outcome of one step from each recorded observation.
 
         Only the layout ``"state"`` tells the simulator's state, and only in tasks whose
         observation begins with all positions (but those that nothing depends on) and velocities.
@@ -216,7 +216,7 @@ class MujocoTeamEnv(EnvBase):
             )
 
     def _results(self, reward: bool = False) -> TensorDictBase:
-        """What the agents see now, in new tensors."""
+        """The agents' present observations, in new tensors."""
         buffers = self._simulators.buffers
         observation, state = self._layout(buffers.row)
         truncated = buffers.truncated | (self._steps >= self.max_steps)

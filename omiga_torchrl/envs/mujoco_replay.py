@@ -14,7 +14,7 @@ from omiga_torchrl.envs.mujoco_layouts import Layout
 def replay(
     group: SimulatorGroup, layout: Layout, joint_action: JointAction, observation: Tensor, action: Tensor
 ) -> Tensor | None:
-    """What one step leads to from recorded observations, each on its own.
+    """Outcome of one step from each recorded observation.
 
     Args:
         group: the simulators; the first is used, and has to be reset afterwards.

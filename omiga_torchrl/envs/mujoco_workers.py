@@ -106,7 +106,7 @@ def _serve(
     first: int,
     last: int,
 ) -> None:
-    """What a worker process does until it is told to close: empty answers mean success."""
+    """Loop of a worker process until it is told to close; empty answers mean success."""
     try:
         one = simulation.build()
         built = [one, *simulation.build_more(one, last - first - 1)]

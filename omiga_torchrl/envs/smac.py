@@ -137,7 +137,7 @@ class SmacTeamEnv(SMACv2Env):
 
 
 def _missing() -> str:
-    """What has to be installed, and how; empty if nothing."""
+    """Missing packages and how to install them; empty if there are none."""
     if "smacv2" not in sys.modules and importlib.util.find_spec("smacv2") is None:
         return f'the package smacv2 is missing. pip install "{_PACKAGE}", and install StarCraft II (SC2PATH).'
     # Elsewhere it has installers that put it where it is found.

@@ -32,7 +32,7 @@ def make_fast(smax: Any) -> None:
 
 
 def unit_list(smax: Any, game: Any) -> dict[str, Array]:
-    """What every unit sees: its team, its opponents, itself.
+    """Observations of every unit: its team, its opponents, itself.
 
     Args:
         smax: the rules.
@@ -116,7 +116,7 @@ def _described(smax: Any, game: Any) -> dict[str, Array]:
 
 
 def _own(smax: Any, game: Any, known: dict[str, Array]) -> Array:
-    """What the units see of themselves `[units, F]`."""
+    """Features of the units in their own observations `[units, F]`."""
     import jax.numpy as jnp
 
     place = game.unit_positions / np.array([smax.map_width, smax.map_height], np.float32)
@@ -125,7 +125,7 @@ def _own(smax: Any, game: Any, known: dict[str, Array]) -> Array:
 
 
 def _seen(smax: Any, game: Any, known: dict[str, Array], own: Array, team: Array, foes: Array) -> Array:
-    """What the units `team` see `[team, O]`, in the order in which they count `team` and `foes`."""
+    """Observations of the units `team` `[team, O]`, in the order in which they count `team` and `foes`."""
     import jax.numpy as jnp
 
     size = len(team)
@@ -141,7 +141,7 @@ def _seen(smax: Any, game: Any, known: dict[str, Array], own: Array, team: Array
 def _pairs(
     smax: Any, game: Any, known: dict[str, Array], who: Array, whom: Array, see_actions: bool
 ) -> Array:
-    """What the units `who` `[W]` see of `whom` `[W, M]`: `[W, M, F]`."""
+    """Features of `whom` `[W, M]` in the observations of the units `who` `[W]`: `[W, M, F]`."""
     import jax.numpy as jnp
 
     away = game.unit_positions[whom] - game.unit_positions[who][:, None]

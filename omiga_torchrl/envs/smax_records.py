@@ -1,4 +1,4 @@
-"""What the compiled SMAX program takes and gives, as tuples of arrays."""
+"""Inputs and outputs of the compiled SMAX program, as tuples of arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Array = Any  # a jax.Array: JAX is optional
 
 
 class Seen(NamedTuple):
-    """What is known of `B` games with `N` agents and `K` actions.
+    """State of `B` games with `N` agents and `K` actions.
 
     Attributes:
         observation: `[B, N, O]`.
@@ -48,7 +48,7 @@ class Games(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What is handed over to PyTorch: few arrays, as each of them costs some microseconds.
+    """Arrays handed over to PyTorch: few, as each of them costs some microseconds.
 
     Attributes:
         observation: `[B, N, O]`.

@@ -56,6 +56,7 @@ from omiga_torchrl.functional.ensembles import ensemble_minimum, soft_minimum
 from omiga_torchrl.functional.expectile import expectile_loss
 from omiga_torchrl.functional.gru import gru
 from omiga_torchrl.functional.mixing import mix_linearly, normalized_weight
+from omiga_torchrl.functional.ranking import average_rank, rank_correlation, regret_at_k, soft_opc
 from omiga_torchrl.functional.scale import mean_absolute_deviation
 from omiga_torchrl.functional.search import CEMResult, cross_entropy_search
 from omiga_torchrl.functional.targets import lambda_target, one_step_target
@@ -71,6 +72,7 @@ __all__ = [
     "BestAction",
     "CEMResult",
     "action_index",
+    "average_rank",
     "batch_max_scale",
     "best_value",
     "boltzmann_kl",
@@ -110,6 +112,8 @@ __all__ = [
     "one_step_target",
     "policy_weight",
     "projected_log_alpha",
+    "rank_correlation",
+    "regret_at_k",
     "sampled_kl",
     "scaled_advantage",
     "smoothed_action",
@@ -117,6 +121,7 @@ __all__ = [
     "soft_chi_square_conjugate",
     "soft_chi_square_ratio",
     "soft_minimum",
+    "soft_opc",
     "softmax_weight",
     "standardise",
     "supported_actions",

@@ -187,7 +187,7 @@ class ConditionalVAE(TensorDictModuleBase):
         return standard_normal(shape, like)
 
     def sample_noise(self, observation: Tensor, samples: int) -> tuple[Tensor, Tensor | None]:
-        """What :meth:`sample` draws: noise of latents, and of actions unless ``max_latent`` is given."""
+        """Noise of :meth:`sample`: of latents, and of actions unless ``max_latent`` is given."""
         rows = (samples, *observation.shape[:-1])
         latent = self._noise((*rows, self.latent_size), observation)
         if self.max_latent is not None:

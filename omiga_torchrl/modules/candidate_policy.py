@@ -84,7 +84,7 @@ class CandidatePolicy(TensorDictModuleBase):
     def _at(
         self, network: TensorDictModuleBase, tensordict: TensorDictBase, sampled_actions: Tensor
     ) -> TensorDictBase:
-        """What ``network`` writes for actions ``[M, *B, N, A]``; its memory makes one step only."""
+        """Outputs of ``network`` for actions ``[M, *B, N, A]``; its memory makes one step only."""
         head = network
         if isinstance(network, TensorDictSequential):
             network[:-1](tensordict)

@@ -25,7 +25,7 @@ from omiga_torchrl.modules.networks import on_rows
 
 
 class TeamMixer(Mixer):
-    """What all mixers share.
+    """Base class of the mixers.
 
     ``mixer(local_value [*B, N, 1], state [*B, S]) -> [*B, 1]``. Local values may have further
     dimensions in front, of an ensemble or of samples, ``[*E, *B, N, 1] -> [*E, *B, 1]``; the state

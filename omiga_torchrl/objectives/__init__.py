@@ -24,6 +24,7 @@ from omiga_torchrl.objectives.bcq import BCQLoss
 from omiga_torchrl.objectives.brac import BRACLoss
 from omiga_torchrl.objectives.comadice import ComaDICELoss
 from omiga_torchrl.objectives.cql import CQLLoss
+from omiga_torchrl.objectives.fqe import FQELoss
 from omiga_torchrl.objectives.icq import ICQLoss
 from omiga_torchrl.objectives.icq_variants import ICQVariant
 from omiga_torchrl.objectives.iql import IQLLoss
@@ -44,6 +45,7 @@ __all__ = [
     "BRACLoss",
     "CQLLoss",
     "ComaDICELoss",
+    "FQELoss",
     "ForeachSoftUpdate",
     "ICQLoss",
     "ICQVariant",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass
 class Steps:
-    """What a loss along sequences knows of every step, each ``[*B, T]``.
+    """Flags of every step of a batch of sequences, each ``[*B, T]``.
 
     Attributes:
         terminated: whether the episode ended in the task's sense.

@@ -23,7 +23,7 @@ Multi-Agent Reinforcement Learning". OACo counts every agent apart, and is divid
 
 
 class DatasetReportPaths(NamedTuple):
-    """What :func:`write_dataset_report` wrote.
+    """Files written by :func:`write_dataset_report`.
 
     Attributes:
         json: all statistics.

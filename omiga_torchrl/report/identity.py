@@ -19,7 +19,7 @@ FORMAT = 1
 # Entries of a recipe's sections that change no number of the result: they are not compared.
 NOT_IDENTITY: Mapping[str, tuple[str, ...]] = {
     "algorithm": ("label", "preset"),
-    "trainer": ("log_interval", "save_interval", "progress_bar", "cosine_decay"),
+    "trainer": ("log_interval", "save_interval", "keep_checkpoints", "progress_bar", "cosine_decay"),
     "evaluation": ("interval",),
 }
 # Values with which a run that comes to its end is the same as without the entry.

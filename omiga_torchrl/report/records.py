@@ -36,7 +36,7 @@ _KINDS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a run was.
+    """Identity and settings of a run.
 
     Attributes:
         algorithm: name of the algorithm.

@@ -16,7 +16,7 @@ from omiga_torchrl.report.table import NOTES, format_table, table_rows
 
 
 class ReportPaths(NamedTuple):
-    """What :func:`write_report` wrote.
+    """Files written by :func:`write_report`.
 
     Attributes:
         markdown: the tables with notes.
@@ -63,7 +63,7 @@ def write_report(root: str | Path, out: str | Path) -> ReportPaths:
 
 
 def _settings(runs: Sequence[Run]) -> str:
-    """What each algorithm was run with: once per distinct setting."""
+    """Settings of each algorithm, once per distinct one."""
     lines = ["## Settings", ""]
     seen: set[str] = set()
     for run in runs:

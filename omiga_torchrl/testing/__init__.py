@@ -53,7 +53,7 @@ from omiga_torchrl.testing.trust_contract import TrustContract
 
 
 class LossContract(OutputContract, InputContract, TrustContract, TransformContract):
-    """What every loss of a team must do: TorchRL's own list of checks, and the library's.
+    """Contract of every loss of a team: TorchRL's own list of checks, and the library's.
 
     Subclasses give ``make`` and ``trained``; see :class:`omiga_torchrl.testing.loss_case.LossCase`.
     """

@@ -19,7 +19,7 @@ FLAGS = (keys.DONE, keys.TERMINATED, keys.TRUNCATED)
 
 
 class EnvContract:
-    """What every environment of a team must do, beside TorchRL's ``check_env_specs``.
+    """Contract of every environment of a team, beside TorchRL's ``check_env_specs``.
 
     Subclasses give ``task``. The task must be registered, see :func:`omiga_torchrl.envs.register_env`;
     actions are random.

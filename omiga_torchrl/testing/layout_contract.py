@@ -26,7 +26,7 @@ from omiga_torchrl.testing.layout_trust_contract import LayoutTrustContract
 
 
 class LayoutContract(LayoutTrustContract):
-    """What every layout of datasets must do.
+    """Contract of every layout of datasets.
 
     Subclasses give ``name``, ``fields`` and ``write_files``. The layout must be registered.
 

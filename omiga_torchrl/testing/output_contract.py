@@ -1,4 +1,4 @@
-"""What a loss gives back: entries, gradients, reductions, targets, state."""
+"""Contract of a loss's output: entries, gradients, reductions, targets, state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loss must not take on trust: wrong inputs are honored or refused, never a wrong number."""
+"""Contract of a loss's inputs: wrong inputs are honored or refused, never a wrong number."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _entry(batch: TensorDictBase, key: NestedKey, value: Tensor, place: int) -> 
 
 
 def advise(entry: BatchEntry | None, healthy: Mapping[str, Any]) -> str:
-    """What helps against a step that is not finite.
+    """Advice against a step that is not finite.
 
     Args:
         entry: of :func:`find_entry`; ``None``: the batch is no longer there.

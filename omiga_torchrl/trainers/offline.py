@@ -66,6 +66,7 @@ class OfflineTrainer(SteppedTrainer):
         hooks: hooks to register, in this order, e.g. an :class:`EvaluationHook`.
         save_dir: folder of checkpoints, of which the two newest are kept; ``None`` keeps none.
         save_interval: steps between two checkpoints.
+        keep_checkpoints: how many of the newest to keep; one is to fall back on.
         checkpoint_metadata: plain values stored with each checkpoint (dataset, versions, …).
         nan_check_interval: steps between two checks for non-finite losses, gradients and parameters, see
             :class:`NaNGuardHook`; ``None``: none.
@@ -125,6 +126,7 @@ class OfflineTrainer(SteppedTrainer):
         hooks: Sequence[TrainerHookBase] = (),
         save_dir: str | Path | None = None,
         save_interval: int = 10_000,
+        keep_checkpoints: int = 2,
         checkpoint_metadata: Mapping[str, Any] | None = None,
         nan_check_interval: int | None = 100,
         on_nonfinite: OnNonFinite = "raise",
@@ -133,7 +135,8 @@ class OfflineTrainer(SteppedTrainer):
         seed: int | None = None,
     ) -> None:
         counts = {"log_interval": log_interval, "save_interval": save_interval}
-        require_count("OfflineTrainer", 1, total_steps=total_steps, **counts)
+        counts |= {"total_steps": total_steps, "keep_checkpoints": keep_checkpoints}
+        require_count("OfflineTrainer", 1, **counts)
         check_parameter_groups(parameter_groups, loss_module)
         if not isinstance(target_updater, TargetNetUpdater | None):
             raise TypeError(
@@ -180,7 +183,7 @@ class OfflineTrainer(SteppedTrainer):
         for hook in hooks:
             hook.register(self)
         if save_dir is not None:
-            CheckpointHook(save_dir, save_interval, keep=2).register(self)  # one to fall back on
+            CheckpointHook(save_dir, save_interval, keep=keep_checkpoints).register(self)
 
     def set_seed(self) -> None:
         """Seeds torch, numpy and Python with ``seed``."""

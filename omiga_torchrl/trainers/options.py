@@ -21,6 +21,7 @@ class TrainerOptions:
         clip_grad_norm: largest gradient norm of a group, or null.
         log_interval: steps between two log lines.
         save_interval: steps between two checkpoints; null: one after each evaluation.
+        keep_checkpoints: how many of the newest checkpoints to keep; more are candidates to choose from.
         on_nonfinite: ``raise``, ``skip`` or ``rollback``, where a loss is NaN or infinite.
         progress_bar: show one.
         cosine_decay: deprecated; true is ``lr_schedule=cosine``, false is null.
@@ -33,6 +34,7 @@ class TrainerOptions:
     clip_grad_norm: float | None = 1.0
     log_interval: int = 100
     save_interval: int | None = None
+    keep_checkpoints: int = 2
     on_nonfinite: str = "raise"
     progress_bar: bool = True
     cosine_decay: bool | None = None

@@ -108,6 +108,7 @@ def _check_counts(config: Any) -> None:
         "trainer.steps": (1, trainer.steps),
         "trainer.batch_size": (1, trainer.batch_size),
         "trainer.log_interval": (1, trainer.log_interval),
+        "trainer.keep_checkpoints": (1, trainer.keep_checkpoints),
         "trainer.save_interval": (1, 1 if trainer.save_interval is None else trainer.save_interval),
         "seed": (0, config.seed),
         "threads": (1, 1 if config.threads is None else config.threads),

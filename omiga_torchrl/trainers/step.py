@@ -207,7 +207,7 @@ def clipping_scale(norm: Tensor, max_norm: float) -> Tensor:
 
 
 def finite_terms(losses: TensorDictBase, norms: Mapping[str, Tensor]) -> list[Tensor]:
-    """What has to be finite for a step to be taken: the terms ``loss*`` and the gradient norms.
+    """Numbers that have to be finite for a step to be taken: the terms ``loss*`` and the gradient norms.
 
     Args:
         losses: output of a loss module.

@@ -87,6 +87,11 @@ def test_keep_and_metadata(tmp_path: Path) -> None:
     assert content["metadata"] == {"dataset": "mixed", "sha256": "ab"} and content["step"] == 10
 
 
+def test_more_than_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    toy_trainer(10, save_dir=tmp_path, save_interval=2, keep_checkpoints=4).train()
+    assert sorted(int(path.stem[5:]) for path in tmp_path.iterdir()) == [4, 6, 8, 10]
+
+
 def test_checkpoint_holds_no_data(tmp_path: Path) -> None:
     file = toy_trainer(1).save(tmp_path / "a.pt")
     assert file.stat().st_size < 60_000

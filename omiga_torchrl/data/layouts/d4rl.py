@@ -15,7 +15,8 @@ from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, block_
 from omiga_torchrl.data.layouts.breaks import find_breaks
 from omiga_torchrl.data.layouts.d4rl_fields import FIELDS, idle_rows, open_fields
 from omiga_torchrl.data.layouts.end_notes import EndNotes
-from omiga_torchrl.data.layouts.hdf5 import Field, ends_of, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.hdf5 import holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.hdf5_fields import Field, ends_of
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.row_ends import RowEnds, RowFacts, find_row_ends, terminated_episodes

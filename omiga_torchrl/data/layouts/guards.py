@@ -1,4 +1,4 @@
-"""What readers and writers of files from elsewhere share: one kind of error, whole folders."""
+"""Guards of readers and writers of files from elsewhere: one kind of error, whole folders."""
 
 from __future__ import annotations
 

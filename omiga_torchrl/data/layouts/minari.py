@@ -12,7 +12,8 @@ from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.joining import joined_blocks
 from omiga_torchrl.data.layouts.base import BLOCK_BYTES, Layout, Reading, ReadOptions, relabel_ends, to_floats
 from omiga_torchrl.data.layouts.end_notes import EndNotes
-from omiga_torchrl.data.layouts.hdf5 import Field, is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.hdf5 import is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.hdf5_fields import Field
 from omiga_torchrl.data.layouts.minari_fields import (
     DATA,
     FLAGS,
@@ -112,10 +113,10 @@ def _read_episode(
     options: ReadOptions,
     notes: EndNotes,
 ) -> Episodes:
-    seen = {leaf: field[:] for leaf, field in fields.items() if leaf.startswith("observations")}
+    seen = {leaf: field.read() for leaf, field in fields.items() if leaf.startswith("observations")}
     steps = len(fields["rewards"])
     flat = [to_vectors(values, space_of(space, leaf), f"{where}: {leaf}") for leaf, values in seen.items()]
-    terminated, truncated = (fields[name][:] != 0 for name in FLAGS)
+    terminated, truncated = (fields[name].read() != 0 for name in FLAGS)
     cut = not (terminated | truncated)[-1]
     notes.cut.append(np.array([cut]))
     if cut:
@@ -129,8 +130,8 @@ def _read_episode(
     terminated, truncated = relabel_ends(terminated, truncated & ~terminated, length, options)
     return Episodes(
         observation=np.concatenate(flat, 1)[:, None],
-        action=_actions(fields["actions"][:], where, n_actions),
-        reward=to_floats(fields["rewards"][:]),
+        action=_actions(fields["actions"].read(), where, n_actions),
+        reward=to_floats(fields["rewards"].read()),
         terminated=terminated,
         truncated=truncated,
         length=length,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from omiga_torchrl.data.layouts.base import require
 from omiga_torchrl.data.layouts.guards import as_data_error
-from omiga_torchrl.data.layouts.hdf5 import Field, find_fields
+from omiga_torchrl.data.layouts.hdf5_fields import Field, find_fields
 from omiga_torchrl.data.layouts.minari_metadata import METADATA
 from omiga_torchrl.data.layouts.minari_spaces import entry_order
 from omiga_torchrl.errors import DataError

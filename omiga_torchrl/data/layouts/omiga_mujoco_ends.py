@@ -9,7 +9,7 @@ import numpy as np
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.base import ReadOptions
 from omiga_torchrl.data.layouts.end_notes import EndNotes
-from omiga_torchrl.data.layouts.hdf5 import Field, ends_of
+from omiga_torchrl.data.layouts.hdf5_fields import Field, ends_of
 from omiga_torchrl.data.layouts.idle_rewards import leave_out_rewards
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.row_ends import RowEnds, require_may_stop

@@ -10,7 +10,7 @@ import numpy as np
 
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.base import require
-from omiga_torchrl.data.layouts.hdf5 import Field, find_fields
+from omiga_torchrl.data.layouts.hdf5_fields import Field, find_fields
 from omiga_torchrl.data.layouts.omiga_mujoco_writing import PIECE_BYTES
 from omiga_torchrl.errors import DataError
 

@@ -87,7 +87,7 @@ def is_torch_file(path: Path) -> bool:
 
 
 def load_pickled(path: Path) -> Any:
-    """What ``torch.save`` wrote: lists, numbers, tensors, and numpy's arrays as :class:`PickledArray`.
+    """Content of a file of ``torch.save``: lists, numbers, tensors, numpy's arrays as :class:`PickledArray`.
 
     Args:
         path: the file; up to 128 MiB.

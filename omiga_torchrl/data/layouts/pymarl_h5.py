@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, require
-from omiga_torchrl.data.layouts.hdf5 import Field, find_fields, holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.hdf5 import holds_fields, open_hdf5
+from omiga_torchrl.data.layouts.hdf5_fields import Field, find_fields
 from omiga_torchrl.data.layouts.left_out import LeftOut
 from omiga_torchrl.data.layouts.padded import read_padded
 from omiga_torchrl.data.layouts.padded_fields import OPTIONAL_FIELDS, REQUIRED_FIELDS

@@ -55,7 +55,7 @@ class RecordingLayout(Layout):
 
 
 def _most_bytes(card: DatasetCard) -> int:
-    """What the arrays of a recording may have by its card, twice over: a small file may hold gigabytes."""
+    """Largest bytes of a recording's arrays by its card, twice over: a small file may hold gigabytes."""
     values = 8 + card.spec.state_size  # of a row
     for group in card.spec.groups.values():
         values += group.n_agents * (group.observation_size + 2 * group.action_size + 4)

@@ -66,7 +66,7 @@ class RowEnds:
 
 @dataclass(frozen=True)
 class RowFacts:
-    """What is known of the rows of a file, `[T]` each.
+    """Flags of the rows of a file, `[T]` each.
 
     Attributes:
         terminated: the file says that the task ended.

@@ -1,4 +1,4 @@
-"""What the rows of a vault say of the ends of episodes, and of who takes part."""
+"""Ends of episodes, and agents that take part, as the rows of a vault say them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FLAGS: Final[tuple[str, ...]] = ("terminals", "truncations", "actions", "reward
 
 @dataclass
 class VaultRows:
-    """What the rows of a vault say, `[T, N]` each but for the facts.
+    """Flags of the rows of a vault, `[T, N]` each but for the facts.
 
     Attributes:
         facts: of the team's rows.

@@ -134,7 +134,7 @@ def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _problems(name: str, array: Any, rows: int, keys: set[str], values: Any) -> Iterator[str]:
-    """What keeps the first ``rows`` rows of a leaf from being read."""
+    """Reason why the first ``rows`` rows of a leaf cannot be read, if there is one."""
     kind = array.dtype.numpy_dtype
     if kind.kind not in "fiub":
         yield f"{name!r} holds {kind}, expected numbers"

@@ -136,7 +136,7 @@ def read_parts(parts: Sequence[tuple[OfflineDataset, Array | None]]) -> Reading:
 
 
 def _ends(parts: Sequence[tuple[OfflineDataset, Array | None]]) -> EndNotes:
-    """What is known of the ends of the episodes that are taken; rows are dropped from whole datasets."""
+    """Ends of the episodes that are taken; rows are dropped from whole datasets."""
     notes = EndNotes()
     for dataset, chosen in parts:
         ends = dataset.ends

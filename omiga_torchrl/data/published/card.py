@@ -1,4 +1,4 @@
-"""What is known about a published dataset without its file: the parts of a card."""
+"""Facts about a published dataset without its file: the parts of a card."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class PublishedDataset:
-    """What is known about a published dataset without its file.
+    """Facts about a published dataset without its file.
 
     Attributes:
         name: e.g. ``"omiga:hopper-3x1/medium"``; the family stands before the colon.
@@ -156,7 +156,7 @@ class PublishedDataset:
 
 
 def _findings(card: PublishedDataset) -> Iterator[str]:
-    """What cannot be true of a published dataset."""
+    """Contradictions among the facts about a published dataset."""
     if not re.fullmatch(r"[^:]+:[^:]+", card.name):
         yield "the name is not '<family>:<dataset>'"
     # Without plugins: these could not be imported yet, while this package is.

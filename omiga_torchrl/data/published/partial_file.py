@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class PartialFile:
-    """What has arrived of a file.
+    """A file that has arrived in part.
 
     Without a checksum nothing would notice the rest of another version behind it. So the tag is
     kept by which the server knows this version; without one there is no going on.

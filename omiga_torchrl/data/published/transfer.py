@@ -87,7 +87,7 @@ def _pause(failures: int) -> float:
 
 
 def _reason(error: Exception, url: str) -> str:
-    """What went wrong; raises if trying again is in vain."""
+    """Reason of a failed transfer; raises if trying again is in vain."""
     if isinstance(error, urllib.error.HTTPError):
         error.close()
         if error.code in _FINAL_STATUS:

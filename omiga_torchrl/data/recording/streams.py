@@ -93,7 +93,7 @@ class EpisodeCutter:
         return int(keep.sum())
 
     def episodes(self) -> Episodes:
-        """What was kept: all episodes of the first stream, then of the second one, and so on."""
+        """The kept episodes: all of the first stream, then of the second one, and so on."""
         steps, finals = (_by_stream(parts) for parts in (self._steps, self._finals))
         ends = steps["done"].squeeze(-1).nonzero().squeeze(-1).numpy()
         team: dict[str, Array] = {
@@ -123,7 +123,7 @@ def groups_of(env: EnvBase) -> list[str]:
 
 
 def _flat(batch: TensorDictBase, groups: Sequence[str]) -> TensorDictBase:
-    """What a dataset holds, by its names there `[S, time]`; the rows that follow are under ``"next"``."""
+    """Entries of a dataset by their names there `[S, time]`; the rows that follow are under ``"next"``."""
     out = TensorDict({}, batch.shape)
     for name, key in _TEAM.items():
         out[name] = require_key("record_episodes", batch, key, _HINT)

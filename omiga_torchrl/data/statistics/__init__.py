@@ -1,1 +1,1 @@
-"""What a dataset contains, in numbers."""
+"""Statistics of a dataset."""

@@ -166,7 +166,7 @@ class GroupScan:
         return (1.0,) * len(self.local) if self.present is None else tuple(self.present.mean(0).tolist())
 
     def action_statistics(self, chunk: int) -> ActionStatistics:
-        """What is known of the actions once everything was taken in; reads them again.
+        """Statistics of the actions once everything was taken in; reads them again.
 
         Args:
             chunk: transitions read at a time.

@@ -59,7 +59,7 @@ class CheckpointHook(TrainerHookBase):
         self.last_step = trainer.step_count
         path = trainer.save(self.path(trainer.step_count))
         older = [other for other in checkpoints(self.folder) if other != path]
-        for other in older[: len(older) - self.keep + 1]:
+        for other in older[: max(0, len(older) - self.keep + 1)]:
             other.unlink()
         return path
 

@@ -7,16 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from omiga_torchrl.data.layouts import hdf5
-from omiga_torchrl.data.layouts.hdf5 import (
-    Field,
-    create_hdf5,
-    ends_of,
-    find_fields,
-    holds_fields,
-    is_hdf5,
-    open_hdf5,
-)
+from omiga_torchrl.data.layouts import hdf5_fields
+from omiga_torchrl.data.layouts.hdf5 import create_hdf5, holds_fields, is_hdf5, open_hdf5
+from omiga_torchrl.data.layouts.hdf5_fields import Field, ends_of, find_fields
 from omiga_torchrl.errors import DataError
 
 from .helpers_hdf5 import h5py, write_h5
@@ -25,10 +18,10 @@ from .helpers_hdf5 import h5py, write_h5
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
 def test_flags_are_read_in_pieces(tmp_path, monkeypatch, dtype, shape):
-    monkeypatch.setattr(hdf5, "_SMALL", 64 * 3)  # three rows a piece
+    monkeypatch.setattr(hdf5_fields, "_SMALL", 64 * 3)  # three rows a piece
     flags = np.array([0, 1, 0, 1, 1, 0, 0, 0, 1]).astype(dtype).reshape(shape)
     with h5py.File(write_h5(tmp_path / "a.h5", {"d": flags})) as file:
-        assert ends_of(Field(file["d"], "d", 10**6)).tolist() == [1, 3, 4, 8]
+        assert ends_of(Field(file["d"].id, "d", 10**6)).tolist() == [1, 3, 4, 8]
 
 
 @pytest.mark.parametrize("wrong", [2, -1, 0.5, np.nan])
@@ -36,7 +29,7 @@ def test_flags_are_zeros_and_ones(tmp_path, wrong):
     path = write_h5(tmp_path / "a.h5", {"d": np.array([0, 1, wrong])})
     message = f"d holds {wrong}.* in row 2; expected zeros and ones"
     with h5py.File(path) as file, pytest.raises(DataError, match=message):
-        ends_of(Field(file["d"], "d", 10**6))
+        ends_of(Field(file["d"].id, "d", 10**6))
 
 
 def test_a_field_larger_than_its_file_is_not_allocated(tmp_path):
@@ -61,11 +54,19 @@ def test_fields_that_are_no_numbers(tmp_path):
 def test_rows_are_read_into_memory_that_is_there(tmp_path):
     values = np.arange(24.0).reshape(6, 4)
     with h5py.File(write_h5(tmp_path / "a.h5", {"o": values})) as file:
-        field, out = Field(file["o"], "o", 10**6), np.zeros((2, 4))
+        field, out = Field(file["o"].id, "o", 10**6), np.zeros((2, 4))
         field.read_into(out, 3)
         np.testing.assert_array_equal(out, values[3:5])
         np.testing.assert_array_equal(field[4:], values[4:])
         assert len(field) == 6
+
+
+def test_descriptions_of_many_arrays_take_little_memory(tmp_path):
+    path = write_h5(tmp_path / "a.h5", {f"episode_{i}/x": np.zeros(2) for i in range(1500)})
+    with open_hdf5(path) as file:
+        fields, found = find_fields(file, [f"episode_{i}/x" for i in range(1500)], path)
+        assert not found and all(field.read().sum() == 0 for field in fields.values())
+        assert file.id.get_mdc_size()[0] <= 2**18  # the default, 2 MiB, grows with the file
 
 
 def test_what_is_an_hdf5_file(tmp_path):
