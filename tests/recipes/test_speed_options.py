@@ -74,5 +74,10 @@ def test_evaluations_in_the_background_have_the_same_numbers(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
         (one,) = load_runs(folder / "runs")
         found.append([(line.step, line.label, line.returns) for line in one.evaluations])
-    assert [line[:2] for line in found[0]] == [(3, "training"), (6, "training"), (6, "final"), (found[0][-1][0], "best")]
+    assert [line[:2] for line in found[0]] == [
+        (3, "training"),
+        (6, "training"),
+        (6, "final"),
+        (found[0][-1][0], "best"),
+    ]
     assert found[0] == found[1]
