@@ -16,8 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import MISSING
 
 from omiga_torchrl.benchmark import parse_suite, run_suite
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.plugins import import_modules
-from omiga_torchrl.sweeps import require_known_choices, run_job
 
 
 @dataclass
@@ -76,9 +76,10 @@ def benchmark(config: BenchmarkConfig) -> float:
 @hydra.main(version_base="1.3", config_path="configs", config_name="benchmark")
 def main(config: Any) -> float:
     """Entry point of the command line."""
-    return run_job("benchmark", config, benchmark)
+    return float(run_once("benchmark", config, benchmark))
 
 
 if __name__ == "__main__":
-    require_known_choices("benchmark", sys.argv[1:], Path(__file__).parent / "configs")
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("benchmark", sys.argv[1:], BenchmarkConfig, configs)
     main()

@@ -9,20 +9,17 @@ import json
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 from torchrl.envs import EnvBase
 
-from omiga_torchrl.algorithms.saving import load_policy
-from omiga_torchrl.behaviors import load_behaviour, read_behaviour
-from omiga_torchrl.errors import DataError, require_fields
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.evaluation import EvaluationResult, PolicyFacts, evaluate, record_video
-from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.plugins import import_modules
-from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.policies import TeamPolicy, find_policy
 
 
 @dataclass
@@ -31,7 +28,8 @@ class EvaluateConfig:
 
     Attributes:
         imports: modules to import first: those that register algorithms, environments or layouts of your own.
-        policy: ``policy.pt`` of a run, the run's folder, or a behaviour checkpoint.
+        policy: folder of a run, ``policy.pt``, a behaviour checkpoint, or one of your own as
+            ``module:function``, see docs/policies.md.
         task: task to play; null is the one that the policy was trained for.
         task_kwargs: arguments of the task; they override those it was trained with.
         episodes: complete episodes.
@@ -59,31 +57,22 @@ class EvaluateConfig:
 ConfigStore.instance().store("evaluate_schema", EvaluateConfig)
 
 
-def open_policy(path: Path) -> tuple[Any, AnyTeamSpec, PolicyFacts]:
-    """The policy in ``path``, the sizes it was made for, and what it was trained for."""
-    if path.is_dir():
-        path = path / "policy.pt"
-    if not path.exists():
-        raise DataError(f"evaluate: no policy at {path}; expected policy.pt of a run, or a checkpoint.")
-    try:
-        policy, content = load_policy(path)
-    except DataError as of_policy:
-        try:
-            info, _ = read_behaviour(path)
-        except DataError:  # what it lacks as a policy of a run says more
-            raise of_policy from None
-        return load_behaviour(path), TeamSpec.from_dict(info.spec), PolicyFacts.from_dict(vars(info))
-    return policy, TeamSpec.from_dict(content["spec"]), PolicyFacts.from_dict(content["metadata"])
+def open_policy(config: EvaluateConfig) -> TeamPolicy:
+    """The policy that ``config`` names."""
+    return find_policy(config.policy, PolicyFacts(config.task, config.task_kwargs))
 
 
 def run(config: EvaluateConfig) -> EvaluationResult:
     """Evaluate as ``config`` says and print the result."""
     import_modules(config.imports)
-    policy, spec, facts = open_policy(Path(config.policy))
-    task = config.task or facts.task
-    env = _make_env(config, spec, facts, config.num_envs)
+    policy = open_policy(config)
+    task = config.task or policy.facts.task
     result = evaluate(
-        policy, env, episodes=config.episodes, seed=config.seed, deterministic=config.deterministic
+        policy,
+        _make_env(config, policy.facts, config.num_envs),
+        episodes=config.episodes,
+        seed=config.seed,
+        deterministic=config.deterministic,
     )
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics().items())
     sys.stdout.write(f"{task}: {config.episodes} episodes: {metrics}\n")
@@ -93,30 +82,21 @@ def run(config: EvaluateConfig) -> EvaluationResult:
         with Path(config.out).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
     if config.video:
-        _record(config, policy, _make_env(config, spec, facts, 1))
+        _record(config, policy, _make_env(config, policy.facts, 1))
     return result
 
 
-def _make_env(config: EvaluateConfig, spec: AnyTeamSpec, facts: PolicyFacts, num_envs: int) -> EnvBase:
-    """The task as the policy knows it."""
-
-    def check(env: EnvBase) -> None:
-        found = TeamSpec.from_env(env)
-        if found != spec:
-            raise DataError(
-                f"evaluate: the policy of {config.policy} is for {facts.task} ({spec}); "
-                f"{config.task or facts.task} has {found}. Choose the task it was trained for."
-            )
-
+def _make_env(config: EvaluateConfig, facts: PolicyFacts, num_envs: int) -> EnvBase:
+    """The task as the policy knows it; whether it fits is checked before it is played."""
     options = {**facts.task_kwargs, **config.task_kwargs}
     if num_envs == 1:
         # One environment needs no processes, and a video cannot be made of those in others.
         options.pop("workers", None)
     played = replace(facts, task=config.task or facts.task, task_kwargs=options)
-    return played.make_env(num_envs=num_envs, seed=config.seed, check=check)
+    return played.make_env(num_envs=num_envs, seed=config.seed)
 
 
-def _record(config: EvaluateConfig, policy: Any, env: Any) -> None:
+def _record(config: EvaluateConfig, policy: TeamPolicy, env: EnvBase) -> None:
     source = Path(config.policy)
     default = (source if source.is_dir() else source.parent) / "episode.mp4"
     path = Path(config.video_path) if config.video_path else default
@@ -128,8 +108,10 @@ def _record(config: EvaluateConfig, policy: Any, env: Any) -> None:
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
 def main(config: Any) -> None:
     """Evaluate the policy that the configuration names."""
-    run(cast(EvaluateConfig, require_fields("evaluate", OmegaConf.to_object(config))))
+    run_once("evaluate", config, run)
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("evaluate", sys.argv[1:], EvaluateConfig, configs)
     main()

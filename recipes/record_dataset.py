@@ -6,18 +6,21 @@ The launch command and an example are in ``configs/record_dataset.yaml``.
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
 from omiga_torchrl.behaviors import read_behaviour, record_tier, train_behaviour
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.data import DatasetCard, bundled_behaviours, read_card
-from omiga_torchrl.errors import require_fields, unknown_name
+from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.evaluation import PolicyFacts
 from omiga_torchrl.plugins import import_modules
+from omiga_torchrl.policies import TeamPolicy, find_policy, record_policy
 
 _LOG = logging.getLogger("record_dataset")
 
@@ -30,9 +33,12 @@ class RecordDataset:
         imports: modules to import first: those that register algorithms, environments or layouts of your own.
         task: task to record on, e.g. ``vmas/navigation``.
         tier: random, poor, medium, good or expert, medium-replay, medium-expert, or mixed.
+        behaviour: play this policy instead of a tier's: folder of a run, ``policy.pt``, a behaviour
+            checkpoint, or one of your own as ``module:function``, see docs/policies.md.
         transitions: joint transitions wanted; episodes are whole.
-        out: folder of the dataset; default ``runs/datasets/<task>/<tier>``. A recording that
-            was stopped goes on when it is launched again with the same fields.
+        out: folder of the dataset; default ``runs/datasets/<task>/<tier>``, with ``behaviour`` the name of
+            its algorithm. A recording that was stopped goes on when it is launched again with the same
+            fields.
         existing: if the dataset is there already: ``error``, ``keep`` or ``overwrite``.
         train_behaviour: train policies first; otherwise ``checkpoints`` are used.
         checkpoints: folder of checkpoints; default is the ones bundled with the package, or
@@ -53,6 +59,7 @@ class RecordDataset:
     imports: list[str] = field(default_factory=list)
     task: str = "vmas/navigation"
     tier: str = "mixed"
+    behaviour: str | None = None
     transitions: int = 30_000
     out: str | None = None
     existing: str = "error"
@@ -84,30 +91,29 @@ def run(options: RecordDataset) -> DatasetCard:
         The card of the dataset.
     """
     import_modules(options.imports)
-    out = Path(options.out or Path("runs/datasets") / options.task / options.tier)
+    played = None if options.behaviour is None else find_behaviour(options)
+    label = options.tier if played is None else played.algorithm or "policy"
+    out = Path(options.out or Path("runs/datasets") / options.task / label)
     if keeps_existing(out, options.existing):
         _LOG.info("%s is there already and is kept", out.resolve())
         return read_card(out)
-    checkpoints = find_checkpoints(options)
-    for path in checkpoints:
-        info = read_behaviour(path)[0]
-        _LOG.info(
-            "%s: return %.2f sampled, %.2f mode", path, info.stochastic_return, info.deterministic_return
-        )
-    card = record_tier(
-        options.task,
-        cast(Any, options.tier),
-        checkpoints,
-        folder=out,
-        transitions=options.transitions,
-        num_envs=options.num_envs,
-        task_kwargs=options.task_kwargs,
-        seed=options.seed,
-        launcher=options.launcher,
-        workers=options.workers,
-        shard_transitions=options.shard_transitions,
-        progress=options.progress,
-    )
+    settings: dict[str, Any] = {
+        "folder": out,
+        **{name: getattr(options, name) for name in ("transitions", "num_envs", "task_kwargs", "seed")},
+        **{name: getattr(options, name) for name in ("launcher", "workers", "shard_transitions", "progress")},
+    }
+    if played is not None:
+        if played.facts.task == options.task:
+            settings["task_kwargs"] = {**played.facts.task_kwargs, **options.task_kwargs}
+        card = record_policy(played, options.task, eval_episodes=options.eval_episodes, **settings)
+    else:
+        checkpoints = find_checkpoints(options)
+        for path in checkpoints:
+            info = read_behaviour(path)[0]
+            _LOG.info(
+                "%s: return %.2f sampled, %.2f mode", path, info.stochastic_return, info.deterministic_return
+            )
+        card = record_tier(options.task, cast(Any, options.tier), checkpoints, **settings)
     _LOG.info(
         "wrote %s: %d transitions, %d episodes, behaviour return %.2f +- %.2f, random %.2f",
         out.resolve(),
@@ -118,6 +124,11 @@ def run(options: RecordDataset) -> DatasetCard:
         card.random_return or 0.0,
     )
     return card
+
+
+def find_behaviour(options: RecordDataset) -> TeamPolicy:
+    """The policy that ``behaviour`` names, for the recipe's task."""
+    return find_policy(cast(str, options.behaviour), PolicyFacts(options.task, options.task_kwargs))
 
 
 def keeps_existing(out: Path, existing: str) -> bool:
@@ -162,8 +173,10 @@ def find_checkpoints(options: RecordDataset) -> list[Path]:
 @hydra.main(config_path="configs", config_name="record_dataset", version_base="1.3")
 def main(config: Any) -> None:
     """Entry point of the command line."""
-    run(cast(RecordDataset, require_fields("record_dataset", OmegaConf.to_object(config))))
+    run_once("record_dataset", config, run)
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("record_dataset", sys.argv[1:], RecordDataset, configs)
     main()

@@ -16,14 +16,16 @@ import numpy as np
 import pytest
 import torch
 
-from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.behaviors import load_behaviour
 from omiga_torchrl.data import OfflineDataset, bundled_behaviours, find_dataset, read_card
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.recording.shards import ShardFolder
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import file_sha256
+from omiga_torchrl.modules import make_actor
+from omiga_torchrl.policies import load_policy, save_policy
 from omiga_torchrl.report import load_runs
+from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.trainers import load_checkpoint
 from tests.data.conftest import make_card, make_episodes
 
@@ -103,6 +105,12 @@ def make_plan(folder: Path) -> Path:
     return ShardFolder(folder / "new", {"task": "toy", "seed": 3}).path / "plan.json"
 
 
+def make_policy(folder: Path) -> Path:
+    torch.manual_seed(0)
+    spec = TeamSpec(2, 3, 1, 4)
+    return save_policy(folder / "policy.pt", make_actor(spec, hidden_sizes=[4]), spec=spec)
+
+
 def of_plan(path: Path) -> str:
     try:
         return str(ShardFolder(path.parent.with_name("new"), {"task": "toy", "seed": 3}).count(0))
@@ -112,7 +120,8 @@ def of_plan(path: Path) -> str:
 
 CASES = {
     "checkpoint": Case(copy(FORMER / "bc.checkpoint.pt.gz"), of_checkpoint),
-    "policy": Case(copy(FORMER / "omiga.policy.pt"), lambda path: of_module(load_policy(path)[0])),
+    "policy": Case(make_policy, lambda path: of_module(load_policy(path))),
+    "former policy": Case(copy(FORMER / "omiga.policy.pt"), lambda path: of_module(load_policy(path))),
     "behavior": Case(
         copy(Path(bundled_behaviours("vmas/navigation")[0])), lambda path: of_module(load_behaviour(path))
     ),
@@ -230,7 +239,8 @@ def test_files_of_other_kinds_are_refused(name: str, tmp_path: Path, monkeypatch
     path = CASES[name].make(tmp_path)
     whole = path.read_bytes()
     for kind, content in foreign_contents().items():
-        if content == whole or (name, kind) in (("evaluations", "empty"), ("arrays", "npz")):
+        is_policy = "policy" in name and kind in ("omiga.policy.pt", "behavior")
+        if content == whole or is_policy or (name, kind) in (("evaluations", "empty"), ("arrays", "npz")):
             continue  # as good as the file itself
         path.write_bytes(content)
         assert require_refused_or_right(CASES[name], path, ""), kind

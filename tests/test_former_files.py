@@ -14,8 +14,8 @@ from torchrl.data import LazyTensorStorage, ReplayBuffer
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.policies import load_policy
 from omiga_torchrl.renames import rename_entries, rename_entry
 from omiga_torchrl.report import RunInfo, RunWriter, load_runs
 from omiga_torchrl.specs import TeamSpec
@@ -37,24 +37,25 @@ TRAINERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_policies_act_as_recorded(name: str) -> None:
-    policy, content = load_policy(FORMER / f"{name}.policy.pt")
-    spec = TeamSpec.from_dict(content["spec"])
+    policy = load_policy(FORMER / f"{name}.policy.pt")
+    spec = policy.team
     torch.manual_seed(1)
     batch = spec.fake_batch(4)
     batch["agents", "last_action"] = batch["agents", "action"]
+    for key, value in policy.initial_state(4).items():
+        batch.setdefault(key, torch.as_tensor(value))
     with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
-        action = policy(batch.select(*policy.in_keys))["agents", "action"]
+        action = policy(batch.select(*policy.in_keys, *policy.memory_keys))["agents", "action"]
     torch.testing.assert_close(action, torch.tensor(RECORDED[name]))
-    assert content["metadata"] == {"task": "mine"}
+    assert policy.metadata == {"task": "mine"}
 
 
 def test_arguments_are_given_under_their_present_names() -> None:
-    _, content = load_policy(FORMER / "icq_behaviour.policy.pt")
-    assert content["arguments"] == {
+    assert load_policy(FORMER / "icq_behaviour.policy.pt").arguments == {
         "hidden_sizes": [4], "mixer_hidden_sizes": [4], "behavior_hidden_sizes": [4],
         "partition_estimate": "behavior",
     }  # fmt: skip
-    assert load_policy(FORMER / "omac.policy.pt")[1]["arguments"]["temperature"] == 0.5
+    assert load_policy(FORMER / "omac.policy.pt").arguments["temperature"] == 0.5
 
 
 def unzipped(name: str, folder: Path) -> Path:
@@ -161,7 +162,7 @@ def test_what_cannot_be_loaded_is_refused(tmp_path: Path) -> None:
         ({"spec": {"colour": 2}}, "unexpected keyword argument 'colour'"),
         ({"arguments": {"hidden": [5]}}, r"must hold the weights .*e\.g\. 'module"),
         ({"arguments": {"hidden": [4, 4]}}, r"must hold the weights .*e\.g\. 'module"),
-        ({"format": 2}, "must be a policy of format 1, got one of format 2"),
+        ({"format": 3}, "must be a policy of format 2, got one of format 3"),
     ],
 )
 def test_policies_that_do_not_fit(change: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.saving import load_policy, save_policy
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.plain import plain
+from omiga_torchrl.policies import load_policy, save_policy
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.trainers import load_checkpoint, readable_checkpoint, save_checkpoint
 
@@ -34,7 +34,7 @@ def test_checkpoints_and_policies_are_read_back(tmp_path: Path) -> None:
     policy = make_algorithm("bc", spec, hidden_sizes=[8]).policy
     arguments = {"hidden_sizes": (np.int64(8),)}
     save_policy(tmp_path / "p.pt", policy, algorithm="bc", spec=spec, arguments=arguments, metadata=GIVEN)
-    assert load_policy(tmp_path / "p.pt")[1]["metadata"] == KEPT
+    assert load_policy(tmp_path / "p.pt").metadata == KEPT
 
 
 def test_what_cannot_be_read_back_is_not_written(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ MODULES = {
     "envs": "environments",
     "trainers": "training and resuming",
     "evaluation": "judging policies",
+    "policies": "whole policies: loaded, called, saved",
     "selection": "choosing policies by data alone",
     "report": "records, tables, pictures",
     "behaviors": "behaviour policies that record data",
@@ -28,6 +29,7 @@ MODULES = {
     "groups": "teams of several groups",
     "keys": "TensorDict keys",
     "errors": "messages",
+    "blueprints": "networks by their builder and arguments",
     "plugins": "parts from other packages",
     "sweeps": "jobs of recipes",
 }

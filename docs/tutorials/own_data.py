@@ -83,23 +83,17 @@ for name, options in (("bc", {}), ("omiga", {"alpha": 0.3})):
     policies[name] = algorithm.policy
 
 # %%
-# A policy is a TensorDict module. It acts anywhere: here in the little simulation above.
-from tensordict import TensorDict
-from torchrl.envs.utils import ExplorationType, set_exploration_type
+# A `TeamPolicy` acts anywhere: as a TensorDict module in environments, and as a function of arrays in the little
+# simulation above.
+from omiga_torchrl.policies import TeamPolicy
 
 
 def controller(policy):
     """The policy's most likely actions, as a function of arrays."""
-
-    @torch.no_grad()
-    def act(seen):
-        td = TensorDict({("agents", "observation"): torch.as_tensor(seen, dtype=torch.float32)}, [len(seen)])
-        with set_exploration_type(ExplorationType.DETERMINISTIC):
-            return policy(td)["agents", "action"].squeeze(-1).numpy()
-
-    return act
+    return lambda seen: policy.act(seen)[0].squeeze(-1)
 
 
+policies = {name: TeamPolicy(policy, dataset.spec) for name, policy in policies.items()}
 returns = {"data": reward.sum(1)}
 for name, policy in policies.items():
     returns[name] = play(controller(policy), 200)[2].sum(1)
@@ -119,16 +113,10 @@ axes.legend(frameon=False, loc="upper left")
 
 # %%
 # Saved, it is one small file, which `recipes/evaluate.py` and `load_policy` open.
-from omiga_torchrl.algorithms.saving import load_policy, save_policy
+from omiga_torchrl.policies import load_policy, save_policy
 
-save_policy(
-    "policy.pt",
-    policies["omiga"],
-    algorithm="omiga",
-    spec=dataset.spec,
-    arguments={"hidden_sizes": [64, 64], "alpha": 0.3},
-)
-again, _ = load_policy("policy.pt")
+save_policy("policy.pt", policies["omiga"])
+again = load_policy("policy.pt")
 print(
     "the same return:",
     np.isclose(play(controller(again), 200)[2].sum(1).mean(), returns["omiga"].mean(), atol=2),

@@ -16,6 +16,7 @@ from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.schedule import Outcome, Schedule
 from omiga_torchrl.benchmark.suite import Suite
 from omiga_torchrl.errors import require_choice, require_count, unknown_name
+from omiga_torchrl.trainers.interruption import TrainingInterrupted, clean_interruption
 
 _LOG = logging.getLogger(__name__)
 LAUNCHERS: dict[str, type[Launcher]] = {"local": LocalLauncher}
@@ -72,12 +73,15 @@ def run_suite(
     for note in notes:
         _LOG.warning("%s", note)
     outcome = Outcome()
-    if not report_only:
-        outcome = _run(grid, LAUNCHERS[launcher](), workers, progress)
-    done = len(grid.specs) - len(grid.missing())
-    if outcome.signum is not None:
+    try:
+        with clean_interruption():
+            if not report_only:
+                outcome = _run(grid, LAUNCHERS[launcher](), workers, progress)
+    except TrainingInterrupted as stop:
+        done = len(grid.specs) - len(grid.missing())
         sys.stderr.write(f"{done} of {len(grid.specs)} done, run the same command to continue.\n")
-        raise SystemExit(128 + outcome.signum)
+        raise SystemExit(stop.exit_code) from None
+    done = len(grid.specs) - len(grid.missing())
     if done:
         _LOG.info("report: %s", _report(grid, notes, outcome))
     _tell_failures(outcome, done, len(grid.specs), grid.out)
@@ -87,7 +91,8 @@ def run_suite(
 def _run(grid: Grid, launcher: Launcher, workers: int, progress: bool) -> Outcome:
     jobs = grid.jobs()
     with ProgressBar(grid, jobs, shown=progress) as bar:
-        return Schedule(jobs, launcher, grid.out, workers=workers, on_change=bar.update).run()
+        schedule = Schedule(jobs, launcher, grid.out, workers=workers, on_change=bar.update)
+        return schedule.run()
 
 
 def _report(grid: Grid, notes: Sequence[str], outcome: Outcome) -> Path:

@@ -12,7 +12,7 @@ from typing import Final
 from omiga_torchrl.benchmark.launchers import Launcher, Worker
 from omiga_torchrl.errors import DataError, SettingsError
 from omiga_torchrl.report.lock import RunLockedError, held_handles, lock_folder, release_folder
-from omiga_torchrl.trainers.interruption import TrainingInterrupted, deferred_signals
+from omiga_torchrl.trainers.interruption import deferred_signals
 
 RETRIES: Final = 2
 SPACE: Final = 200  # MiB
@@ -48,12 +48,10 @@ class Outcome:
     Attributes:
         done: names of finished jobs.
         failures: name of a job to the reason, in the order in which they failed.
-        signum: the signal that ended it; ``None``: it came to its end.
     """
 
     done: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
-    signum: int | None = None
 
 
 @dataclass
@@ -104,6 +102,7 @@ class Schedule:
         """Runs all jobs; after a signal the running ones are stopped, each with a checkpoint.
 
         Raises:
+            TrainingInterrupted: a signal has come.
             SettingsError: the disk is full; what runs is stopped.
         """
         try:
@@ -115,10 +114,7 @@ class Schedule:
                     if self._running or self._pending:
                         time.sleep(self._interval)
                 self._stop()
-                self.outcome.signum, signals.signum = signals.signum, None
-        except TrainingInterrupted as stop:  # a second signal does not wait
-            self.outcome.signum = stop.signum
-        finally:
+        finally:  # also after a second signal, which does not wait
             for one in self._running:
                 one.worker.kill()
                 self._release(one.locks)

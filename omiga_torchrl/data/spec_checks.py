@@ -40,12 +40,13 @@ def spec_of(data: TensorDictBase) -> AnyTeamSpec:
     return TeamSpec.from_groups(groups)
 
 
-def find_spec_differences(recorded: AnyTeamSpec, given: AnyTeamSpec) -> list[str]:
-    """In what the sizes of data and environment differ, group by group and agent by agent.
+def find_spec_differences(recorded: AnyTeamSpec, given: AnyTeamSpec, whose: str = "the data") -> list[str]:
+    """In what the sizes of data, or a policy, and environment differ, group by group and agent by agent.
 
     Args:
         recorded: of the data.
         given: of the environment.
+        whose: what the first sizes are of, for the messages.
 
     Examples:
         >>> one, two = TeamSpec(2, 6, 3, 20), TeamSpec(2, 6, 3, 20, agents=("car_0", "bus_0"))
@@ -56,54 +57,55 @@ def find_spec_differences(recorded: AnyTeamSpec, given: AnyTeamSpec) -> list[str
         ["group 'bikes' (agents bikes_0, bikes_1) is in the environment only"]
     """
     if isinstance(recorded, TeamSpec) and isinstance(given, TeamSpec):
-        return list(_in_sizes(recorded, given, ""))
+        return list(_in_sizes(recorded, given, "", whose))
     found = []
     for name, group in given.groups.items():
         if name not in recorded.groups:
             found.append(f"group {name!r} (agents {_listed(given, name)}) is in the environment only")
         else:
-            found += _in_sizes(recorded.groups[name], group, f"group {name!r}: ")
+            found += _in_sizes(recorded.groups[name], group, f"group {name!r}: ", whose)
     for name in recorded.groups:
         if name not in given.groups:
-            found.append(f"group {name!r} (agents {_listed(recorded, name)}) is in the data only")
-    found += _in_members(recorded, given)
+            found.append(f"group {name!r} (agents {_listed(recorded, name)}) is in {whose} only")
+    found += _in_members(recorded, given, whose)
     if not found and list(recorded.groups) != list(given.groups):
         found.append(
-            f"groups come in the order {', '.join(recorded.groups)} in the data and "
+            f"groups come in the order {', '.join(recorded.groups)} in {whose} and "
             f"{', '.join(given.groups)} in the environment"
         )
     if recorded.state_size != given.state_size:
         found.append(
-            f"state_size is {recorded.state_size} in the data and {given.state_size} in the environment"
+            f"state_size is {recorded.state_size} in {whose} and {given.state_size} in the environment"
         )
     return found
 
 
-def _in_sizes(recorded: TeamSpec, given: TeamSpec, where: str) -> Iterator[str]:
+def _in_sizes(recorded: TeamSpec, given: TeamSpec, where: str, whose: str) -> Iterator[str]:
     ours, theirs = recorded.to_dict(), given.to_dict()
     for name in ours:
         # Of several groups the state is the team's, and is compared once.
         if name in ("agents", "clipped", "action_low", "action_high") or (where and name == "state_size"):
             continue
         if ours[name] != theirs[name]:
-            yield f"{where}{name} is {ours[name]} in the data and {theirs[name]} in the environment"
+            yield f"{where}{name} is {ours[name]} in {whose} and {theirs[name]} in the environment"
     sizes = [(one.n_agents, one.action_size, one.discrete) for one in (recorded, given)]
     if sizes[0] == sizes[1]:
-        yield from _in_bounds(recorded, given, where)
+        yield from _in_bounds(recorded, given, where, whose)
 
 
-def _in_bounds(recorded: TeamSpec, given: TeamSpec, where: str) -> Iterator[str]:
+def _in_bounds(recorded: TeamSpec, given: TeamSpec, where: str, whose: str) -> Iterator[str]:
     low, high = given.action_low, given.action_high
     if same_bounds(recorded.action_low, low) and same_bounds(recorded.action_high, high):
         return
+    options = f"action_low={low}, action_high={high}"
+    hint = f": if the data are in the environment's units, open them with {options}"
     yield (
-        f"{where}actions are in {told_box(recorded.action_low, recorded.action_high)} in the data and in "
-        f"{told_box(low, high)} in the environment: if the data are in the environment's units, open them "
-        f"with action_low={low}, action_high={high}"
+        f"{where}actions are in {told_box(recorded.action_low, recorded.action_high)} in {whose} and in "
+        f"{told_box(low, high)} in the environment{hint if whose == 'the data' else ''}"
     )
 
 
-def _in_members(recorded: AnyTeamSpec, given: AnyTeamSpec) -> Iterator[str]:
+def _in_members(recorded: AnyTeamSpec, given: AnyTeamSpec, whose: str) -> Iterator[str]:
     """Agents by their names, where data and environment name them."""
     ours = {agent: name for name, group in recorded.groups.items() for agent in group.agents}
     theirs = {agent: name for name, group in given.groups.items() for agent in group.agents}
@@ -111,12 +113,12 @@ def _in_members(recorded: AnyTeamSpec, given: AnyTeamSpec) -> Iterator[str]:
         return
     for agent in dict.fromkeys((*ours, *theirs)):
         if agent not in theirs and ours[agent] in given.groups:
-            yield f"agent {agent!r} of group {ours[agent]!r} is in the data only"
+            yield f"agent {agent!r} of group {ours[agent]!r} is in {whose} only"
         elif agent not in ours and theirs[agent] in recorded.groups:
             yield f"agent {agent!r} of group {theirs[agent]!r} is in the environment only"
         elif agent in ours and agent in theirs and ours[agent] != theirs[agent]:
             yield (
-                f"agent {agent!r} is in group {ours[agent]!r} in the data and in {theirs[agent]!r} in the "
+                f"agent {agent!r} is in group {ours[agent]!r} in {whose} and in {theirs[agent]!r} in the "
                 "environment"
             )
 

@@ -58,7 +58,11 @@ def with_memory(env: EnvBase, policy: object) -> EnvBase:
 
     Args:
         env: environment; each last action is that of the entry ``"action"`` beside it, in every group.
-        policy: a policy; :class:`omiga_torchrl.modules.TeamGRU` makes it recurrent.
+        policy: a policy; :class:`omiga_torchrl.modules.TeamGRU` makes it recurrent. One that knows its
+            environment, a :class:`omiga_torchrl.policies.TeamPolicy`, checks it first.
+
+    Raises:
+        DataError: the policy is for other environments.
 
     Examples:
         >>> from omiga_torchrl.envs import make_env
@@ -69,10 +73,15 @@ def with_memory(env: EnvBase, policy: object) -> EnvBase:
         >>> with_memory(env, policy).rollout(1, policy)["policy_memory"].shape
         torch.Size([2, 1, 2, 8])
     """
+    check = getattr(policy, "check_env", None)
+    if check is not None:
+        check(env)
     if not isinstance(policy, nn.Module) or not is_recurrent(policy):
         return env
-    transforms: list[Transform] = [InitTracker(), get_primers_from_module(policy)]
     memories = [part for part in policy.modules() if isinstance(part, TeamGRU)]
+    if all(part.memory_key in env.full_observation_spec for part in memories):
+        return env  # has all of it already
+    transforms: list[Transform] = [InitTracker(), get_primers_from_module(policy)]
     last_actions = [key_of_group(part.spec.group, key) for part in memories for key in part.in_keys[1:]]
     for last_action in dict.fromkeys(last_actions):
         transforms.append(LastAction(keys.sibling_key(last_action, "action"), last_action))

@@ -9,7 +9,6 @@ from typing import Any
 from torchrl.envs import EnvBase
 
 from omiga_torchrl.data.dataset import OfflineDataset
-from omiga_torchrl.data.normalisation import Normalisation
 from omiga_torchrl.envs import make_env
 
 
@@ -73,13 +72,13 @@ class PolicyFacts:
         seed: int | None = None,
         check: Callable[[EnvBase], object] | None = None,
     ) -> EnvBase:
-        """The environment as the policy knows it, with normalised observations if it was trained so.
+        """The task's environment, with raw observations: policies scale them themselves.
 
         Args:
             num_envs: environments stepped together.
             seed: seed of the simulator.
-            check: called with the environment before observations are normalised; raises if it does
-                not fit, e.g. by :func:`omiga_torchrl.data.check_dataset_fits`.
+            check: called with the environment; raises if it does not fit, e.g. by
+                :func:`omiga_torchrl.data.check_dataset_fits`.
 
         Raises:
             ValueError: there is no task, or it is unknown.
@@ -89,4 +88,4 @@ class PolicyFacts:
         env = make_env(self.task, num_envs=num_envs, seed=seed, **self.task_kwargs)
         if check is not None:
             check(env)
-        return Normalisation(**self.normalisation).apply_to(env) if self.normalisation else env
+        return env

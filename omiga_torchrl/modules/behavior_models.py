@@ -12,6 +12,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.blueprints import rebuildable
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges, log_bound
@@ -27,6 +28,7 @@ from omiga_torchrl.specs import TeamSpec
 _LOG_STD_RANGE = (-4.0, 4.0)
 
 
+@rebuildable
 class ConditionalVAE(TensorDictModuleBase):
     """mu_i(a | o) as a variational auto-encoder of actions, conditioned on the observation.
 
@@ -214,6 +216,7 @@ def standard_normal(shape: Sequence[int], like: Tensor) -> Tensor:
 
 
 @renamed_arguments(**NETWORK_NAMES, latent_limit="max_latent")
+@rebuildable
 def behavior_model(
     spec: TeamSpec, *, rnn_hidden_size: int | None = None, **kwargs: Any
 ) -> TensorDictModuleBase:

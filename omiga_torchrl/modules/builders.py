@@ -10,6 +10,7 @@ from tensordict.nn import TensorDictModule, TensorDictModuleBase
 from torch import nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.blueprints import rebuildable
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.groups import AnyTeamSpec
@@ -23,6 +24,7 @@ MixerName = Literal["auto", "linear", "vdn", "qmix", "none"]
 
 
 @renamed_arguments(**NETWORK_NAMES)
+@rebuildable
 def qvalue_network(spec: TeamSpec, **network: Any) -> TensorDictModuleBase:
     """Local critics Q_i: observation and action to ``[*B, N, 1]``; discrete: observation to ``[*B, N, K]``.
 
@@ -115,6 +117,7 @@ def make_mixer(spec: AnyTeamSpec, name: MixerName, hidden_sizes: Sequence[int]) 
 
 
 @renamed_arguments(**NETWORK_NAMES)
+@rebuildable
 def perturbation_network(spec: TeamSpec, limit: float, **network: Any) -> TensorDictModuleBase:
     """Observation and action to an action at most ``limit`` half ranges away, ``[*B, N, A]``.
 

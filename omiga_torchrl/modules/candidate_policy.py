@@ -12,6 +12,7 @@ from tensordict.nn import (
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.blueprints import rebuildable
 from omiga_torchrl.deprecation import renamed_arguments
 from omiga_torchrl.errors import require_count
 from omiga_torchrl.flags import as_flag
@@ -20,12 +21,14 @@ from omiga_torchrl.modules.behavior_models import ConditionalVAE
 from omiga_torchrl.modules.greedy import greedy_policy
 
 
+@rebuildable
 class CandidatePolicy(TensorDictModuleBase):
     """The best of sampled actions, by each agent's own critic (BCQ, arXiv:1812.02900).
 
     Each agent draws candidates from the behaviour model, perturbs them, and takes the one with the
     largest Q_i of the first critic, independently of the others. Exploration types change nothing:
-    the candidates are random, the choice is not.
+    the candidates are random, the choice is not. Their standard normal draws may be given, for programs
+    without random numbers of their own: ``noise_keys`` beside the action, ``[*B, M, N, ...]``.
 
     Args:
         behavior_network: the model of the behaviour policy.
@@ -69,10 +72,24 @@ class CandidatePolicy(TensorDictModuleBase):
         read = dict.fromkeys(key for network in networks if network is not None for key in network.in_keys)
         self.in_keys = [key for key in read if key != action]
         self.out_keys = [action]
+        self.noise_keys = [keys.sibling_key(action, "latent_noise")]
+        if behavior_network.max_latent is None:
+            self.noise_keys.append(keys.sibling_key(action, "action_noise"))
+
+    def noise_shapes(self, n_agents: int) -> dict[NestedKey, tuple[int, int, int]]:
+        """Shapes of the draws of candidates, without batch dimensions, by their keys.
+
+        Args:
+            n_agents: number of agents.
+        """
+        sizes = (self.behavior_network.latent_size, len(self.behavior_network.log_std))
+        return {
+            key: (self.candidates, n_agents, size) for key, size in zip(self.noise_keys, sizes, strict=False)
+        }
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Write the chosen actions."""
-        sampled_actions = self.behavior_network.get_dist(tensordict).sample((self.candidates,))
+        sampled_actions = self._candidates(tensordict)
         if self.perturbation_network is not None:
             sampled_actions = self._at(self.perturbation_network, tensordict, sampled_actions).get(
                 self.action
@@ -80,6 +97,14 @@ class CandidatePolicy(TensorDictModuleBase):
         value = self._at(self.qvalue_network, tensordict, sampled_actions).get(self.local_qvalue)[..., 0, 0]
         best = value.argmax(0)[None, ..., None]
         return tensordict.set(self.action, sampled_actions.take_along_dim(best, 0).squeeze(0))
+
+    def _candidates(self, tensordict: TensorDictBase) -> Tensor:
+        given = [tensordict.get(key, None) for key in self.noise_keys]
+        if any(noise is None for noise in given):
+            return self.behavior_network.get_dist(tensordict).sample((self.candidates,))
+        latent, of_action = [noise.movedim(-3, 0) for noise in given] + [None] * (2 - len(given))
+        observation = tensordict.get(self.behavior_network.in_keys[0])
+        return self.behavior_network.sample(observation, self.candidates, (latent, of_action))
 
     def _at(
         self, network: TensorDictModuleBase, tensordict: TensorDictBase, sampled_actions: Tensor
@@ -124,6 +149,7 @@ class SupportedActions(nn.Module):
 
 
 @renamed_arguments(behaviour_network="behavior_network")
+@rebuildable
 def supported_action_policy(
     qvalue_network: TensorDictModuleBase,
     behavior_network: ProbabilisticTensorDictSequential,

@@ -10,6 +10,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.blueprints import rebuildable
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.modules.bounds import Bound, register_bounds
 from omiga_torchrl.modules.recurrent import agent_network
@@ -41,6 +42,7 @@ class BoundedActions(nn.Module):
 
 
 @renamed_arguments(**NETWORK_NAMES)
+@rebuildable
 def deterministic_actor(
     spec: TeamSpec,
     *,

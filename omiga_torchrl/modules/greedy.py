@@ -10,6 +10,7 @@ from tensordict.nn import TensorDictModule, TensorDictModuleBase, TensorDictSequ
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.blueprints import rebuildable
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.flags import as_flag
 from omiga_torchrl.functional import best_value, ensemble_minimum
@@ -49,6 +50,7 @@ class GreedyActions(nn.Module):
         return best_value(single, legal).action
 
 
+@rebuildable
 def greedy_policy(
     qvalue_network: TensorDictModuleBase,
     *,

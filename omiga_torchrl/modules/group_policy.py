@@ -11,6 +11,7 @@ from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBas
 from torch import nn
 
 from omiga_torchrl import keys
+from omiga_torchrl.blueprints import rebuildable
 from omiga_torchrl.gathering import pad_last
 from omiga_torchrl.groups import GroupedTeamSpec, require_groups
 from omiga_torchrl.modules.bounds import ActionBounds, with_bounds
@@ -64,6 +65,7 @@ def _rows(group: TeamSpec, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return pad_last(low, size), pad_last(high, size)
 
 
+@rebuildable
 class GroupPolicy(TensorDictModuleBase):
     """The policies of all groups, in the keys of an environment: each acts for its own group.
 
@@ -91,6 +93,8 @@ class GroupPolicy(TensorDictModuleBase):
         self.team = spec
         self.policies = nn.ModuleDict({name: policies[name] for name in spec.groups})
         self.memory_keys = {name: memory_keys(policy) for name, policy in policies.items()}
+        own_noise = {name: getattr(policy, "noise_keys", []) for name, policy in policies.items()}
+        self.noise_keys = [key_of_group(name, key) for name, found in own_noise.items() for key in found]
         self.in_keys = list(
             dict.fromkeys(
                 key_of_group(name, key) for name, policy in policies.items() for key in policy.in_keys
@@ -104,7 +108,8 @@ class GroupPolicy(TensorDictModuleBase):
             policy = cast(TensorDictModuleBase, module)
             carried = self.memory_keys[name]
             inputs = TensorDict({}, tensordict.batch_size)
-            for key in [*policy.in_keys, *carried, keys.IS_INIT]:
+            optional = getattr(policy, "noise_keys", [])
+            for key in [*policy.in_keys, *carried, keys.IS_INIT, *optional]:
                 value = tensordict.get(key_of_group(name, key), None)
                 if value is not None:
                     inputs.set(key, value)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical
 
 from omiga_torchrl import keys
+from omiga_torchrl.blueprints import rebuildable
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.flags import as_flag
 from omiga_torchrl.functional.precision import at_least_single
@@ -92,6 +93,7 @@ class MaskedLogits(nn.Module):
 
 
 @renamed_arguments(**NETWORK_NAMES)
+@rebuildable
 def tanh_gaussian_actor(
     spec: TeamSpec,
     *,
@@ -144,6 +146,7 @@ def tanh_gaussian_actor(
 
 
 @renamed_arguments(**NETWORK_NAMES)
+@rebuildable
 def categorical_actor(
     spec: TeamSpec,
     *,
@@ -203,6 +206,7 @@ def with_logits(
 
 
 @renamed_arguments(**NETWORK_NAMES)
+@rebuildable
 def make_actor(spec: TeamSpec, **kwargs: Any) -> ProbabilisticTensorDictSequential:
     """:func:`categorical_actor` or :func:`tanh_gaussian_actor`, whichever fits ``spec``."""
     if spec.discrete:

@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple
 from tensordict.nn import TensorDictModuleBase
 
 from omiga_torchrl.algorithms.registry import make_algorithm
-from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.data import OfflineDataset
 from omiga_torchrl.data.fingerprint import content_fingerprint
 from omiga_torchrl.data.normalisation import Normalisation
@@ -19,8 +18,8 @@ from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import PolicyFacts
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.objectives import TeamLoss
+from omiga_torchrl.policies import TeamPolicy, load_policy
 from omiga_torchrl.report import Evaluation, Run
-from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.trainers import load_checkpoint
 from omiga_torchrl.trainers.checkpoint import checkpoints
 from omiga_torchrl.trainers.former import present_loss_state
@@ -108,7 +107,7 @@ class OpenCandidate(NamedTuple):
     """A candidate that can act.
 
     Attributes:
-        policy: writes the joint action.
+        policy: the network, which reads scaled observations and writes the joint action.
         loss: of its training, with its critics; None where only the policy was kept.
         facts: the task and the scaling of observations that it knows.
         spec: sizes of its team.
@@ -122,6 +121,17 @@ class OpenCandidate(NamedTuple):
     spec: AnyTeamSpec
     algorithm: str
     arguments: Mapping[str, Any]
+
+    @property
+    def team_policy(self) -> TeamPolicy:
+        """The whole policy, for the raw environment."""
+        return TeamPolicy(
+            self.policy,
+            self.spec,
+            algorithm=self.algorithm,
+            arguments=self.arguments,
+            metadata=self.facts.to_dict(),
+        )
 
     @property
     def normalisation(self) -> Normalisation | None:
@@ -138,10 +148,9 @@ def open_candidate(candidate: Candidate) -> OpenCandidate:
     Raises:
         DataError: a file is damaged, or of an unknown algorithm.
     """
-    policy, content = load_policy(candidate.run.path / "policy.pt")
-    spec = TeamSpec.from_dict(content["spec"])
-    name, arguments = content["algorithm"], content["arguments"]
-    facts, loss = PolicyFacts.from_dict(content["metadata"]), None
+    whole = load_policy(candidate.run.path / "policy.pt")
+    name, arguments, spec, facts = whole.algorithm, whole.arguments, whole.team, whole.facts
+    policy, loss = whole.network, None
     if candidate.file.name != "policy.pt":
         parts = make_algorithm(name, spec, **arguments)
         state = load_checkpoint(candidate.file)["trainer"]["loss_module"]

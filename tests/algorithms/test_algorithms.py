@@ -9,8 +9,8 @@ import torch
 import yaml
 
 from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
-from omiga_torchrl.algorithms.saving import load_policy, save_policy
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.policies import load_policy, save_policy
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.trainers.parameter_groups import check_parameter_groups
 from tests.objectives.contract import sequences
@@ -94,9 +94,9 @@ def test_unknown_algorithm_lists_the_choices():
 def test_saved_policies_act_alike(tmp_path, spec):
     policy = make_algorithm("bc", spec, hidden_sizes=[8]).policy
     save_policy(tmp_path / "p.pt", policy, algorithm="bc", spec=spec, arguments={"hidden_sizes": [8]})
-    loaded, content = load_policy(tmp_path / "p.pt")
+    loaded = load_policy(tmp_path / "p.pt")
     data = spec.fake_batch(8).exclude(("agents", "action"))
-    assert content["spec"] == spec.to_dict()
+    assert loaded.team == spec and loaded.algorithm == "bc" and loaded.arguments == {"hidden_sizes": [8]}
     assert loaded(data.clone())["agents", "action"].equal(policy(data.clone())["agents", "action"])
 
 

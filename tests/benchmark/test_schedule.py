@@ -16,6 +16,7 @@ import pytest
 
 from omiga_torchrl.benchmark.schedule import Job, Outcome, Schedule
 from omiga_torchrl.errors import DataError, SettingsError
+from omiga_torchrl.trainers.interruption import TrainingInterrupted
 
 
 class FakeLauncher:
@@ -125,8 +126,9 @@ def test_a_signal_stops_the_workers_and_keeps_the_rest_for_later(tmp_path: Path)
     launcher = FakeLauncher({"endless": [1000]})
     jobs = [job(tmp_path, "endless"), job(tmp_path, "later", "endless")]
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    outcome = schedule(tmp_path, jobs, launcher)
-    assert outcome.signum == signal.SIGTERM and not outcome.done and not outcome.failures
+    with pytest.raises(TrainingInterrupted) as stop:
+        schedule(tmp_path, jobs, launcher)
+    assert stop.value.exit_code == 143
     assert launcher.started == ["endless"] and launcher.stopped == ["endless"]
     assert not list(tmp_path.rglob(".lock"))
 

@@ -9,11 +9,11 @@ from torchrl.data import Binary, Bounded, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.saving import load_policy, save_policy
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import evaluate, record_video
 from omiga_torchrl.evaluation.frames import frame_source
+from omiga_torchrl.policies import load_policy, save_policy
 from omiga_torchrl.specs import TeamSpec
 
 TASK = "vmas/speaker_listeners"
@@ -126,11 +126,8 @@ def test_policy_files(tmp_path, task, arguments):
     torch.manual_seed(0)
     policy = make_algorithm("bc", spec, **arguments).policy
     file = save_policy(tmp_path / "policy.pt", policy, algorithm="bc", spec=spec, arguments=arguments)
-    loaded, content = load_policy(file)
-    assert TeamSpec.from_dict(content["spec"]) == spec and content["spec"]["groups"].keys() == {
-        "speaker",
-        "listener",
-    }
+    loaded = load_policy(file)
+    assert loaded.team == spec and loaded.team.groups.keys() == {"speaker", "listener"}
     ours, theirs = (evaluate(one, env, episodes=3, seed=1).returns for one in (policy, loaded))
     assert torch.equal(ours, theirs)
 

@@ -5,11 +5,11 @@ import torch
 from tensordict.nn import TensorDictModule
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.saving import load_policy, save_policy
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.envs.memory import with_memory
 from omiga_torchrl.modules import ConditionalVAE
 from omiga_torchrl.modules.candidate_policy import CandidatePolicy
+from omiga_torchrl.policies import load_policy, save_policy
 from omiga_torchrl.specs import TeamSpec
 
 CONTINUOUS = TeamSpec(3, 5, 2, 7)
@@ -103,7 +103,7 @@ def test_recurrent_policies_act_in_environments(restrict):
 def test_saved_policies_act_alike(tmp_path, spec):
     policy = make_algorithm("bcq", spec, hidden_sizes=[8]).policy
     save_policy(tmp_path / "p.pt", policy, algorithm="bcq", spec=spec, arguments={"hidden_sizes": [8]})
-    loaded, _ = load_policy(tmp_path / "p.pt")
+    loaded = load_policy(tmp_path / "p.pt")
     data, actions = spec.fake_batch(8).exclude(("agents", "action")), []
     for acting in (policy, loaded):
         torch.manual_seed(0)

@@ -8,8 +8,8 @@ from torch.distributions import Normal
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from omiga_torchrl.algorithms import ALGORITHMS, LikelihoodConfig, make_algorithm
-from omiga_torchrl.algorithms.saving import load_policy, save_policy
 from omiga_torchrl.modules import CensoredGaussian, is_censored, make_actor
+from omiga_torchrl.policies import load_policy, save_policy
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.trainers import OfflineTrainer
 from omiga_torchrl.trainers.together import RunGroup
@@ -85,7 +85,7 @@ def test_a_saved_policy_is_loaded_as_it_was(tmp_path):
     arguments = {"hidden_sizes": [8]}
     policy = make_algorithm("bc", CLIPPED, **arguments).policy
     file = save_policy(tmp_path / "policy.pt", policy, algorithm="bc", spec=CLIPPED, arguments=arguments)
-    assert is_censored(load_policy(file)[0])
+    assert is_censored(load_policy(file))
 
 
 def trainer(seed=0, compile="none"):

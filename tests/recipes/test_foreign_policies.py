@@ -21,7 +21,7 @@ def test_foreign_files_are_one_data_error(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "step_00000100.pt", {}, step=100, metadata={})
     (tmp_path / "model.zip").write_bytes(b"PK\x03\x04nothing")
     (tmp_path / "empty.pt").write_bytes(b"")
-    open_policy = runpy.run_path(str(RECIPE))["open_policy"]
+    recipe = runpy.run_path(str(RECIPE))
     for file in sorted(tmp_path.iterdir()):
         with pytest.raises(DataError, match=rf"load_policy: .*{file.name} must be"):
-            open_policy(file)
+            recipe["open_policy"](recipe["EvaluateConfig"](policy=str(file)))

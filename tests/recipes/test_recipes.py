@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.benchmark import parse_suite
+from omiga_torchrl.policies import load_policy
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.trainers import runs
 
@@ -88,7 +88,7 @@ def test_train_evaluate_report(tmp_path):
     # the saved policy is the one that the final evaluation judged
     again = json.loads((tmp_path / "returns.jsonl").read_text())["returns"]
     assert again == pytest.approx(lines[-2]["returns"], abs=1e-5)
-    assert load_policy(folder / "best.pt")[1]["algorithm"] == "omiga"
+    assert load_policy(folder / "best.pt").algorithm == "omiga"
 
     done = run("report", tmp_path, "runs=runs", "out=report")
     assert done.returncode == 0, done.stderr

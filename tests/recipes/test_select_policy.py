@@ -12,8 +12,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.errors import DataError, SettingsError
+from omiga_torchrl.evaluation import evaluate
+from omiga_torchrl.policies import load_policy
 from omiga_torchrl.report import load_runs
 from omiga_torchrl.selection import find_candidates, open_candidate, open_data
 
@@ -44,7 +45,7 @@ def runs(tmp_path_factory):
 
 
 def test_from_runs_to_the_chosen_policy(runs, tmp_path, capsys):
-    online = ("online_pulls=3", "online_policies=2")
+    online = ("online_pulls=3", "online_policies=3")
     selection = call("select_policy", "select", f"runs={runs}", f"out={tmp_path}", *FITS, *online)
     names = {f"{name}__vmas-navigation__mixed__seed0@{step}" for name in ("bc", "iql") for step in (2, 4)}
     assert {one.name for one in selection.ranked} == names
@@ -55,26 +56,38 @@ def test_from_runs_to_the_chosen_policy(runs, tmp_path, capsys):
     assert by_name["bc__vmas-navigation__mixed__seed0@4"].cheap.td_error is None
 
     records = json.loads((tmp_path / "selection.json").read_text())
-    assert records["online"]["policies"] == [one.name for one in selection.ranked[:2]]
-    assert records["online"]["arms"][:2] == [0, 1] and len(records["online"]["scores"]) == 3
+    assert records["online"]["policies"] == [one.name for one in selection.ranked[:3]]
+    assert records["online"]["arms"] == [0, 1, 2] and len(records["online"]["scores"]) == 3
+    assert_scores_are_of_each_policys_own_environment(runs, records["online"])
     assert records["chosen"] in names and records["calibration"]["auto"]["spread"] > 0
     assert "| 1 |" in (tmp_path / "selection.md").read_text()
     assert (tmp_path / "selection.png").stat().st_size > 10_000
     assert "fitted value" in capsys.readouterr().out
 
-    policy, content = load_policy(tmp_path / "chosen" / "policy.pt")
+    policy = load_policy(tmp_path / "chosen" / "policy.pt")
     found = {one.name: one for one in find_candidates(load_runs(runs)).candidates}
     chosen = open_candidate(found[records["chosen"]])
     for key, value in chosen.policy.state_dict().items():
-        torch.testing.assert_close(value, policy.state_dict()[key])
-    assert content["metadata"]["task_kwargs"]["max_steps"] == 5
-    assert (content["metadata"]["normalisation"] is None) == records["chosen"].startswith("bc")
+        torch.testing.assert_close(value, policy.network.state_dict()[key])
+    assert policy.metadata["task_kwargs"]["max_steps"] == 5
+    assert (policy.metadata["normalisation"] is None) == records["chosen"].startswith("bc")
+
+
+def assert_scores_are_of_each_policys_own_environment(runs, online):
+    """Three of four policies, so that one knows raw observations and another normalised ones."""
+    found = {one.name: one for one in find_candidates(load_runs(runs)).candidates}
+    for seed, (name, score) in enumerate(zip(online["policies"], online["scores"], strict=True)):
+        opened, info = open_candidate(found[name]), found[name].run.info
+        env = opened.facts.make_env(num_envs=1)
+        value = evaluate(opened.team_policy, env, episodes=1, seed=seed).mean_return
+        expected = (value - info.random_return) / (info.best_checkpoint_return - info.random_return)
+        assert score == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_checkpoint_is_the_policy_of_its_step(runs):
     found = find_candidates(load_runs(runs / "bc__vmas-navigation__mixed__seed0")).candidates
     assert [(one.step, one.is_last) for one in found] == [(2, False), (4, True)]
-    final, _ = load_policy(runs / "bc__vmas-navigation__mixed__seed0" / "policy.pt")
+    final = load_policy(runs / "bc__vmas-navigation__mixed__seed0" / "policy.pt").network
     early, late = (open_candidate(one).policy.state_dict() for one in found)
     assert all(torch.equal(value, final.state_dict()[key]) for key, value in late.items())
     assert any(not torch.equal(value, late[key]) for key, value in early.items())

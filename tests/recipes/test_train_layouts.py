@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from omiga_torchrl.algorithms import ALGORITHMS
-from omiga_torchrl.algorithms.saving import load_policy
 from omiga_torchrl.data import LAYOUTS
+from omiga_torchrl.policies import load_policy
 from tests.data.conftest import make_episodes
 from tests.data.layouts.helpers_files import make_omar, make_padded, make_smac, write_npys, write_smac
 
@@ -109,7 +109,7 @@ def test_no_layout_is_forgotten():
 
 
 def train(tmp_path, layout, *overrides):
-    """Five steps on a file in a layout; gives the saved policy's facts."""
+    """Five steps on a file in a layout; gives the saved policy."""
     path = WRITERS[layout](tmp_path)
     recipe = runpy.run_path(str(RECIPES / "train.py"))
     with initialize_config_dir(str(RECIPES / "configs"), version_base="1.3"):
@@ -123,13 +123,13 @@ def train(tmp_path, layout, *overrides):
         )
     assert math.isnan(recipe["train"](OmegaConf.to_object(config)))
     (saved,) = (tmp_path / "runs").glob("*/policy.pt")
-    return load_policy(saved)[1]
+    return load_policy(saved)
 
 
 @pytest.mark.parametrize("algorithm", ["bc", "omiga"])
 @pytest.mark.parametrize("layout", sorted(WRITERS))
 def test_a_path_is_enough(tmp_path, layout, algorithm):
-    assert train(tmp_path, layout, f"algorithm={algorithm}")["algorithm"] == algorithm
+    assert train(tmp_path, layout, f"algorithm={algorithm}").algorithm == algorithm
 
 
 PRESETS = {path.stem: OmegaConf.load(path) for path in sorted((RECIPES / "configs/algorithm").glob("*.yaml"))}
@@ -176,7 +176,7 @@ def test_clipped_actions_take_a_censored_gaussian_and_a_line_of_the_log(tmp_path
     with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO", "train"):
         patch.setitem(WRITERS, "d4rl", clipped)
         saved = train(tmp_path, "d4rl", f"algorithm={algorithm}", "allow_duplicates=true")
-    assert saved["spec"]["clipped"]
+    assert saved.team.clipped
     said = [one.message for one in caplog.records if "censored" in one.message]
     assert len(said) == 1 and said[0].startswith(
         "actions on a bound: agents 100.0%; the policy is a censored"

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.data.joining import joined_blocks
 from omiga_torchrl.data.ted import storable
-from omiga_torchrl.errors import DataError
 
 
 class ContentDigest:
@@ -50,47 +48,3 @@ def observed(blocks: Iterable[Episodes], digest: ContentDigest) -> Iterator[Epis
     for block in blocks:
         digest.add(block)
         yield block
-
-
-def gathered(parts: Iterable[Episodes], where: str) -> Iterator[Episodes]:
-    """Small blocks put together to blocks of about ``BLOCK_BYTES``.
-
-    Args:
-        parts: in order.
-        where: for messages.
-
-    Raises:
-        DataError: a part has other arrays or sizes than the first one.
-    """
-    return joined_blocks(_of_one_kind(parts, where))
-
-
-def _of_one_kind(parts: Iterable[Episodes], where: str) -> Iterator[Episodes]:
-    expected = None
-    for index, part in enumerate(parts):
-        kind = _kind(part)
-        expected = expected or kind
-        if kind != expected:
-            changed = {name: (kind.get(name), expected.get(name)) for name in kind.keys() ^ expected.keys()}
-            changed |= {
-                name: (kind[name], expected[name])
-                for name in kind.keys() & expected.keys()
-                if kind[name] != expected[name]
-            }
-            told = "; ".join(
-                f"{name!r} is {got}, was {first}" for name, (got, first) in sorted(changed.items())
-            )
-            raise DataError(
-                f"{where}: part {index} of the data differs from the first one: {told}. Are all episodes of "
-                "one task, with the same arrays?"
-            )
-        yield part
-
-
-def _kind(part: Episodes) -> dict[str, str]:
-    """Type and features of every array."""
-    kinds = {"b": "booleans", "f": "floats", "i": "whole numbers", "u": "whole numbers"}
-    return {
-        name: f"{kinds[values.dtype.kind]} of {tuple(values.shape[1:])}"
-        for name, values in part.arrays().items()
-    }

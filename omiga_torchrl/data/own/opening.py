@@ -10,9 +10,9 @@ import numpy as np
 from tensordict import TensorDictBase
 
 from omiga_torchrl.data.episodes import Episodes
+from omiga_torchrl.data.joining import gathered
 from omiga_torchrl.data.layouts import Reading
 from omiga_torchrl.data.layouts.left_out import LeftOut
-from omiga_torchrl.data.own.content import gathered
 from omiga_torchrl.data.own.cutting import cut_run, find_episodes
 from omiga_torchrl.data.own.facts import Facts
 from omiga_torchrl.data.own.own_source import with_steps
