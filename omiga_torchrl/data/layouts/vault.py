@@ -85,7 +85,7 @@ class VaultLayout(Layout):
             left_out=left_out,
             ends=notes,
             steps=count_steps(terminated, found.rows, found.delimited),
-            n_actions=count_actions(files),
+            n_actions=count_actions(files, notes, where),
         )
 
     def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
