@@ -23,6 +23,7 @@ MODULES = {
     "policies": "whole policies: loaded, called, saved",
     "selection": "choosing policies by data alone",
     "report": "records, tables, pictures",
+    "benchmark": "suites of runs, their records and reports",
     "behaviors": "behaviour policies that record data",
     "testing": "contracts for parts of your own",
     "specs": "sizes of a team task",

@@ -37,7 +37,7 @@ def number(value: float | None) -> str:
     if value is None:
         return ""
     size = abs(value)
-    return f"{value:.0f}" if size >= 1000 else f"{value:.4g}" if size >= 1 else f"{value:.3g}"
+    return f"{value:.0f}" if size >= 1000 else f"{value:#.4g}" if size >= 1 else f"{value:#.3g}"
 
 
 def spread(runs: Sequence[float]) -> str:
@@ -45,7 +45,7 @@ def spread(runs: Sequence[float]) -> str:
 
     Examples:
         >>> spread([1.0, 3.0, 2.0])
-        '1, 2, 3'
+        '1.000, 2.000, 3.000'
     """
     if len(runs) < LEAST_SEEDS:
         return ", ".join(number(one) for one in sorted(runs))
