@@ -65,7 +65,7 @@ def test_noise_has_its_unit_and_stays_legal():
     assert wide["lamps", "action_mask"].gather(-1, wide["lamps", "action"].unsqueeze(-1)).all()
     with pytest.raises(ValueError, match=r"noise is 2\.0; expected a number in \[0, 1\]"):
         ExploringPolicy(STILL, MIXED, noise=2.0)
-    with pytest.raises(ValueError, match="unknown explorers 'two'; did you mean"):
+    with pytest.raises(ValueError, match="unknown explorers 'two'"):
         ExploringPolicy(STILL, MIXED, explorers="two")
 
 
@@ -81,9 +81,8 @@ def test_online_steps_are_scaled_as_the_data_are():
     buffer.extend_online(raw_rows(50))
     expected, rows = dataset.data[:50], buffer._online_buffer.storage.get(range(50))
     for key in (("agents", "observation"), ("next", "state"), ("next", "reward"), ("agents", "action")):
-        torch.testing.assert_close(
-            rows.get(key), expected.get(key).as_subclass(torch.Tensor), atol=1e-4, rtol=1e-4
-        )
+        stored = expected.get(key).as_subclass(torch.Tensor)
+        torch.testing.assert_close(rows.get(key), stored, atol=1e-4, rtol=1e-4)
     batch = buffer.sample(32)
     assert set(batch.keys(True, True)) == set(buffer.entries)
     with pytest.raises(DataError, match=r"got none of \('agents', 'action'\)"):
@@ -116,7 +115,7 @@ def test_a_full_buffer_is_restored_with_its_place(tmp_path):
         buffer.extend_online(rows[:3])
     assert again.offline_fraction == whole.offline_fraction == 0.375
     one, other = (buffer._online_buffer.storage.get(range(20)) for buffer in (whole, again))
-    assert (one == other).all() and again.online_size == 20
+    assert all(torch.equal(one.get(key), other.get(key)) for key in whole.entries) and len(one) == 20
     again.load_online_state(OnlineBuffer(dataset, capacity=20).online_state())
     assert again.online_size == 0
 

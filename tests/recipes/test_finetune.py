@@ -20,12 +20,8 @@ COMMON = (
     *("trainer.batch_size=16", "trainer.progress_bar=false", "logger=null", "evaluation.interval=3"),
     *("evaluation.episodes=2", "evaluation.final_episodes=2", "+task_kwargs.max_steps=30"),
 )
-ONLINE = (
-    "trainer.steps=6",
-    "trainer.collect_interval=2",
-    "trainer.collect_envs=2",
-    "trainer.collect_batches=1",
-)
+ROUNDS = ("trainer.collect_interval=2", "trainer.collect_envs=2", "trainer.collect_batches=1")
+ONLINE = ("trainer.steps=6", *ROUNDS)
 
 
 def call(recipe, function, *overrides):
@@ -55,14 +51,8 @@ def lines_of(run):
 
 
 def test_an_interrupted_run_resumes_to_the_same_end(offline, tmp_path, monkeypatch):
-    how = (
-        f"policy={offline}",
-        *COMMON,
-        *ONLINE,
-        "trainer.warmup_steps=1",
-        "trainer.anneal_steps=8",
-        "trainer.capacity=120",
-    )
+    annealed = ("trainer.warmup_steps=1", "trainer.anneal_steps=8", "trainer.capacity=120")
+    how = (f"policy={offline}", *COMMON, *ONLINE, *annealed)
     call("finetune", "finetune", *how, f"out={tmp_path / 'whole'}")
     real, calls = trainer_runs.evaluate, []
 
@@ -90,15 +80,10 @@ def test_an_interrupted_run_resumes_to_the_same_end(offline, tmp_path, monkeypat
     assert json.loads((whole / "run.json").read_text())["identity"]["trainer"]["started_from"]
 
 
-@pytest.mark.parametrize("name", ["omiga", "iql"])
+@pytest.mark.parametrize("name", ["omiga", pytest.param("iql", marks=pytest.mark.slow)])
 def test_other_algorithms_with_one_explorer(name, tmp_path):
-    small = (
-        f"algorithm={name}",
-        "algorithm.hidden_sizes=[8]",
-        "trainer.steps=3",
-        f"out={tmp_path / 'offline'}",
-    )
-    call("train", "train", *small, *COMMON)
+    small = (f"algorithm={name}", "algorithm.hidden_sizes=[8]", "trainer.steps=3")
+    call("train", "train", *small, f"out={tmp_path / 'offline'}", *COMMON)
     policy = next((tmp_path / "offline").iterdir())
     out = tmp_path / "online"
     call("finetune", "finetune", f"policy={policy}", *COMMON, *ONLINE, "trainer.explorers=one", f"out={out}")
