@@ -6,7 +6,6 @@ The launch command and examples are in ``configs/finetune.yaml``.
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 from torchrl.collectors import BaseCollector
+from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType
 from torchrl.record.loggers import get_logger
 
@@ -23,7 +23,7 @@ from omiga_torchrl.data.recording.collecting import collecting
 from omiga_torchrl.errors import SettingsError, require_fields
 from omiga_torchrl.evaluation import Protocol, evaluate
 from omiga_torchrl.files import file_sha256
-from omiga_torchrl.online import CollectionHook, ExploringPolicy, OnlineBuffer, WarmUpHook
+from omiga_torchrl.online import CollectionHook, Explorers, ExploringPolicy, OnlineBuffer, WarmUpHook
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, save_policy
 from omiga_torchrl.report import Run, RunWriter, load_runs
@@ -182,31 +182,51 @@ def finetune(config: FinetuneConfig) -> float:
     parts.loss.load_state_dict(cast(Any, opened.loss).state_dict())
     options = {**opened.facts.task_kwargs, **settings.task_kwargs}
     facts = replace(opened.facts, task=settings.task, task_kwargs=options)
-    known = {"algorithm": opened.algorithm, "arguments": opened.arguments, "metadata": facts.to_dict()}
-    policy = TeamPolicy(parts.policy, opened.spec, **known)
+    policy = TeamPolicy(
+        parts.policy,
+        opened.spec,
+        algorithm=opened.algorithm,
+        arguments=opened.arguments,
+        metadata=facts.to_dict(),
+    )
     sizes = protocol.episodes, settings.trainer.collect_envs
     env, played = (policy.make_env(num_envs=number, seed=protocol.seed) for number in sizes)
     run = open_run(settings, dataset, facts)
     if run.finished:
         _LOG.info("%s is finished and is kept", run.path)
         return run.final_return
-    how: dict[str, Any] = {"noise": settings.trainer.noise, "explorers": settings.trainer.explorers}
-    acting = ExploringPolicy(policy, opened.spec, **how)
-    with ExitStack() as stack:
-        collector = stack.enter_context(collecting(acting, played, exploration=ExplorationType.DETERMINISTIC))
+    step = _train(settings, parts, policy, dataset, run, env, played)
+    save_policy(run.path / "policy.pt", policy)
+    final = evaluate(policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
+    run.evaluation(step, "final", **final.to_record())
+    run.finish()
+    _LOG.info("finished: %s: final return %.3f", run.path, final.mean_return)
+    return final.mean_return
+
+
+def _train(
+    settings: _Settings,
+    parts: Algorithm,
+    policy: TeamPolicy,
+    dataset: OfflineDataset,
+    run: RunWriter,
+    env: EnvBase,
+    played: EnvBase,
+) -> int:
+    """Train to the end, resumed if the run goes on; evaluated in ``env``, collecting in ``played``."""
+    options = settings.trainer
+    acting = ExploringPolicy(
+        policy, policy.team, noise=options.noise, explorers=cast(Explorers, options.explorers)
+    )
+    with collecting(acting, played, exploration=ExplorationType.DETERMINISTIC) as collector:
         trainer = make_trainer(settings, parts, dataset, run, collector)
-        hook = evaluation_hook(settings, lambda: policy, env, facts, run)
+        hook = evaluation_hook(settings, lambda: policy, env, policy.facts, run)
         hook.at_start = True  # the offline score is the first point
         hook.register(trainer)
         if run.continues and (last := readable_checkpoint(run.path / "checkpoints")):
             trainer.load_from_file(last)
         trainer.train()
-    save_policy(run.path / "policy.pt", policy)
-    final = evaluate(policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
-    run.evaluation(trainer.step_count, "final", **final.to_record())
-    run.finish()
-    _LOG.info("finished: %s: final return %.3f", run.path, final.mean_return)
-    return final.mean_return
+    return trainer.step_count
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="finetune")
