@@ -22,7 +22,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-slow lint format audit bench docs docs-links release-check clean distclean
+.PHONY: help venv demo test test-slow mutants lint format audit bench docs docs-links release-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ test: $(VENV)/dev.stamp ## run the fast tests and the examples in the docstrings
 test-slow: $(VENV)/dev.stamp ## run the slow tests (minutes)
 	$(RUN_ENV) $(PY) -m pytest -m slow $(PYTEST_ARGS)
 
+# MUTANTS="--count 200 --seed 1": more of them, or others; runs/mutants/records.jsonl has the results.
+mutants: $(VENV)/dev.stamp ## put one-line faults into the library: do the fast tests notice? (an hour)
+	$(RUN_ENV) $(PY) -m tests.mutants $(MUTANTS)
+
 lint: $(VENV)/dev.stamp ## check style, format and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -73,7 +77,7 @@ audit: $(VENV)/dev.stamp ## compare the installed packages with known advisories
 	else echo "make audit: pip-audit is not installed; nothing was compared. $(PY) -m pip install pip-audit"; fi
 
 bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion of files and environments
-	$(RUN_ENV) $(PY) recipes/benchmark.py
+	$(RUN_ENV) $(PY) recipes/benchmark_updates.py
 	$(RUN_ENV) $(PY) recipes/benchmark_algorithms.py
 	$(RUN_ENV) $(PY) -m tests.benchmarks.speed
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py

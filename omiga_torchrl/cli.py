@@ -26,11 +26,14 @@ EXTRAS = {
     "hydra": "recipes",
     "jaxmarl": "smax",
     "matplotlib": "plot",
+    "mlflow": "mlflow",
     "mujoco": "mujoco",
     "omegaconf": "recipes",
+    "scipy": "recipes",
     "tensorboard": "recipes",
     "tqdm": "recipes",
     "vmas": "vmas",
+    "wandb": "wandb",
 }
 
 

@@ -17,9 +17,10 @@ from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 
-from omiga_torchrl.errors import SettingsError, require_fields
+from omiga_torchrl.command_line import checked_overrides, run_once
+from omiga_torchrl.errors import SettingsError
 from omiga_torchrl.evaluation import evaluate
 from omiga_torchrl.files import atomic_write
 from omiga_torchrl.plain import plain
@@ -185,8 +186,10 @@ def _finite(value: Any) -> Any:
 @hydra.main(version_base="1.3", config_path="configs", config_name="select_policy")
 def main(config: Any) -> None:
     """Rank the policies of the runs that the configuration names."""
-    select(cast(SelectConfig, require_fields("select", OmegaConf.to_object(config))))
+    run_once("select", config, select)
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("select", sys.argv[1:], SelectConfig, configs)
     main()

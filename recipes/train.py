@@ -6,7 +6,6 @@ The launch command and examples are in ``configs/train.yaml``.
 from __future__ import annotations
 
 import logging
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -18,21 +17,23 @@ import hydra
 import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
-from torchrl.record.loggers import get_logger
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
+from omiga_torchrl.command_line import checked_overrides
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
-from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
+from omiga_torchrl.evaluation import PolicyFacts, Protocol
 from omiga_torchrl.modules import is_censored
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, save_policy
 from omiga_torchrl.report import RunWriter
-from omiga_torchrl.sweeps import mark_sweep, require_known_choices, run_job, run_recipe
+from omiga_torchrl.sweeps import mark_sweep, run_job, run_recipe
 from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
+from omiga_torchrl.trainers.best import BestPolicy, Restored
 from omiga_torchrl.trainers.grids import comma_lists, train_variants
+from omiga_torchrl.trainers.loggers import close_logger, open_logger
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
-from omiga_torchrl.trainers.runs import evaluation_hook, open_run
+from omiga_torchrl.trainers.runs import evaluation_hook, final_evaluations, open_run
 from omiga_torchrl.trainers.settings import algorithm_arguments, check_settings, dataset_name
 
 _LOG = logging.getLogger("train")
@@ -117,7 +118,7 @@ def make_trainer(
         **parts.trainer_arguments,
         replay_buffer=dataset,
         total_steps=options.pop("steps"),
-        logger=get_logger(config.logger, logger_name=str(run.path), experiment_name="log"),
+        logger=open_logger(config.logger, run, asdict(config)),
         save_dir=run.path / "checkpoints",
         seed=config.seed,
         compile=cast(Any, config.compile),
@@ -149,24 +150,26 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
     parts.loss.to(device)
     known = {"algorithm": name, "arguments": arguments, "metadata": facts.to_dict()}
     acting = CopyOnCPU(TeamPolicy(parts.policy, dataset.spec, **known))
-    trainer = make_trainer(config, parts, dataset, run)
+    trainer, best = make_trainer(config, parts, dataset, run), BestPolicy(run)
     if env is not None:
-        evaluation_hook(config, acting, env, facts, run).register(trainer)
+        evaluation_hook(config, acting, env, facts, best).register(trainer)
     if run.continues and (last := readable_checkpoint(run.path / "checkpoints")):
         trainer.load_from_file(last)
 
     def finish() -> float:
         save_policy(run.path / "policy.pt", acting())
-        if env is None:
-            run.finish()
-            _LOG.info("finished: %s", run.path)
-            return math.nan
-        final = evaluate(acting(), env, episodes=protocol.final_episodes, seed=protocol.final_seed)
-        run.evaluation(trainer.step_count, "final", **final.to_record())
+        close_logger(trainer.logger)
+        if env is not None:
+            last, found = Restored(trainer.step_count, acting()), best.restored(acting())
+            if found is not None:
+                save_policy(run.path / "best.pt", found.policy)
+            final_evaluations(protocol, env, run, last, found)
+            best.prune()
         run.finish()
-        _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
-        _LOG.info("finished: %s\nnext: %s policy=%s video=true", run.path, _EVALUATE, run.path)
-        return final.mean_return
+        _LOG.info("finished: %s", run.path)
+        if env is not None:
+            _LOG.info("next: %s policy=%s video=true", _EVALUATE, run.path)
+        return run.final_return
 
     return trainer, finish
 
@@ -190,6 +193,6 @@ def main(config: Any) -> float:
 
 
 if __name__ == "__main__":
-    require_known_choices("train", sys.argv[1:], Path(__file__).parent / "configs")
-    sys.argv[1:] = mark_sweep(comma_lists(sys.argv[1:]))
+    arguments = mark_sweep(comma_lists(sys.argv[1:]))
+    sys.argv[1:] = checked_overrides("train", arguments, TrainConfig, Path(__file__).parent / "configs")
     run_recipe(main)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import storage_errors
 
 _CAUSE_LENGTH = 120
 
@@ -61,6 +62,12 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} exists; expected a new folder. Remove it or choose another name.")
+    with storage_errors(path, "out="), _temporary(path) as partial:
+        yield partial
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder: renaming is atomic only within a file system.
     partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -92,7 +99,8 @@ def require_plain(
     if not block.is_plain:
         raise DataError(
             f"{component}: this layout has no place for the groups {', '.join(block.groups)}, only for one "
-            "team of agents with equal spaces. Keep them in a recording: write_recording."
+            "team of agents with equal spaces. Keep them in a recording: write_recording. Or write the "
+            "layout 'vault', or 'pymarl-npy' for discrete actions, which note their groups."
         )
     group = next(iter(block.groups.values()))
     found = [] if group.agent_mask is None or has_presence else ["agents that come and go ('agent_mask')"]

@@ -42,6 +42,7 @@ class RllibLayout(Layout):
     """
 
     summary: ClassVar[str] = "RLlib's JSON: a file, or a folder of files, with a SampleBatch a line"
+    ignores: ClassVar[tuple[str, ...]] = ("delimiter_rows",)
 
     def matches(self, path: Path) -> bool:
         """Whether the first line is a batch of RLlib's."""

@@ -20,7 +20,10 @@ from omiga_torchrl.data import (
 )
 from tests.data.conftest import make_episodes
 
-BUILT_IN = ["recording", "omiga-mujoco", "pymarl-h5", "d4rl", "d3rlpy", "minari", "vault", "pymarl-npy", "omar", "rllib", "omiga-smac"]  # fmt: skip
+BUILT_IN = [
+    "recording", "omiga-mujoco", "pymarl-h5", "d4rl", "d3rlpy", "minari", "vault", "pymarl-npy", "omar",
+    "rllib", "omiga-smac",
+]  # fmt: skip
 
 
 class ToyLayout(Layout):
