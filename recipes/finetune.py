@@ -6,22 +6,24 @@ The launch command and examples are in ``configs/finetune.yaml``.
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 from torchrl.collectors import BaseCollector
 from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType
-from torchrl.record.loggers import get_logger
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, make_algorithm
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.data import OfflineDataset
 from omiga_torchrl.data.recording.collecting import collecting
-from omiga_torchrl.errors import SettingsError, require_fields
-from omiga_torchrl.evaluation import Protocol, evaluate
+from omiga_torchrl.errors import SettingsError
+from omiga_torchrl.evaluation import Protocol
 from omiga_torchrl.files import file_sha256
 from omiga_torchrl.online import CollectionHook, Explorers, ExploringPolicy, OnlineBuffer, WarmUpHook
 from omiga_torchrl.plugins import import_modules
@@ -29,8 +31,10 @@ from omiga_torchrl.policies import TeamPolicy, save_policy
 from omiga_torchrl.report import Run, RunWriter, load_runs
 from omiga_torchrl.selection import Candidate, OpenCandidate, find_candidates, open_candidate, open_data
 from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
+from omiga_torchrl.trainers.best import BestPolicy, Restored
+from omiga_torchrl.trainers.loggers import close_logger, open_logger
 from omiga_torchrl.trainers.options import TrainerOptions
-from omiga_torchrl.trainers.runs import evaluation_hook, open_run
+from omiga_torchrl.trainers.runs import evaluation_hook, final_evaluations, open_run
 
 _LOG = logging.getLogger("finetune")
 
@@ -162,7 +166,7 @@ def make_trainer(
         keep_checkpoints=options.keep_checkpoints,
         on_nonfinite=cast(Any, options.on_nonfinite),
         progress_bar=options.progress_bar,
-        logger=get_logger(settings.logger, logger_name=str(run.path), experiment_name="log"),
+        logger=open_logger(settings.logger, run, asdict(settings)),
         hooks=[WarmUpHook(options.warmup_steps), collection],
         save_dir=run.path / "checkpoints",
         seed=settings.seed,
@@ -195,13 +199,17 @@ def finetune(config: FinetuneConfig) -> float:
     if run.finished:
         _LOG.info("%s is finished and is kept", run.path)
         return run.final_return
-    step = _train(settings, parts, policy, dataset, run, env, played)
+    best = BestPolicy(run)
+    step = _train(settings, parts, policy, dataset, best, env, played)
     save_policy(run.path / "policy.pt", policy)
-    final = evaluate(policy, env, episodes=protocol.final_episodes, seed=protocol.final_seed)
-    run.evaluation(step, "final", **final.to_record())
+    found = best.restored(policy)
+    if found is not None:
+        save_policy(run.path / "best.pt", found.policy)
+    final_evaluations(protocol, env, run, Restored(step, policy), found)
+    best.prune()
     run.finish()
-    _LOG.info("finished: %s: final return %.3f", run.path, final.mean_return)
-    return final.mean_return
+    _LOG.info("finished: %s", run.path)
+    return run.final_return
 
 
 def _train(
@@ -209,7 +217,7 @@ def _train(
     parts: Algorithm,
     policy: TeamPolicy,
     dataset: OfflineDataset,
-    run: RunWriter,
+    best: BestPolicy,
     env: EnvBase,
     played: EnvBase,
 ) -> int:
@@ -219,21 +227,24 @@ def _train(
         policy, policy.team, noise=options.noise, explorers=cast(Explorers, options.explorers)
     )
     with collecting(acting, played, exploration=ExplorationType.DETERMINISTIC) as collector:
-        trainer = make_trainer(settings, parts, dataset, run, collector)
-        hook = evaluation_hook(settings, lambda: policy, env, policy.facts, run)
+        trainer = make_trainer(settings, parts, dataset, best.run, collector)
+        hook = evaluation_hook(settings, lambda: policy, env, policy.facts, best)
         hook.at_start = True  # the offline score is the first point
         hook.register(trainer)
-        if run.continues and (last := readable_checkpoint(run.path / "checkpoints")):
+        if best.run.continues and (last := readable_checkpoint(best.run.path / "checkpoints")):
             trainer.load_from_file(last)
         trainer.train()
+    close_logger(trainer.logger)
     return trainer.step_count
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="finetune")
-def main(config: Any) -> float:
+def main(config: Any) -> None:
     """Fine-tune the policy that the configuration names."""
-    return finetune(cast(FinetuneConfig, require_fields("finetune", OmegaConf.to_object(config))))
+    run_once("finetune", config, finetune)
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("finetune", sys.argv[1:], FinetuneConfig, configs)
     main()

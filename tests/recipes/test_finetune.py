@@ -69,7 +69,8 @@ def test_an_interrupted_run_resumes_to_the_same_end(offline, tmp_path, monkeypat
     call("finetune", "finetune", *how, f"out={tmp_path / 'parts'}", "existing=resume")
     whole, parts = (next((tmp_path / name).iterdir()) for name in ("whole", "parts"))
     assert lines_of(whole) == lines_of(parts)
-    assert set(lines_of(whole)) == {("training", 0), ("training", 3), ("training", 6), ("final", 6)}
+    steps = [("training", 0), ("training", 3), ("training", 6), ("final", 6)]
+    assert [one for one in lines_of(whole) if one[0] != "best"] == steps
     one, other = (load_policy(run / "policy.pt").network.state_dict() for run in (whole, parts))
     assert all(torch.equal(value, other[key]) for key, value in one.items())
 
