@@ -22,6 +22,7 @@ MODULES = {
     "evaluation": "judging policies",
     "policies": "whole policies: loaded, called, saved",
     "selection": "choosing policies by data alone",
+    "online": "from offline to online",
     "report": "records, tables, pictures",
     "benchmark": "suites of runs, their records and reports",
     "behaviors": "behaviour policies that record data",
