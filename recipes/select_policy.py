@@ -20,7 +20,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from omiga_torchrl.command_line import checked_overrides, run_once
-from omiga_torchrl.errors import SettingsError
+from omiga_torchrl.errors import SettingsError, unknown_name
 from omiga_torchrl.evaluation import evaluate
 from omiga_torchrl.files import atomic_write
 from omiga_torchrl.plain import plain
@@ -119,6 +119,9 @@ def select(config: SelectConfig) -> Selection:
 def _critics(config: SelectConfig) -> list[FQEConfig]:
     if not config.critics:
         raise SettingsError("select: critics must name at least one critic, got none, e.g. [auto,joint].")
+    for name in config.fqe:
+        if name not in _fqe_defaults():
+            raise SettingsError(str(unknown_name("select_policy", "key", f"fqe.{name}", _fqe_defaults())))
     return [make_checked("select", FQEConfig, {**config.fqe, "critic": name}) for name in config.critics]
 
 

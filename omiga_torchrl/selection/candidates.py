@@ -159,13 +159,16 @@ def open_candidate(candidate: Candidate) -> OpenCandidate:
     return OpenCandidate(policy, loss, facts, spec, name, arguments)
 
 
-def open_data(run: Run, dataset: str | None = None, root: str | None = None) -> OfflineDataset:
+def open_data(
+    run: Run, dataset: str | None = None, root: str | None = None, **options: Any
+) -> OfflineDataset:
     """The data that a run learned from, raw observations, rewards scaled as for it.
 
     Args:
         run: a run of ``recipes/train.py``.
         dataset: other data of the task, e.g. held-out episodes; None: the run's own.
         root: folder of the converted data; None: the run's.
+        **options: further ones of :class:`omiga_torchrl.data.OfflineDataset`.
 
     Raises:
         DataError: the run does not say where its data are, or they are no longer the same.
@@ -182,6 +185,7 @@ def open_data(run: Run, dataset: str | None = None, root: str | None = None) -> 
         root=root or config.get("data_root"),
         reward_scale=run.info.identity["data"]["reward_scale"],
         **read,
+        **options,
     )
     if dataset is None and content_fingerprint(opened) != run.info.identity["data"]["fingerprint"]:
         raise DataError(

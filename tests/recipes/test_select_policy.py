@@ -100,6 +100,8 @@ def test_what_cannot_be_ranked_is_refused(runs, tmp_path):
         call("select_policy", "select", f"runs={runs}", f"out={tmp_path}", "least_coverage=1.0", *FITS)
     with pytest.raises(SettingsError, match="critics must name at least one critic"):
         call("select_policy", "select", f"runs={runs}", f"out={tmp_path}", "critics=[]")
+    with pytest.raises(SettingsError, match=r"unknown key 'fqe\.step'; did you mean 'steps'"):
+        call("select_policy", "select", f"runs={runs}", f"out={tmp_path}", "++fqe.step=3")
     assert not list(tmp_path.iterdir())
 
 
