@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,9 +91,13 @@ def _example(port: Port) -> Tensor:
 def _called() -> Iterator[list[str]]:
     """The modules that are being called, the innermost last: of an error, those that it left behind."""
     calls: list[str] = []
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        calls.pop()
+
     hooks = [
         nn.modules.module.register_module_forward_pre_hook(lambda one, _: calls.append(type(one).__name__)),
-        nn.modules.module.register_module_forward_hook(lambda *_: calls.pop() and None),
+        nn.modules.module.register_module_forward_hook(leave),
     ]
     try:
         yield calls
@@ -148,19 +153,23 @@ def _write_onnx(step: PolicyStep, path: Path) -> None:
                 program, dynamo=True, verbose=False, input_names=inputs, output_names=outputs
             )
         except Exception as error:  # of the exporter's own kinds, by the version
-            raise _unsupported("ONNX", _culprit(program, str(error)), error) from error
+            cause = error
+            while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):
+                cause = cause.__cause__
+            raise _unsupported("ONNX", _culprit(program, str(cause)), cause) from error
     assert found is not None
     found.save(path, external_data=False)
 
 
 def _culprit(program: torch.export.ExportedProgram, message: str) -> str:
     """The module of the operation that an exporter's message names."""
-    for node in program.graph.nodes:
-        stack = node.meta.get("nn_module_stack") or {}
-        name = str(node.target).removesuffix(".default")
-        if stack and name.count(".") and name in message.replace("::", "."):
-            kind = list(stack.values())[-1][1]
-            return f"{getattr(kind, '__name__', str(kind).rpartition('.')[2])} ({name})"
+    named = re.search(r"op='([\w.]+)'", message)
+    for known in (program, program.run_decompositions()) if named else ():
+        for node in known.graph.nodes:
+            stack = node.meta.get("nn_module_stack")
+            if stack and named and str(node.target).startswith(f"{named[1]}."):
+                kind = list(stack.values())[-1][1]
+                return f"{str(kind).rpartition('.')[2]} ({named[1]})"
     return "the policy"
 
 

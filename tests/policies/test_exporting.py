@@ -28,13 +28,13 @@ from omiga_torchrl.policies.card import describe_policy
 from omiga_torchrl.policies.readme import example_of
 from omiga_torchrl.report import RunInfo, RunWriter
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.testing.helpers import without_shape_checks
 from tests.policies.cases import CONTINUOUS, GROUPS, SIMILAR, SPECS, arrays_of, make_policy
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "export_policy.py"
 FAST = [
     ("torch", "bc", "continuous", {}),
     ("torch", "cql", "discrete", {"rnn_hidden_size": 6}),
-    ("torch", "bc", "groups", {"rnn_hidden_size": 6}),
     ("torch", "bcq", "continuous", {"num_candidates": 5}),
     ("onnx", "omiga", "groups", {"rnn_hidden_size": 6}),
 ]
@@ -46,6 +46,13 @@ ALL = [
     for memory in ({}, {"rnn_hidden_size": 6})
     if (spec.kind in known.actions or (spec.kind == "mixed" and len(known.actions) == 2 and name != "omac"))
 ]
+
+
+@pytest.fixture(autouse=True)
+def traceable():
+    """jaxtyping's checks of the test run compare batch sizes, which programs of any batch size cannot."""
+    with without_shape_checks():
+        yield
 
 
 def require_equal(policy: TeamPolicy, exported, steps: int = 3, batch: int = 5) -> None:
@@ -155,7 +162,7 @@ def test_the_card_names_inputs_with_shapes_units_and_bounds(tmp_path):
         json.loads(line.partition(": ")[2])
 
 
-@pytest.mark.parametrize("format", ["onnx", "torch"])
+@pytest.mark.parametrize("format", ["onnx", pytest.param("torch", marks=pytest.mark.slow)])
 def test_the_example_of_the_page_runs_and_is_short(format, tmp_path):
     if format == "onnx":
         pytest.importorskip("onnxscript")
@@ -176,11 +183,12 @@ def test_the_example_of_the_page_runs_and_is_short(format, tmp_path):
     assert done.stdout.strip() == str(actions)
 
 
-class Erfcx(torch.nn.Module):
+class Eigen(torch.nn.Module):
     """Uses an operation that ONNX has none for."""
 
     def forward(self, observation):
-        return torch.special.erfcx(observation[..., :2])
+        square = observation[..., :2, None] * observation[..., None, :2]
+        return torch.linalg.eigvalsh(square)
 
 
 class Branch(torch.nn.Module):
@@ -199,9 +207,9 @@ def test_modules_that_cannot_be_exported_are_named(tmp_path):
     with pytest.raises(DataError, match=r"export_policy: .* torch\.export supports, got Branch: "):
         export_policy(of_module(Branch()), tmp_path / "out", format="torch")
     pytest.importorskip("onnxscript")
-    with pytest.raises(DataError, match=r"of what ONNX supports, got Erfcx \(aten\.special_erfcx\): "):
-        export_policy(of_module(Erfcx()), tmp_path / "out", format="onnx")
-    policy = of_module(Erfcx())
+    with pytest.raises(DataError, match=r"of what ONNX supports, got Eigen \(aten\.\w*eigh?\w*\): "):
+        export_policy(of_module(Eigen()), tmp_path / "out", format="onnx")
+    policy = of_module(Eigen())
     require_equal(policy, ExportedPolicy(export_policy(policy, tmp_path / "t", format="torch")))
     assert [path.name for path in tmp_path.iterdir()] == ["t"]  # nothing half written
 
