@@ -96,19 +96,23 @@ def _score(card: dict[str, Any]) -> str:
     return f"{score['mean_return']:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
 
 
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
 def _training(card: dict[str, Any]) -> str:
     """What it was trained on, what it reached, and with which versions."""
     lines = []
     data = card.get("data", {})
     if data or card["dataset"]:
-        name = data.get("name") or card["dataset"]
+        name = card["dataset"] or data["name"]
         lines.append(f"- Data: `{name}`, fingerprint `{data.get('fingerprint', 'unknown')}`.")
     if card.get("score"):
         score = card["score"]
         lines.append(
             f"- Mean return of {score['episodes']} episodes with 95% interval: {_score(card)}, of one "
-            f"training (seed {card['seed']}); of the data {score['behavior_return']}, of random actions "
-            f"{score['random_return']}."
+            f"training (seed {card['seed']}); of the data {_number(score['behavior_return'])}, of random "
+            f"actions {_number(score['random_return'])}."
         )
     lines.append(f"- Arguments: `{json.dumps(card['arguments'])}`.")
     lines.append(f"- Versions: {', '.join(f'{name} {one}' for name, one in card['versions'].items())}.")
