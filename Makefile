@@ -22,7 +22,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-slow lint format audit bench docs docs-links release-check clean distclean
+.PHONY: help venv demo test test-slow mutants lint format audit bench docs docs-links release-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ test: $(VENV)/dev.stamp ## run the fast tests and the examples in the docstrings
 
 test-slow: $(VENV)/dev.stamp ## run the slow tests (minutes)
 	$(RUN_ENV) $(PY) -m pytest -m slow $(PYTEST_ARGS)
+
+# MUTANTS="--count 200 --seed 1": more of them, or others; runs/mutants/records.jsonl has the results.
+mutants: $(VENV)/dev.stamp ## put one-line faults into the library: do the fast tests notice? (an hour)
+	$(RUN_ENV) $(PY) -m tests.mutants $(MUTANTS)
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	$(PY) -m ruff check .

@@ -26,11 +26,13 @@ EXTRAS = {
     "hydra": "recipes",
     "jaxmarl": "smax",
     "matplotlib": "plot",
+    "mlflow": "mlflow",
     "mujoco": "mujoco",
     "omegaconf": "recipes",
     "tensorboard": "recipes",
     "tqdm": "recipes",
     "vmas": "vmas",
+    "wandb": "wandb",
 }
 
 

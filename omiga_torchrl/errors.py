@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
@@ -22,12 +23,22 @@ _RANGES: Final[dict[str, Callable[[Any], bool]]] = {
 }
 
 
+_LISTED: Final = re.compile(r"\w+: \d+ settings are wrong:|\n  - ")
+
+
 class DataError(ValueError):
     """A dataset, batch or environment is not what a component needs."""
 
 
 class SettingsError(ValueError):
     """A user's settings cannot be right; the message says which, and the way there explains nothing."""
+
+
+class StorageError(OSError):
+    """A file or folder cannot be written: the disk is full, or it is not ours; nothing is half written."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def unknown_name(component: str, kind: str, name: object, choices: Iterable[str]) -> ValueError:
@@ -47,6 +58,23 @@ def unknown_name(component: str, kind: str, name: object, choices: Iterable[str]
     near = difflib.get_close_matches(str(name), listed, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return ValueError(f"{component}: unknown {kind} {str(name)!r}{hint} Choose from: {', '.join(listed)}.")
+
+
+def told_together(component: str, messages: Iterable[str]) -> str:
+    r"""Several mistakes as one message: a single one as it is, others as a list, those of lists included.
+
+    Args:
+        component: who lists them.
+        messages: each of one mistake, or made by this function.
+
+    Examples:
+        >>> told_together("train", ["train: seed is -1.", told_together("bc", ["bc: a.", "bc: b."])])
+        'train: 3 settings are wrong:\n  - train: seed is -1.\n  - bc: a.\n  - bc: b.'
+    """
+    lines = {line: None for message in messages for line in _LISTED.split(message) if line}
+    if len(lines) < 2:
+        return next(iter(lines), "")
+    return f"{component}: {len(lines)} settings are wrong:" + "".join(f"\n  - {line}" for line in lines)
 
 
 def require_choice(component: str, **values: tuple[object, Iterable[object]]) -> None:

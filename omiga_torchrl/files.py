@@ -2,28 +2,101 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import torch
 
-from omiga_torchrl.errors import DataError
+from omiga_torchrl.errors import DataError, StorageError
 from omiga_torchrl.file_kinds import TORCH, describe_entries, describe_file, require_file
 
 PACKAGES = (
     "omiga-torchrl", "torch", "torchrl", "tensordict", "numpy",
     "vmas", "mujoco", "gymnasium", "gymnasium-robotics", "jaxmarl",
 )  # fmt: skip
+_TEMPORARY: Final = ".unfinished"
+_FULL: Final = "Make room, or write to another disk. What was there before is whole."
+_REFUSED: Final = "Write to a folder of your own."
+_ADVICE: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _FULL),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST), _REFUSED),
+}
+
+
+@contextmanager
+def storage_errors(path: str | Path, setting: str = "") -> Iterator[None]:
+    """Inside the block a full disk and a folder that may not be written are a `StorageError` that helps.
+
+    Args:
+        path: what is written.
+        setting: what chooses its place, e.g. ``"out="``, for the message.
+
+    Raises:
+        StorageError: names the path, the reason, the room that is left, and the way out.
+
+    Examples:
+        >>> with storage_errors("/dev/null/runs", "out="):
+        ...     Path("/dev/null/runs").mkdir()
+        Traceback (most recent call last):
+        ...
+        omiga_torchrl.errors.StorageError: /dev/null/runs cannot be written: Not a directory. Write to a ...
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        cause = _storage_cause(error)
+        if cause is None:
+            raise
+        advice = _ADVICE[cause.errno or 0]
+        reason = f"{cause.strerror or os.strerror(cause.errno or 0)}{_room(path) if advice is _FULL else ''}"
+        chosen = f" {setting} chooses it." if setting else ""
+        raise StorageError(cause.errno, f"{path} cannot be written: {reason}. {advice}{chosen}") from error
+
+
+def _storage_cause(error: BaseException | None) -> OSError | None:
+    """The system's error behind one of torch's, which hides it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _ADVICE:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _room(path: str | Path) -> str:
+    there = next(folder for folder in Path(path).absolute().parents if folder.is_dir())
+    return f" ({shutil.disk_usage(there).free >> 20} MiB free)"
+
+
+def remove_unfinished(folder: str | Path) -> int:
+    """Removes what processes that were killed had begun to write in a folder and below; how many files.
+
+    Args:
+        folder: nobody else may write in it.
+
+    Examples:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / ".a.txt.x7k3q9.unfinished").write_text("half")
+        >>> remove_unfinished(folder), list(folder.iterdir())
+        (1, [])
+    """
+    left = [path for path in Path(folder).rglob(f".*{_TEMPORARY}") if path.is_file()]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
 
 
 @contextmanager
@@ -35,6 +108,9 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     Args:
         path: file to write.
 
+    Raises:
+        StorageError: the disk is full, or the folder may not be written.
+
     Examples:
         >>> path = Path(tempfile.mkdtemp()) / "folder" / "a.txt"
         >>> with atomic_write(path) as file:
@@ -43,9 +119,15 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         'whole'
     """
     path = Path(path)
+    with storage_errors(path), _temporary(path) as file:
+        yield file
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A temporary file in the same folder: renaming is atomic only within a file system.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(_TEMPORARY, f".{path.name}.", path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
-from omiga_torchrl.errors import DataError, SettingsError, require_fields, unknown_name
-from omiga_torchrl.report import RunLockedError
+from omiga_torchrl.command_line import is_told, told
+from omiga_torchrl.errors import require_fields
 from omiga_torchrl.trainers.interruption import TrainingInterrupted, clean_interruption
 
 _LOG = logging.getLogger(__name__)
 
 # Keys that a run's folder names anyway, and those that decide nothing.
 _NAMED: Final = ("seed", "task", "algorithm", "out", "existing", "data_root", "logger", "imports")
-_KNOWN: Final = (DataError, SettingsError, RunLockedError, FileExistsError, FileNotFoundError, ImportError)
 _failed: list[tuple[str, str]] = []
 
 
@@ -53,35 +50,6 @@ def mark_sweep(arguments: Sequence[str]) -> list[str]:
         if is_swept and key.lstrip("+") not in _NAMED:
             swept.append(key.lstrip("+"))
     return [*arguments, f"++swept=[{','.join(swept)}]"] if swept else list(arguments)
-
-
-def require_known_choices(component: str, arguments: Sequence[str], configs: Path) -> None:
-    """Ends the process with one message if groups of the configuration have no such choices.
-
-    Args:
-        component: the recipe, for the message.
-        arguments: overrides and options of Hydra's; nothing is checked where they name other folders.
-        configs: folder of the configuration, with a folder of files for every group.
-
-    Raises:
-        SystemExit: unknown choices; the message has all of them, with the nearest ones.
-
-    Examples:
-        >>> require_known_choices("train", ["algorithm=nope"], Path("no/such/folder"))
-    """
-    if any(argument.startswith(("-cd", "-cp", "--config")) for argument in arguments):
-        return
-    found = []
-    for argument in arguments:
-        group, _, values = argument.lstrip("+").partition("=")
-        known = sorted(file.stem for file in (configs / group).glob("*.yaml")) if group.isidentifier() else []
-        for value in values.split(",") if known and re.fullmatch(r"[\w,.-]+", values) else ():
-            if value not in known and value != "null":
-                found.append(str(unknown_name(component, group, value, known)))
-    if found:
-        listed = found[0] if len(found) == 1 else "".join(f"\n  - {one}" for one in found)
-        sys.stderr.write(f"error: {listed}\n")
-        raise SystemExit(1)
 
 
 def swept_label(swept: Sequence[str], overrides: Sequence[str]) -> str:
@@ -133,9 +101,9 @@ def run_job(component: str, config: Any, function: Callable[[Any], float]) -> fl
                 _name_job(settings, hydra)
             return function(settings)
         except Exception as error:
-            known = isinstance(error, _KNOWN) and os.environ.get("HYDRA_FULL_ERROR") != "1"
+            known = is_told(error)
             if alone and known:
-                sys.stderr.write(f"error: {error}\n")
+                sys.stderr.write(f"error: {told(error)}\n")
                 raise SystemExit(1) from error
             if alone or hydra.runtime.choices.get("hydra/launcher") != "basic":
                 raise  # of a sweep: in another process, whose launcher collects what fails

@@ -9,14 +9,14 @@ import json
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 from torchrl.envs import EnvBase
 
-from omiga_torchrl.errors import require_fields
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.evaluation import EvaluationResult, PolicyFacts, evaluate, record_video
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, find_policy
@@ -108,8 +108,10 @@ def _record(config: EvaluateConfig, policy: TeamPolicy, env: EnvBase) -> None:
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
 def main(config: Any) -> None:
     """Evaluate the policy that the configuration names."""
-    run(cast(EvaluateConfig, require_fields("evaluate", OmegaConf.to_object(config))))
+    run_once("evaluate", config, run)
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("evaluate", sys.argv[1:], EvaluateConfig, configs)
     main()

@@ -6,16 +6,18 @@ The launch command is in ``configs/export_dataset.yaml``.
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.data import LAYOUTS, OfflineDataset
-from omiga_torchrl.errors import require_fields, unknown_name
+from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.plugins import import_modules
 
 _LOG = logging.getLogger("export_dataset")
@@ -71,8 +73,10 @@ def export(config: ExportConfig) -> Path:
 @hydra.main(config_path="configs", config_name="export_dataset", version_base="1.3")
 def main(config: Any) -> None:
     """Entry point of the command line."""
-    export(cast(ExportConfig, require_fields("export_dataset", OmegaConf.to_object(config))))
+    run_once("export_dataset", config, export)
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("export_dataset", sys.argv[1:], ExportConfig, configs)
     main()

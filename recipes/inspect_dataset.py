@@ -13,10 +13,9 @@ from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.data import OfflineDataset, dataset_statistics
-from omiga_torchrl.errors import require_fields
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import format_statistics, write_dataset_report
 
@@ -52,10 +51,8 @@ class InspectConfig:
 ConfigStore.instance().store("inspect_dataset_schema", node=InspectConfig)
 
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="inspect_dataset")
-def main(config: InspectConfig) -> None:
+def inspect(config: InspectConfig) -> None:
     """Prints the statistics of ``config.dataset`` and writes the report."""
-    require_fields("inspect_dataset", OmegaConf.to_object(config))
     import_modules(config.imports)
     # Raw rewards need not be scaled back, which would round them.
     dataset = OfflineDataset(
@@ -74,5 +71,13 @@ def main(config: InspectConfig) -> None:
         sys.stdout.write(f"wrote {path}\n")
 
 
+@hydra.main(version_base="1.3", config_path="configs", config_name="inspect_dataset")
+def main(config: Any) -> None:
+    """Entry point of the command line."""
+    run_once("inspect_dataset", config, inspect)
+
+
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("inspect_dataset", sys.argv[1:], InspectConfig, configs)
     main()

@@ -6,17 +6,18 @@ The launch command and an example are in ``configs/record_dataset.yaml``.
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
 from omiga_torchrl.behaviors import read_behaviour, record_tier, train_behaviour
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.data import DatasetCard, bundled_behaviours, read_card
-from omiga_torchrl.errors import require_fields, unknown_name
+from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.evaluation import PolicyFacts
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, find_policy, record_policy
@@ -172,8 +173,10 @@ def find_checkpoints(options: RecordDataset) -> list[Path]:
 @hydra.main(config_path="configs", config_name="record_dataset", version_base="1.3")
 def main(config: Any) -> None:
     """Entry point of the command line."""
-    run(cast(RecordDataset, require_fields("record_dataset", OmegaConf.to_object(config))))
+    run_once("record_dataset", config, run)
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("record_dataset", sys.argv[1:], RecordDataset, configs)
     main()

@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 
-from omiga_torchrl.errors import require_fields
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.report import (
     aggregate_scores,
@@ -44,10 +45,8 @@ class ReportConfig:
 ConfigStore.instance().store("report_schema", node=ReportConfig)
 
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="report")
-def main(config: ReportConfig) -> None:
+def report(config: ReportConfig) -> None:
     """Prints the table of ``config.runs`` and writes the report."""
-    require_fields("report", OmegaConf.to_object(config))
     import_modules(config.imports)
     runs, notes = separate_runs(load_runs(config.runs))
     sys.stdout.write(format_table(table_rows(runs), "terminal") + "\n")
@@ -59,5 +58,13 @@ def main(config: ReportConfig) -> None:
         sys.stdout.write(f"wrote {path}\n")
 
 
+@hydra.main(version_base="1.3", config_path="configs", config_name="report")
+def main(config: Any) -> None:
+    """Entry point of the command line."""
+    run_once("report", config, report)
+
+
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("report", sys.argv[1:], ReportConfig, configs)
     main()

@@ -17,9 +17,10 @@ from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 
-from omiga_torchrl.errors import SettingsError, require_fields
+from omiga_torchrl.command_line import checked_overrides, run_once
+from omiga_torchrl.errors import SettingsError
 from omiga_torchrl.evaluation import evaluate
 from omiga_torchrl.files import atomic_write
 from omiga_torchrl.plain import plain
@@ -132,13 +133,15 @@ def _try_online(
             "select: online_pulls needs the returns of random actions and of the best behaviour to normalise "
             f"scores, got {low} and {high} in run.json. Evaluate candidates with recipes/evaluate.py."
         )
-    policies = {name: open_candidate(candidates[name]) for name in names}
-    env = policies[names[0]].facts.make_env(num_envs=1, seed=config.seed)
+    policies = [open_candidate(candidates[name]).team_policy for name in names]
+    env = policies[0].facts.make_env(num_envs=1, seed=config.seed)  # raw: each scales observations itself
     seeds = iter(range(config.seed, config.seed + config.online_pulls))
 
     def pull(arm: int) -> float:
-        result = evaluate(policies[names[arm]].team_policy, env, episodes=1, seed=next(seeds))
-        return normalised_score(result.mean_return, low, high)
+        played = evaluate(
+            policies[arm], env, episodes=1, seed=next(seeds), deterministic=config.deterministic
+        )
+        return normalised_score(played.mean_return, low, high)
 
     return ucb(pull, len(names), config.online_pulls), names
 
@@ -183,8 +186,10 @@ def _finite(value: Any) -> Any:
 @hydra.main(version_base="1.3", config_path="configs", config_name="select_policy")
 def main(config: Any) -> None:
     """Rank the policies of the runs that the configuration names."""
-    select(cast(SelectConfig, require_fields("select", OmegaConf.to_object(config))))
+    run_once("select", config, select)
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("select", sys.argv[1:], SelectConfig, configs)
     main()

@@ -18,18 +18,19 @@ import hydra
 import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
-from torchrl.record.loggers import get_logger
 
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
+from omiga_torchrl.command_line import checked_overrides
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
 from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
 from omiga_torchrl.modules import is_censored
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, save_policy
 from omiga_torchrl.report import RunWriter
-from omiga_torchrl.sweeps import mark_sweep, require_known_choices, run_job, run_recipe
+from omiga_torchrl.sweeps import mark_sweep, run_job, run_recipe
 from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
 from omiga_torchrl.trainers.grids import comma_lists, train_variants
+from omiga_torchrl.trainers.loggers import close_logger, open_logger
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
 from omiga_torchrl.trainers.runs import evaluation_hook, open_run
@@ -117,7 +118,7 @@ def make_trainer(
         **parts.trainer_arguments,
         replay_buffer=dataset,
         total_steps=options.pop("steps"),
-        logger=get_logger(config.logger, logger_name=str(run.path), experiment_name="log"),
+        logger=open_logger(config.logger, run, asdict(config)),
         save_dir=run.path / "checkpoints",
         seed=config.seed,
         compile=cast(Any, config.compile),
@@ -157,6 +158,7 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
 
     def finish() -> float:
         save_policy(run.path / "policy.pt", acting())
+        close_logger(trainer.logger)
         if env is None:
             run.finish()
             _LOG.info("finished: %s", run.path)
@@ -190,6 +192,6 @@ def main(config: Any) -> float:
 
 
 if __name__ == "__main__":
-    require_known_choices("train", sys.argv[1:], Path(__file__).parent / "configs")
-    sys.argv[1:] = mark_sweep(comma_lists(sys.argv[1:]))
+    arguments = mark_sweep(comma_lists(sys.argv[1:]))
+    sys.argv[1:] = checked_overrides("train", arguments, TrainConfig, Path(__file__).parent / "configs")
     run_recipe(main)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from omiga_torchrl import sweeps
@@ -65,19 +63,3 @@ def test_failed_jobs_are_listed_at_the_end(capsys: pytest.CaptureFixture[str]) -
     assert "1 of the sweep's jobs failed" in (text := capsys.readouterr().err)
     assert "  - seed=1: ValueError: alpha is -1" in text
     sweeps.run_recipe(lambda: None)  # nothing is carried over
-
-
-def test_unknown_choices_of_groups_are_named_together(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("algorithm/omiga", "algorithm/bc", "trainer/laptop"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / f"{name}.yaml").write_text("")
-    right = ["-m", "algorithm=omiga,bc", "trainer=laptop", "seed=0,1", "algorithm.alpha=3", "out=nope"]
-    sweeps.require_known_choices("train", right, tmp_path)
-    sweeps.require_known_choices("train", ["--config-dir=mine", "algorithm=nope"], tmp_path)
-    with pytest.raises(SystemExit):
-        sweeps.require_known_choices("train", ["algorithm=bc,omgia", "trainer=latpop"], tmp_path)
-    text = capsys.readouterr().err
-    assert "unknown algorithm 'omgia'; did you mean 'omiga'" in text
-    assert "unknown trainer 'latpop'; did you mean 'laptop'" in text

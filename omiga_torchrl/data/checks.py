@@ -12,6 +12,7 @@ from torchrl.envs import EnvBase
 from omiga_torchrl.data.dataset import OfflineDataset
 from omiga_torchrl.data.horizon import find_other_horizon
 from omiga_torchrl.data.observation_checks import find_observation_differences
+from omiga_torchrl.data.outliers import find_dwarfed, told_dwarfed
 from omiga_torchrl.data.padding import describe_padding, find_padding
 from omiga_torchrl.data.spec_checks import (
     action_convention_of,
@@ -19,6 +20,7 @@ from omiga_torchrl.data.spec_checks import (
     spec_of,
     team_reward_of,
 )
+from omiga_torchrl.data.ted import load_ted
 from omiga_torchrl.data.value_checks import (
     find_actions,
     find_copies,
@@ -51,7 +53,8 @@ def check_dataset(
 
     Last features of one agent that never change while those of another one do are a warning: they
     look like padding, which the likelihood of actions does not survive. In fewer than 500
-    transitions this is said of actions only, as observations may not have changed yet.
+    transitions this is said of actions only, as observations may not have changed yet. So is a feature of a
+    dataset's observations that single values dwarf.
 
     Args:
         dataset: the dataset, or its transitions in order `[T]`.
@@ -87,6 +90,8 @@ def check_dataset(
         found += [] if allow_duplicates else find_copies(data)
     if isinstance(dataset, OfflineDataset) and len(data) != dataset.card.transitions:
         found.append(f"{len(data)} transitions, the card says {dataset.card.transitions}")
+    if isinstance(dataset, OfflineDataset) and not found:
+        _warn_of_outliers(dataset)
     if found:
         raise DataError(f"check_dataset: {name}: {'; '.join(found)}. Repair or record the dataset again.")
 
@@ -197,3 +202,18 @@ def _warn_of_padding(data: TensorDictBase, groups: Mapping[str, TeamSpec], name:
             f"{'; '.join(found)}. If unequal agents were padded, read the data with groups='unpadded'.",
             stacklevel=3,
         )
+
+
+def _warn_of_outliers(dataset: OfflineDataset) -> None:
+    """Say which features of observations are as good as constant beside single values."""
+    raw = load_ted(dataset.data_path)  # normalised ones have lost their digits
+    for group in dataset.spec.groups:
+        values, stds = raw[group, "observation"], dataset.card.observation_std
+        std = stds[group] if isinstance(stds, dict) else stds
+        if dwarfed := find_dwarfed(values, std) if std else []:
+            first = dwarfed[0]
+            warnings.warn(
+                f"check_dataset: {dataset.card.name}: observations of {group!r}, features {dwarfed}: "
+                f"{told_dwarfed(values, std[first], first)} (feature {first}). Repair the data.",
+                stacklevel=3,
+            )

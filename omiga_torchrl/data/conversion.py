@@ -51,7 +51,7 @@ def convert(
     Raises:
         DataError: NaN or infinity, actions outside their range, episodes that do not end, or a
             change of sizes within the data; nothing is kept.
-        OSError: the disk is full; nothing is kept.
+        StorageError: the disk is full; nothing is kept.
     """
     blocks = iter(reading.blocks)
     first = next(blocks, None)
@@ -83,6 +83,8 @@ def convert(
         card = _describe(said, first, spec, totals, name, reading.left_out)
         if options.team_reward is not None:
             card.team_reward = options.team_reward
+        if options.timeout_is_terminal is not None:
+            card.timeout_is_terminal = options.timeout_is_terminal
         if convention is not None:
             card.action_convention = convention
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.inventory import damage_of
 from omiga_torchrl.data.layouts import READ_OPTIONS, Reading
 from omiga_torchrl.data.normalisation import Normalisation, normalise
+from omiga_torchrl.data.outliers import find_dwarfed, told_dwarfed
 from omiga_torchrl.data.own.doors import OwnData
 from omiga_torchrl.data.own.sets import DatasetSets
 from omiga_torchrl.data.regroup import regroup
@@ -63,7 +65,8 @@ class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
             ``"std"`` (default) means by their standard deviation, so that coefficients
             such as OMIGA's alpha carry over between tasks; a number means by that; ``None``
             keeps them raw. The factor used is :attr:`reward_scale`. Agents' own rewards are
-            divided by the same factor. Reports of returns are always raw.
+            divided by the same factor. Reports of returns are always raw. A deviation that few rewards
+            decide, beside which the others are as good as 0, is a warning.
         normalise_observations: subtract from every feature of observations and state its
             mean over the data and divide by its standard deviation, once, on disk. The
             environment has to do the same: :attr:`normalisation` does. Or the :attr:`normalisation` of
@@ -120,7 +123,7 @@ class OfflineDataset(OwnData, DatasetSets, BaseDatasetExperienceReplay):
         if not self._is_downloaded():
             self._build(progress)
         self.card: DatasetCard = read_card(self.data_path)
-        self.reward_scale = _scale(reward_scale, self.card)
+        self.reward_scale = _scale(reward_scale, self.card, self.data_path)
         self.normalisation = _normalisation(normalise_observations, self.card)
         path = self.data_path
         if self.normalisation is not None:
@@ -219,11 +222,18 @@ def _normalisation(asked: bool | Normalisation, card: DatasetCard) -> Normalisat
     return Normalisation.of(card) if asked else None
 
 
-def _scale(reward_scale: RewardScale, card: DatasetCard) -> float:
+def _scale(reward_scale: RewardScale, card: DatasetCard, path: Path) -> float:
     if reward_scale is None:
         return 1.0
-    # Rewards that never change need no scaling, and have no deviation to divide by.
     if reward_scale == "std":
+        rewards = load_ted(path)["next", keys.REWARD]
+        if find_dwarfed(rewards, card.reward_std, centred=False):
+            warnings.warn(
+                f"OfflineDataset: {card.name}: rewards are divided by their standard deviation, and "
+                f"{told_dwarfed(rewards, card.reward_std)}. Repair the data, or pass reward_scale= a number.",
+                stacklevel=3,
+            )
+        # Rewards that never change need no scaling, and have no deviation to divide by.
         return card.reward_std or 1.0
     if not isinstance(reward_scale, (int, float)) or not 0 < reward_scale < math.inf:
         raise ValueError(

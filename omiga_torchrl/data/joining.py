@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.spans import BLOCK_BYTES
+from omiga_torchrl.errors import DataError
 
 
 def joined_blocks(parts: Iterable[Episodes], block_bytes: int = BLOCK_BYTES) -> Iterator[Episodes]:
@@ -38,3 +39,48 @@ def joined_blocks(parts: Iterable[Episodes], block_bytes: int = BLOCK_BYTES) -> 
             waiting, size = [], 0
     if waiting:
         yield Episodes.concatenate(waiting)
+
+
+def gathered(parts: Iterable[Episodes], where: str, block_bytes: int = BLOCK_BYTES) -> Iterator[Episodes]:
+    """Small blocks put together to larger ones, if all have the arrays and sizes of the first.
+
+    Args:
+        parts: in order.
+        where: for messages.
+        block_bytes: bytes from which on a block is complete.
+
+    Raises:
+        DataError: a part has other arrays or sizes than the first one.
+    """
+    return joined_blocks(_of_one_kind(parts, where), block_bytes)
+
+
+def _of_one_kind(parts: Iterable[Episodes], where: str) -> Iterator[Episodes]:
+    expected = None
+    for index, part in enumerate(parts):
+        kind = _kind(part)
+        expected = expected or kind
+        if kind != expected:
+            changed = {name: (kind.get(name), expected.get(name)) for name in kind.keys() ^ expected.keys()}
+            changed |= {
+                name: (kind[name], expected[name])
+                for name in kind.keys() & expected.keys()
+                if kind[name] != expected[name]
+            }
+            told = "; ".join(
+                f"{name!r} is {got}, was {first}" for name, (got, first) in sorted(changed.items())
+            )
+            raise DataError(
+                f"{where}: part {index} of the data differs from the first one: {told}. Are all episodes of "
+                "one task, with the same arrays?"
+            )
+        yield part
+
+
+def _kind(part: Episodes) -> dict[str, str]:
+    """Type and features of every array."""
+    kinds = {"b": "booleans", "f": "floats", "i": "whole numbers", "u": "whole numbers"}
+    return {
+        name: f"{kinds[values.dtype.kind]} of {tuple(values.shape[1:])}"
+        for name, values in part.arrays().items()
+    }

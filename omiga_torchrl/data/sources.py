@@ -98,6 +98,12 @@ class Source:
 
     def reading(self) -> Reading:
         """The open dataset."""
+        for name in self.layout.ignores:
+            if (value := getattr(self.options, name)) is not None:
+                raise DataError(
+                    f"OfflineDataset: {self.name}: {name} is {value!r}, which means nothing in the layout "
+                    f"{self.layout.name!r}. Leave it out."
+                )
         return self.layout.read(self.path, self.options)
 
     def verify(self) -> None:

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from omiga_torchrl.data.inventory import damage_of, write_inventory
 from omiga_torchrl.data.ted import TedWriter
+from omiga_torchrl.errors import StorageError
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def write_whole(folder: Path, write: Callable[[TedWriter], None], *, expected_by
         expected_bytes: refuse at once if the disk has less room than this.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written; nothing is left behind.
+        StorageError: the disk is full, or the folder cannot be written; nothing is left behind.
     """
     _require_writable(folder.parent)
     partial = folder.with_name(f"{folder.name}.partial")
@@ -67,15 +68,15 @@ def _require_writable(folder: Path) -> None:
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise OSError(
+        raise StorageError(
             error.errno,
             f"OfflineDataset: {folder}, for converted data, cannot be written ({error.strerror}). Pass root= "
             "(data_root= of the recipes), or set OMIGA_TORCHRL_HOME to a folder of your own.",
         ) from error
 
 
-def _full(folder: Path, needed: int, free: int) -> OSError:
-    return OSError(
+def _full(folder: Path, needed: int, free: int) -> StorageError:
+    return StorageError(
         errno.ENOSPC,
         f"OfflineDataset: not enough room in {folder.parent} for the converted data (about "
         f"{needed / 2**20:.0f} MiB, {free / 2**20:.0f} MiB free). Nothing was kept. Pass root= on "

@@ -18,6 +18,7 @@ from omiga_torchrl import keys
 from omiga_torchrl.envs.memory import with_memory
 from omiga_torchrl.evaluation.frames import FrameSource, frame_source
 from omiga_torchrl.evaluation.rollout import Policy, _eval_mode
+from omiga_torchrl.files import storage_errors
 from omiga_torchrl.random_state import isolated_random
 
 Array = npt.NDArray[Any]
@@ -77,8 +78,9 @@ def record_video(
         frames = _episode(policy, with_memory(env, policy), max_steps)
         # Nothing is written where the first picture fails.
         frames = chain([next(frames)], frames)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (_write_mp4 if path.suffix == ".mp4" else _write_gif)(path, frames, fps)
+        with storage_errors(path, "video_path="):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (_write_mp4 if path.suffix == ".mp4" else _write_gif)(path, frames, fps)
     return path
 
 

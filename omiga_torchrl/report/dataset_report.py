@@ -11,6 +11,7 @@ from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics
 from omiga_torchrl.data.statistics.distributions import Spread
 from omiga_torchrl.data.statistics.scan import GroupStatistics
 from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.files import storage_errors
 from omiga_torchrl.report.dataset_figure import plot_dataset, short_number
 
 Line = tuple[str, str, str]
@@ -51,16 +52,18 @@ def write_dataset_report(
 
     Raises:
         ImportError: matplotlib is not installed; the other two files are written nevertheless.
+        StorageError: ``out`` cannot be written.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     paths = DatasetReportPaths(*(out / f"statistics.{suffix}" for suffix in ("json", "md", "png")))
-    paths.json.write_text(statistics.to_json(), encoding="utf-8")
     table = format_statistics(statistics)
     ends = f"Ends:\n\n```\n{statistics.ends}\n```"
     parts = [f"# {title}", table, ends, NOTES, "![Histograms](statistics.png)"]
-    paths.markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    plot_dataset(statistics, paths.picture, title)
+    with storage_errors(out, "out="):
+        out.mkdir(parents=True, exist_ok=True)
+        paths.json.write_text(statistics.to_json(), encoding="utf-8")
+        paths.markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        plot_dataset(statistics, paths.picture, title)
     return paths
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from omiga_torchrl.errors import DataError, SettingsError, unknown_name
+from omiga_torchrl.files import remove_unfinished, storage_errors
 from omiga_torchrl.report.hyperparameters import changed_hyperparameters
 from omiga_torchrl.report.identity import RunIdentity
 from omiga_torchrl.report.lock import LOCK_FILE, lock_folder, release_folder
@@ -57,6 +58,7 @@ def claim_folder(root: str | Path, info: RunInfo, existing: Existing = "error") 
         SettingsError: the run that is there is another one; lists the differences.
         DataError: the folder holds files that are no run.
         RunLockedError: another process writes it.
+        StorageError: it cannot be written.
 
     Examples:
         >>> import tempfile
@@ -67,15 +69,22 @@ def claim_folder(root: str | Path, info: RunInfo, existing: Existing = "error") 
     if existing not in EXISTING:
         raise unknown_name("RunWriter", "value of existing", existing, EXISTING)
     path = _choose(Path(root), info, existing)
-    path.mkdir(parents=True, exist_ok=True)
-    lock_folder(path)
-    for left in path.parent.glob(f".{path.name}.former-*"):  # by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    with storage_errors(path, "out= (root= in Python)"):
+        path.mkdir(parents=True, exist_ok=True)
+        lock_folder(path)
     try:
+        _tidy(path)
         return _take_over(path, info, existing)
     except BaseException:
         release_folder(path)
         raise
+
+
+def _tidy(path: Path) -> None:
+    """Removes what processes that were killed had begun."""
+    for left in path.parent.glob(f".{path.name}.former-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    remove_unfinished(path)
 
 
 def _take_over(path: Path, info: RunInfo, existing: Existing) -> Claim:

@@ -6,13 +6,14 @@ import json
 import math
 import os
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from omiga_torchrl.errors import unknown_name
-from omiga_torchrl.files import atomic_write
+from omiga_torchrl.files import atomic_write, storage_errors
 from omiga_torchrl.report.audit import now, peak_memory
 from omiga_torchrl.report.lock import release_folder
 from omiga_torchrl.report.records import (
@@ -73,8 +74,9 @@ class RunWriter:
             release_folder(self.path)
             return
         self.finished = False
-        before = () if found is None else found.audit.get("sessions", ())
-        self._record(sessions=[*before, {"started": now()}], finished=False)
+        before = {} if found is None else found.audit
+        sessions = [*before.get("sessions", ()), {"started": now()}]
+        self._record(id=before.get("id") or uuid.uuid4().hex[:12], sessions=sessions, finished=False)
         _drop_partial_line(self._file)
         self._start -= self._elapsed()
 
@@ -82,6 +84,11 @@ class RunWriter:
         self.info = replace(self.info, audit={**self.info.audit, **audit})
         with atomic_write(self.path / RUN_FILE) as file:
             file.write((json.dumps(asdict(self.info), indent=2, default=str) + "\n").encode())
+
+    @property
+    def id(self) -> str:
+        """Digits that no other run has; they stay when it goes on."""
+        return str(self.info.audit["id"])
 
     @property
     def final_return(self) -> float:
@@ -153,6 +160,7 @@ class RunWriter:
 
         Raises:
             ValueError: unknown label or no returns.
+            StorageError: the disk is full.
         """
         if label not in LABELS:
             raise unknown_name("RunWriter", "label", label, LABELS)
@@ -167,7 +175,7 @@ class RunWriter:
         }
         if label == "final":  # a run that was killed right after it evaluates again
             self._keep(lambda one: (one.label, one.step) != (label, step))
-        with self._file.open("a", encoding="utf-8") as file:
+        with storage_errors(self._file), self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from omiga_torchrl.files import storage_errors
 from omiga_torchrl.report.aggregate import AGGREGATE_NOTES, aggregate_scores, format_aggregates
 from omiga_torchrl.report.grouping import separate_runs
 from omiga_torchrl.report.plots import plot_learning_curves
@@ -45,11 +46,10 @@ def write_report(root: str | Path, out: str | Path) -> ReportPaths:
         FileNotFoundError: no runs below ``root``.
         DataError: damaged records, or runs with different data under one name.
         ImportError: matplotlib is not installed; the table is written nevertheless.
+        StorageError: ``out`` cannot be written.
     """
     runs, notes = separate_runs(load_runs(root))
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    markdown = out / "report.md"
     parts = ["# Results", format_table(table_rows(runs)), NOTES]
     if notes:
         parts += ["## Separated", "\n".join(f"- {note}" for note in notes)]
@@ -57,9 +57,11 @@ def write_report(root: str | Path, out: str | Path) -> ReportPaths:
     if overall:
         parts += ["## Over all cells", format_aggregates(overall), AGGREGATE_NOTES]
     parts += ["![Final scores](scores.png)", "![Learning curves](report.png)", _settings(runs)]
-    markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    curves = plot_learning_curves(runs, out / "report.png")
-    return ReportPaths(markdown, curves, plot_scores(runs, out / "scores.png"))
+    with storage_errors(out, "out="):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        curves = plot_learning_curves(runs, out / "report.png")
+        return ReportPaths(out / "report.md", curves, plot_scores(runs, out / "scores.png"))
 
 
 def _settings(runs: Sequence[Run]) -> str:

@@ -34,7 +34,8 @@ class FQEConfig:
         mixer_hidden_sizes: hidden layers of the mixer, which read the state.
         gamma: discount, in [0, 1).
         lr: Adam's learning rate.
-        tau: share of the online networks that the targets take over at each step.
+        tau: share of the online networks that the targets take over at each step. A fit forgets where it
+            began in about ``1 / (tau (1 - gamma))`` steps: 500 by default.
         batch_size: transitions a step, of every seed its own.
         steps: gradient steps for the candidates, which begin at the behaviour's values.
         behavior_steps: gradient steps for the behaviour's values before.
@@ -49,11 +50,11 @@ class FQEConfig:
     mixer_hidden_sizes: Sequence[int] = (64,)
     gamma: float = 0.99
     lr: float = 1e-3
-    tau: float = 0.02
+    tau: float = 0.2
     batch_size: int = 256
     steps: int = 2000
     behavior_steps: int = 2000
-    seeds: int = 3
+    seeds: int = 5
 
     def __post_init__(self) -> None:
         counts = {name: getattr(self, name) for name in ("batch_size", "steps", "behavior_steps", "seeds")}

@@ -46,13 +46,22 @@ class ScoredPolicy:
         """Mean fitted value over seeds; NaN without one."""
         return float(np.mean(self.values[critic])) if critic in self.values else math.nan
 
+    def lower(self, critic: str) -> float:
+        """Lower end of Student's 95% interval of the mean over seeds; of a single seed its value.
+
+        Where a policy leaves the data its critics extrapolate, each seed in its own way: what all of them say
+        of such a policy is less certain, and mostly too high.
+        """
+        values = self.values.get(critic, [])
+        return mean_confidence_interval(values)[0] if len(values) > 1 else self.mean(critic)
+
 
 @dataclass(frozen=True)
 class Selection:
     """The candidates of one task and dataset, best first; those without coverage come last, without a rank.
 
     Attributes:
-        policies: ranked by the mean fitted value of the first critic.
+        policies: ranked by the lower end of the interval of their fitted value, of the first critic.
         critics: names of the critics; the first ranks, the others are checks.
         calibration: of the behaviour's own values, by critic.
         coverage_of_data: that of the data's own actions.
@@ -80,7 +89,7 @@ class Selection:
         first = self.critics[0]
 
         def key(one: ScoredPolicy) -> tuple[bool, float]:
-            value = one.mean(first)
+            value = one.lower(first)
             return not math.isfinite(value), -value if math.isfinite(value) else 0.0
 
         object.__setattr__(self, "policies", sorted(self.policies, key=key))
@@ -88,16 +97,19 @@ class Selection:
     @property
     def ranked(self) -> list[ScoredPolicy]:
         """The policies that have a rank, best first."""
-        return [one for one in self.policies if math.isfinite(one.mean(self.critics[0]))]
+        return [one for one in self.policies if math.isfinite(one.lower(self.critics[0]))]
 
     @property
     def chosen(self) -> ScoredPolicy:
-        """The policy of the highest fitted value."""
+        """The policy of the highest lower end."""
         return self.ranked[0]
 
     @property
     def ties(self) -> list[str]:
-        """Policies whose gap to the chosen one is within its spread over the seeds, which share batches."""
+        """Policies whose gap to the chosen one is within its spread over the seeds, which share batches.
+
+        The gap may be negative: a policy with a higher mean that its seeds do not agree on.
+        """
         best = np.array(self.chosen.values[self.critics[0]])
         found = []
         for other in self.ranked[1:]:
@@ -130,8 +142,8 @@ class Selection:
                     f"spread {one.spread:.3g} of its returns: more steps, or other settings"
                 )
         for critic in self.critics[1:]:
-            place = sorted((one.mean(critic) for one in self.ranked), reverse=True)
-            rank = place.index(self.chosen.mean(critic)) + 1
+            place = sorted((one.lower(critic) for one in self.ranked), reverse=True)
+            rank = place.index(self.chosen.lower(critic)) + 1
             if rank > max(1, len(place) // 4):
                 found.append(f"the {critic} critic has {self.chosen.name} at place {rank} of {len(place)}")
         return found

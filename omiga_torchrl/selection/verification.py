@@ -85,6 +85,8 @@ def chance_regret(truth: Sequence[float], among: Sequence[float], k: int) -> flo
 def judge_selection(selection: Selection, truth: Mapping[str, float]) -> dict[str, Any]:
     """Judgements of all scores of a selection, and of choosing at random and among the last policies.
 
+    A fitted value counts by the lower end of its interval, which ranks, and by its mean.
+
     Args:
         selection: the ranking.
         truth: true return by name of the policy.
@@ -92,8 +94,10 @@ def judge_selection(selection: Selection, truth: Mapping[str, float]) -> dict[st
     names = [one.name for one in selection.policies]
     returns = [truth[name] for name in names]
     scores: dict[str, list[float | None]] = {
-        f"FQE {critic}": [one.mean(critic) for one in selection.policies] for critic in selection.critics
+        f"FQE {critic}": [one.lower(critic) for one in selection.policies] for critic in selection.critics
     }
+    for critic in selection.critics:
+        scores[f"FQE {critic}, mean"] = [one.mean(critic) for one in selection.policies]
     for field in vars(selection.policies[0].cheap):
         sign = -1.0 if field in _LOWER else 1.0
         found = [getattr(one.cheap, field) for one in selection.policies]

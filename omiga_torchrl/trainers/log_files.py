@@ -9,12 +9,15 @@ from typing import Any
 
 from torchrl.record.loggers import Logger
 from torchrl.record.loggers.csv import CSVLogger
+from torchrl.record.loggers.tensorboard import TensorboardLogger
 
 from omiga_torchrl.files import atomic_write
 
 
 def cut_log(logger: Logger | None, last: Mapping[str, int]) -> None:
-    """Cuts the files of a CSV logger back to a checkpoint; those of other loggers cannot be cut.
+    """Cuts the files of a CSV logger back to a checkpoint; TensorBoard is told to leave out what was behind.
+
+    W&B and MLflow keep what they have; a run that goes on writes the same numbers again.
 
     Args:
         logger: of the trainer.
@@ -30,6 +33,8 @@ def cut_log(logger: Logger | None, last: Mapping[str, int]) -> None:
         >>> Path(logger.experiment.log_dir, "scalars", "loss.csv").read_text().split()
         ['1,0.5', '2,0.5', '3,0.25']
     """
+    if isinstance(logger, TensorboardLogger):
+        _purge(logger, max(last.values(), default=-1))
     if not isinstance(logger, CSVLogger):
         return
     experiment: Any = logger.experiment
@@ -39,6 +44,13 @@ def cut_log(logger: Logger | None, last: Mapping[str, int]) -> None:
     folder = Path(experiment.log_dir, "scalars")
     for path in folder.rglob("*.csv"):
         _cut(path, last.get(path.relative_to(folder).as_posix().removesuffix(".csv"), -1))
+
+
+def _purge(logger: TensorboardLogger, last: int) -> None:
+    from torch.utils.tensorboard import SummaryWriter  # optional: extra "recipes"
+
+    logger.experiment.close()
+    logger.experiment = SummaryWriter(log_dir=logger.log_dir, purge_step=last + 1)
 
 
 def _cut(path: Path, last: int) -> None:

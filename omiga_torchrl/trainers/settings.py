@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import partial
@@ -13,11 +12,19 @@ from typing import Any, Final, get_args
 from omiga_torchrl.algorithms import make_algorithm
 from omiga_torchrl.algorithms.config import make_config
 from omiga_torchrl.algorithms.registry import find_algorithm
+from omiga_torchrl.cli import EXTRAS
 from omiga_torchrl.data import LAYOUTS, READ_OPTIONS, ReadOptions
 from omiga_torchrl.data.bundled import cache_root
 from omiga_torchrl.data.sources import open_source
 from omiga_torchrl.envs import available_tasks, make_env
-from omiga_torchrl.errors import SettingsError, require_choice, require_count, require_number, unknown_name
+from omiga_torchrl.errors import (
+    SettingsError,
+    require_choice,
+    require_count,
+    require_number,
+    told_together,
+    unknown_name,
+)
 from omiga_torchrl.evaluation import Protocol
 from omiga_torchrl.random_state import get_random_state, set_random_state
 from omiga_torchrl.report.run_folder import EXISTING
@@ -33,7 +40,6 @@ NOT_ARGUMENTS: Final = ("name", "label", "preset", "slice_len")  # of a recipe's
 LOGGERS: Final[Mapping[str, str | None]] = {
     "csv": None, "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow",
 }  # fmt: skip
-_LISTED = re.compile(r"train: \d+ settings are wrong:|\n  - ")
 _MISTAKES = (ValueError, TypeError, FileNotFoundError, ImportError, NotImplementedError)
 
 
@@ -78,13 +84,8 @@ def all_mistakes(component: str, checks: Iterable[Callable[[], object]]) -> None
             check()
         except _MISTAKES as error:
             found.append(error)
-    # A check may itself have listed several.
-    lines = {line: None for error in found for line in _LISTED.split(str(error)) if line}
-    if len(lines) == 1:
-        raise SettingsError(str(found[0])) from found[0]
-    if lines:
-        listed = "".join(f"\n  - {line}" for line in lines)
-        raise SettingsError(f"{component}: {len(lines)} settings are wrong:{listed}")
+    if found:
+        raise SettingsError(told_together(component, map(str, found))) from found[0]
 
 
 def algorithm_arguments(algorithm: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def _check_logger(config: Any) -> None:
     if package is not None and importlib.util.find_spec(package) is None:
         raise ImportError(
             f"train: logger={config.logger} needs the package {package}, which is not installed. pip install "
-            f"{package}, or use logger=csv."
+            f"'omiga-torchrl[{EXTRAS[package]}]', or use logger=csv."
         )
 
 

@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from omiga_torchrl.errors import DataError, SettingsError
+from omiga_torchrl.evaluation import evaluate
 from omiga_torchrl.policies import load_policy
 from omiga_torchrl.report import load_runs
 from omiga_torchrl.selection import find_candidates, open_candidate, open_data
@@ -44,7 +45,7 @@ def runs(tmp_path_factory):
 
 
 def test_from_runs_to_the_chosen_policy(runs, tmp_path, capsys):
-    online = ("online_pulls=3", "online_policies=2")
+    online = ("online_pulls=3", "online_policies=3")
     selection = call("select_policy", "select", f"runs={runs}", f"out={tmp_path}", *FITS, *online)
     names = {f"{name}__vmas-navigation__mixed__seed0@{step}" for name in ("bc", "iql") for step in (2, 4)}
     assert {one.name for one in selection.ranked} == names
@@ -55,8 +56,9 @@ def test_from_runs_to_the_chosen_policy(runs, tmp_path, capsys):
     assert by_name["bc__vmas-navigation__mixed__seed0@4"].cheap.td_error is None
 
     records = json.loads((tmp_path / "selection.json").read_text())
-    assert records["online"]["policies"] == [one.name for one in selection.ranked[:2]]
-    assert records["online"]["arms"][:2] == [0, 1] and len(records["online"]["scores"]) == 3
+    assert records["online"]["policies"] == [one.name for one in selection.ranked[:3]]
+    assert records["online"]["arms"] == [0, 1, 2] and len(records["online"]["scores"]) == 3
+    assert_scores_are_of_each_policys_own_environment(runs, records["online"])
     assert records["chosen"] in names and records["calibration"]["auto"]["spread"] > 0
     assert "| 1 |" in (tmp_path / "selection.md").read_text()
     assert (tmp_path / "selection.png").stat().st_size > 10_000
@@ -69,6 +71,17 @@ def test_from_runs_to_the_chosen_policy(runs, tmp_path, capsys):
         torch.testing.assert_close(value, policy.network.state_dict()[key])
     assert policy.metadata["task_kwargs"]["max_steps"] == 5
     assert (policy.metadata["normalisation"] is None) == records["chosen"].startswith("bc")
+
+
+def assert_scores_are_of_each_policys_own_environment(runs, online):
+    """Three of four policies, so that one knows raw observations and another normalised ones."""
+    found = {one.name: one for one in find_candidates(load_runs(runs)).candidates}
+    for seed, (name, score) in enumerate(zip(online["policies"], online["scores"], strict=True)):
+        opened, info = open_candidate(found[name]), found[name].run.info
+        env = opened.facts.make_env(num_envs=1)
+        value = evaluate(opened.team_policy, env, episodes=1, seed=seed).mean_return
+        expected = (value - info.random_return) / (info.best_checkpoint_return - info.random_return)
+        assert score == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_checkpoint_is_the_policy_of_its_step(runs):

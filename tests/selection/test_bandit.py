@@ -76,9 +76,9 @@ def test_a_budget_curve_ends_at_the_best():
 def test_what_stands_against_a_ranking_is_said():
     clear = Selection([scored("a", 3.0, 3.1), scored("b", 1.0, 1.2)], ["linear"], {})
     assert clear.ties == [] and clear.warnings == [] and clear.chosen.name == "a"
-    tied = Selection(
-        [scored("a", 3.0, 1.0), scored("b", 1.0, 2.0), scored("far", coverage=0.1)], ["linear"], {}, 0.95, 0.5
-    )
+    # b has the higher mean, but its seeds do not agree: the lower end ranks
+    policies = [scored("a", 3.0, 2.8), scored("b", 1.0, 5.0), scored("far", coverage=0.1)]
+    tied = Selection(policies, ["linear"], {}, 0.95, 0.5)
     assert tied.ties == ["b"] and [one.name for one in tied.ranked] == ["a", "b"]
     assert "the data do not cover the actions of far (0.10)" in tied.warnings[0]
     assert "the spread over seeds exceeds the gap between a and 1 others: b" in tied.warnings[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from omiga_torchrl.action_conventions import ActionConvention
 from omiga_torchrl.data.layouts.base import BLOCK_BYTES, Layout, Reading, block_spans
+from omiga_torchrl.data.layouts.d3rlpy import D3rlpyLayout
 from omiga_torchrl.data.layouts.d4rl import D4rlLayout
 from omiga_torchrl.data.layouts.minari import MinariLayout
 from omiga_torchrl.data.layouts.omar import OmarLayout
@@ -14,6 +15,7 @@ from omiga_torchrl.data.layouts.pymarl_h5 import PymarlH5Layout
 from omiga_torchrl.data.layouts.pymarl_npy import PymarlNpyLayout
 from omiga_torchrl.data.layouts.recording import RecordingLayout
 from omiga_torchrl.data.layouts.registry import LAYOUTS, find_layout, register_layout, unregister_layout
+from omiga_torchrl.data.layouts.rllib import RllibLayout
 from omiga_torchrl.data.layouts.vault import VaultLayout
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "LAYOUTS",
     "READ_OPTIONS",
     "ActionConvention",
+    "D3rlpyLayout",
     "D4rlLayout",
     "Layout",
     "MinariLayout",
@@ -32,6 +35,7 @@ __all__ = [
     "ReadOptions",
     "Reading",
     "RecordingLayout",
+    "RllibLayout",
     "VaultLayout",
     "block_spans",
     "find_layout",

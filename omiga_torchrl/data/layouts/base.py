@@ -75,10 +75,12 @@ class Layout(ABC):
     Attributes:
         name: how users choose it; :func:`omiga_torchrl.data.register_layout` gives it.
         summary: one line: who writes it and what it looks like.
+        ignores: options that mean nothing for it; giving one is an error.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    ignores: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def matches(self, path: Path) -> bool:

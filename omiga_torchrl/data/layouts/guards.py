@@ -11,6 +11,7 @@ from pathlib import Path
 
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.errors import DataError
+from omiga_torchrl.files import storage_errors
 
 _CAUSE_LENGTH = 120
 
@@ -61,6 +62,12 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} exists; expected a new folder. Remove it or choose another name.")
+    with storage_errors(path, "out="), _temporary(path) as partial:
+        yield partial
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder: renaming is atomic only within a file system.
     partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))

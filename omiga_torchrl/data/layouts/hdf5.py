@@ -12,6 +12,7 @@ from typing import Any, Final
 from omiga_torchrl.data.layouts.guards import as_data_error
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.file_kinds import HDF5, require_file
+from omiga_torchrl.files import storage_errors
 
 # Decompressed chunks that are kept, per field: a block of rows rarely ends where a chunk does.
 CHUNK_CACHE: Final = 2**20
@@ -74,16 +75,22 @@ def create_hdf5(path: Path) -> Iterator[Any]:
     Raises:
         ImportError: h5py is not installed.
         FileExistsError: there is something at ``path``.
+        StorageError: it cannot be written.
     """
     h5py = import_h5py()
     if path.exists():
         raise FileExistsError(f"{path} exists; expected a new file. Remove it or choose another name.")
+    with storage_errors(path, "out="), _temporary(path) as temporary, h5py.File(temporary, "w") as file:
+        yield file
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        with h5py.File(temporary, "w") as file:
-            yield file
+        yield temporary
         os.chmod(temporary, 0o644)  # mkstemp's own mode hides the file from everybody else
         os.replace(temporary, path)
     except BaseException:

@@ -41,6 +41,7 @@ class MinariLayout(Layout):
     """
 
     summary: ClassVar[str] = f"folder of Minari with {DATA} and {METADATA}"
+    ignores: ClassVar[tuple[str, ...]] = ("delimiter_rows",)
 
     def matches(self, path: Path) -> bool:
         """Whether the folder has Minari's files."""

@@ -51,6 +51,7 @@ class OmarLayout(Layout):
     """
 
     summary: ClassVar[str] = "OMAR's folder seed_{k}_data with obs_0.npy, acs_0.npy, ..."
+    ignores: ClassVar[tuple[str, ...]] = ("delimiter_rows",)
 
     def matches(self, path: Path) -> bool:
         """Whether there are the files of agent 0, or folders of seeds that have them."""

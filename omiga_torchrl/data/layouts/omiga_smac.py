@@ -35,6 +35,7 @@ class OmigaSmacLayout(Layout):
     """
 
     summary: ClassVar[str] = "OMIGA's and MADT's StarCraft data: folder with a torch.save file per episode"
+    ignores: ClassVar[tuple[str, ...]] = ("delimiter_rows",)
 
     def matches(self, path: Path) -> bool:
         """Whether the first file of the folder is one of ``torch.save``."""

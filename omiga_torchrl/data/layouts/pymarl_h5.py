@@ -23,6 +23,7 @@ class PymarlH5Layout(Layout):
     summary: ClassVar[str] = (
         "HDF5 file of PyMARL's episode batches (ICQ) with obs, avail_actions, filled, ..."
     )
+    ignores: ClassVar[tuple[str, ...]] = ("delimiter_rows",)
 
     def matches(self, path: Path) -> bool:
         """Whether it is an HDF5 file with these fields."""

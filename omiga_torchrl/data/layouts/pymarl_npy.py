@@ -32,6 +32,7 @@ class PymarlNpyLayout(Layout):
     """
 
     summary: ClassVar[str] = "PyMARL's padded episodes: folder with obs.npy, state.npy, actions.npy, ..."
+    ignores: ClassVar[tuple[str, ...]] = ("delimiter_rows",)
 
     def matches(self, path: Path) -> bool:
         """Whether there are the fields that no other layout has."""

@@ -25,9 +25,10 @@ from omiga_torchrl.data.layouts.vault_arrays import (
 from omiga_torchrl.data.layouts.vault_blocks import read_blocks
 from omiga_torchrl.data.layouts.vault_ends import scan_rows
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
-from omiga_torchrl.data.layouts.vault_folders import is_vault, one_uid, vault_folders
+from omiga_torchrl.data.layouts.vault_folders import is_vault, one_uid, vault_folders, zipped_vaults
 from omiga_torchrl.data.layouts.vault_rows import to_rows
 from omiga_torchrl.data.layouts.vault_writing import write_vault
+from omiga_torchrl.errors import DataError
 
 
 @register_layout("vault", priority=40)
@@ -49,17 +50,17 @@ class VaultLayout(Layout):
     summary: ClassVar[str] = "OG-MARL's Flashbax Vault: folder {scenario}.vlt/{uid} with metadata.json"
 
     def matches(self, path: Path) -> bool:
-        """Whether there is a vault, or a folder of vaults."""
+        """Whether there is a vault, or a folder or a zip of vaults."""
         try:
-            return is_vault(path) or bool(vault_folders(path))
-        except OSError:
+            return is_vault(path) or bool(vault_folders(path) or zipped_vaults(path))
+        except (OSError, DataError):
             return False
 
     def read(self, path: Path, options: ReadOptions) -> Reading:
         """Check all arrays, find the episodes, then stream them.
 
         Args:
-            path: the folder of a uid, or a ``.vlt`` folder with a single one.
+            path: the folder of a uid, or one above it with a single one.
             options: how it is read.
 
         Raises:
@@ -84,7 +85,7 @@ class VaultLayout(Layout):
             left_out=left_out,
             ends=notes,
             steps=count_steps(terminated, found.rows, found.delimited),
-            n_actions=count_actions(files),
+            n_actions=count_actions(files, notes, where),
         )
 
     def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:

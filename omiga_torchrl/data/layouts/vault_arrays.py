@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from omiga_torchrl.data.episodes import Array
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.steps import discrete_actions
 from omiga_torchrl.data.layouts.vault_ends import MASKS
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
@@ -39,17 +40,38 @@ def is_discrete(files: VaultFiles) -> bool:
     return True
 
 
-def count_actions(files: VaultFiles) -> int | None:
-    """Number of discrete actions; ``None`` where nothing says it, or actions are continuous.
+def count_actions(files: VaultFiles, notes: EndNotes, where: str) -> int | None:
+    """Number of discrete actions; ``None`` where actions are continuous.
+
+    Without legal actions and our own entry of the description it is one more than the largest action.
 
     Args:
-        files: the open vault; our own entry of its description may say it, too.
+        files: the open vault.
+        notes: are told that legal actions are missing.
+        where: the vault, for messages.
+
+    Raises:
+        DataError: actions that are no whole numbers from 0 on.
     """
     legals, own = files.arrays.get("infos.legals"), files.metadata.get(OWN)
     if not is_discrete(files):
         return None
+    if legals is not None:
+        return legals.shape[-1]
     told = own.get("n_actions") if isinstance(own, dict) else None
-    return legals.shape[-1] if legals is not None else told if isinstance(told, int) else None
+    if isinstance(told, int):
+        return told
+    actions, largest = files.arrays["actions"], 0
+    vectors = actions.shape[2:] not in ((), (1,))
+    for first in range(0, 0 if vectors else len(actions), _FIRST_ROWS):
+        found = discrete_actions(actions[first : first + _FIRST_ROWS], None, where)
+        largest = max(largest, int(found.max(initial=0)))
+    count = actions.shape[2] if vectors else largest + 1
+    notes.note(
+        f"The vault has no legal actions ('infos.legals'): which of the {count} actions are legal is "
+        f"unknown, and all count as legal{'' if vectors else '. There may be more than the data show'}."
+    )
+    return count
 
 
 def array_problems(files: VaultFiles) -> Iterator[str]:
@@ -76,7 +98,7 @@ def array_problems(files: VaultFiles) -> Iterator[str]:
         if len(array.shape) not in dims.get(name, (2, 3)) or array.shape[1] != agents:
             yield f"{name!r} has shape {array.shape}, 'observations' has {observation}"
     actions = files.arrays["actions"].shape
-    legals = files.arrays["infos.legals"].shape[2:] if "infos.legals" in files.arrays else ()
+    legals = files.arrays["infos.legals"].shape[2:] if "infos.legals" in files.arrays else actions[2:3]
     if is_discrete(files) and actions[2:] not in ((), (1,), legals):
         yield f"'actions' are discrete and of shape {actions}, expected {observation[:2]}, or one-hot"
 

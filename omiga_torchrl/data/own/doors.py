@@ -63,7 +63,9 @@ class OwnData:
         far as there are such arrays). If neither is given, a terminated step needs none, and **a truncated
         last step is left out**: its observation serves as the one after the step before it, its reward counts
         in the behaviour's return, and the number of such steps is logged and on the card,
-        ``card.left_out_steps``.
+        ``card.left_out_steps``. Delimiters, rows at the ends of all episodes that have neither action nor
+        reward but only the last observation, are no steps; ``dataset.ends`` says so, and
+        ``delimiter_rows=False`` (or ``True``) overrules it.
 
         Args:
             observation: `[T, N, O]`, or `[T + E, N, O]`.

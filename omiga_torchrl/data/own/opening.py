@@ -10,10 +10,12 @@ import numpy as np
 from tensordict import TensorDictBase
 
 from omiga_torchrl.data.episodes import Episodes
+from omiga_torchrl.data.joining import gathered
 from omiga_torchrl.data.layouts import Reading
+from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.left_out import LeftOut
-from omiga_torchrl.data.own.content import gathered
 from omiga_torchrl.data.own.cutting import cut_run, find_episodes
+from omiga_torchrl.data.own.delimiters import DelimiterRows
 from omiga_torchrl.data.own.facts import Facts
 from omiga_torchrl.data.own.own_source import with_steps
 from omiga_torchrl.data.own.rollouts import Rollouts, tensordicts_of, to_given, trajectories
@@ -32,12 +34,17 @@ class _Pass:
     n_actions: dict[str, int] = field(default_factory=dict)
     agents: dict[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: LeftOut = field(default_factory=LeftOut)
+    ends: EndNotes = field(default_factory=EndNotes)
+
+    def __post_init__(self) -> None:
+        self._delimiters = DelimiterRows(self.facts.options, self.ends)
 
     def cut(self, given: Given, where: str, *, is_episode: bool) -> Iterator[Episodes]:
         """The episodes of what was given, which is one or several."""
         run = read_run(given, self.facts, where)
         if is_episode:
             run.team.setdefault("episode", np.zeros(run.steps, np.int64))
+        self._delimiters.remove(run, is_episode=is_episode)
         length = find_episodes(run, self.facts.options)
         encode_actions(run, self.facts, length)
         self._learn(run)
@@ -46,11 +53,16 @@ class _Pass:
     def reading(self, blocks: Iterator[Episodes]) -> Reading:
         """The open data of this pass."""
         return Reading(
-            with_steps(gathered(blocks, self.facts.where), self.facts.where),
+            with_steps(gathered(self._told(blocks), self.facts.where), self.facts.where),
             n_actions=self.n_actions,
             agents=self.agents,
             left_out=self.left_out,
+            ends=self.ends,
         )
+
+    def _told(self, blocks: Iterator[Episodes]) -> Iterator[Episodes]:
+        yield from blocks
+        self._delimiters.tell()
 
     def _learn(self, run: Run) -> None:
         for group, count in run.n_actions.items():

@@ -106,7 +106,15 @@ def checked_source(
     digest, reading = ContentDigest(), read()
     for _ in observed(reading.blocks, digest):
         pass
-    return OwnSource(name, options, {**known, "data_sha256": digest.hexdigest()}, read, _learned(reading))
+    told = {"data_sha256": digest.hexdigest(*_told(reading))}
+    return OwnSource(name, options, {**known, **told}, read, _learned(reading))
+
+
+def _told(reading: Reading) -> list[str]:
+    """What a dataset says of rows that are not among its transitions; complete when all have been read."""
+    left_out = [one.tolist() for one in (*reading.left_out.rewards, *reading.left_out.single)]
+    found = [f"left out {left_out}"] if reading.left_out.steps else []
+    return found + [f"{rows} {what}" for what, rows in reading.ends.dropped.items()] + reading.ends.notes
 
 
 def streamed_source(
@@ -145,7 +153,7 @@ def streamed_source(
         source = OwnSource(
             name,
             options,
-            {**known, "data_sha256": digest.hexdigest()},
+            {**known, "data_sha256": digest.hexdigest(*_told(opened[0]))},
             partial(_used_up, name),
             _learned(opened[0]),
             reads_again=False,

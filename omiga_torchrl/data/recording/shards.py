@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.files import atomic_write
+from omiga_torchrl.files import atomic_write, remove_unfinished
 from omiga_torchrl.plain_files import open_npz, read_json
 
 PLAN_FILE = "plan.json"
@@ -47,6 +47,7 @@ class ShardFolder:
         self.path = folder.with_name(f"{folder.name}.partial")
         wanted = json.loads(json.dumps(plan))
         file = self.path / PLAN_FILE
+        remove_unfinished(self.path)
         if file.exists():
             _require_same(self.path, read_json("record_dataset", file, _DAMAGED), wanted)
         else:

@@ -11,7 +11,7 @@ import numpy as np
 
 from omiga_torchrl.data.cards import CARD_FILE, DATA_FILE, DatasetCard
 from omiga_torchrl.data.episodes import Episodes
-from omiga_torchrl.files import file_sha256
+from omiga_torchrl.files import file_sha256, storage_errors
 
 
 def write_recording(folder: str | Path, episodes: Episodes, card: DatasetCard) -> DatasetCard:
@@ -27,11 +27,19 @@ def write_recording(folder: str | Path, episodes: Episodes, card: DatasetCard) -
 
     Raises:
         ValueError: the folder holds something else than a dataset.
+        StorageError: the disk is full, or the folder cannot be written.
     """
     folder = Path(folder)
     require_replaceable(folder)
+    with storage_errors(folder, "out= (folder= in Python)"):
+        return _write(folder, episodes, card)
+
+
+def _write(folder: Path, episodes: Episodes, card: DatasetCard) -> DatasetCard:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
+    for left in folder.parent.glob(f".{folder.name}.*.unfinished"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(".unfinished", f".{folder.name}.", folder.parent))
     try:
         episodes.save(partial / DATA_FILE)
         returns = episodes.returns()

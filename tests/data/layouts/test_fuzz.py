@@ -15,7 +15,7 @@ from omiga_torchrl.data.layouts.vault_writing import write_vault
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import file_sha256
 from tests.data.conftest import make_card, make_episodes
-from tests.data.layouts import test_d4rl, test_minari, test_omiga_mujoco
+from tests.data.layouts import test_d3rlpy, test_d4rl, test_minari, test_omiga_mujoco, test_rllib
 from tests.data.layouts.fuzzing import change_arrays, fuzz, require_refused_or_right
 from tests.data.layouts.helpers_files import make_omar, make_padded, make_smac, write_npys, write_smac
 from tests.data.layouts.helpers_hdf5 import write_h5
@@ -59,6 +59,23 @@ def omiga_returns(path):
 def minari_returns(path):
     with h5py.File(path / "data" / "main_data.hdf5") as file:
         return [float(np.sum(file[name]["rewards"][:].astype(np.float64))) for name in file]
+
+
+def d3rlpy_returns(path):
+    with h5py.File(path) as file:
+        episodes = int(file["num_episodes"][()])
+        return [float(file[f"rewards_{one}"][:].astype(np.float64).sum()) for one in range(episodes)]
+
+
+def rllib_returns(path):
+    found, total = {}, 0
+    for line in path.read_text().splitlines():
+        batch = json.loads(line)
+        for row, reward in enumerate(batch["rewards"]):
+            episode = batch["eps_id"][row] if "eps_id" in batch else f"unnumbered {total}"
+            found[episode] = found.get(episode, 0.0) + float(reward)
+            total += any(batch[name][row] for name in ("terminateds", "truncateds") if name in batch)
+    return list(found.values())
 
 
 def omar_returns(path):
@@ -146,6 +163,25 @@ def minari_writer(folder, rng):
     return test_minari.write_minari(folder, change_arrays(arrays, flags, rng))
 
 
+def d3rlpy_writer(folder, rng):
+    arrays = test_d3rlpy.make_dump([(3, True), (2, False), (4, True)])
+    told = {name: arrays.pop(name) for name in ("columns", "version")}
+    return write_h5(folder / "a.h5", told | change_arrays(arrays, (), rng))
+
+
+def rllib_writer(folder, rng):
+    batches = test_rllib.make_batches([3, 2, 4])
+    lines = [batches[0], *test_rllib.cut_up(batches[1], 2), batches[2]]
+    for batch in [lines[i] for i in rng.integers(4, size=rng.integers(1, 3))]:
+        columns = {name: np.asarray(values) for name, values in batch.items() if name != "type"}
+        changed = change_arrays(columns, ("terminateds", "truncateds"), rng)
+        for name in columns.keys() - changed.keys():
+            del batch[name]
+        for name, values in changed.items():
+            batch[name] = (values.astype(str) if values.dtype.kind in "cS" else values).tolist()
+    return test_rllib.write_lines(folder / "a.json", lines)
+
+
 def smac_writer(folder, rng):
     episodes = [make_smac(3, seed=1), make_smac(4, seed=2), make_smac(2, seed=3)]
     for _ in range(rng.integers(1, 3)):
@@ -192,6 +228,7 @@ CASES = {
         d4rl_returns,
         RAW,
     ),
+    "d3rlpy": (d3rlpy_writer, d3rlpy_returns, RAW),
     "minari": (minari_writer, minari_returns, RAW),
     "omar": (npy_writer(make_omar([3, 4, 2], done=(1,)), ("dones_0", "dones_1")), omar_returns, RAW),
     "omiga-mujoco": (h5_writer(test_omiga_mujoco.make_arrays([3, 4, 2]), ("d",)), omiga_returns, RAW),
@@ -207,6 +244,7 @@ CASES = {
         None,
     ),
     "recording": (recording_writer, recording_returns, RAW),
+    "rllib": (rllib_writer, rllib_returns, RAW),
     "vault": (vault_writer, vault_returns, RAW),
 }
 

@@ -14,6 +14,7 @@ from omiga_torchrl.data import (
     write_recording,
 )
 from omiga_torchrl.data.layouts import (
+    d3rlpy,
     d4rl,
     minari,
     omar,
@@ -21,11 +22,12 @@ from omiga_torchrl.data.layouts import (
     omiga_mujoco,
     omiga_smac,
     padded,
+    rllib,
     vault_blocks,
 )
 from omiga_torchrl.testing import LayoutContract
 from tests.data.conftest import make_card, make_episodes
-from tests.data.layouts import test_d4rl, test_minari
+from tests.data.layouts import test_d3rlpy, test_d4rl, test_minari, test_rllib
 from tests.data.layouts.helpers_files import make_omar, make_padded, make_smac, write_npys, write_smac
 from tests.data.layouts.helpers_hdf5 import write_h5
 from tests.data.layouts.helpers_vault import make_experience, write_slowly
@@ -100,6 +102,40 @@ class TestD4rl(LayoutContract):
 
     def small_blocks(self, patch):
         patch.setattr(d4rl, "block_spans", lambda n, size: iter([(i, i + 1) for i in range(len(n))]))
+
+
+class TestD3rlpy(LayoutContract):
+    name, fields = "d3rlpy", ("actions", "rewards", "terminated")
+
+    def write_files(self, folder, *, without=None):
+        arrays = test_d3rlpy.make_dump([(3, True), (2, False), (4, True)])
+        return write_h5(folder / "a.h5", {name: a for name, a in arrays.items() if name != f"{without}_0"})
+
+    def small_blocks(self, patch):
+        patch.setattr(d3rlpy, "BLOCK_BYTES", 1)
+
+
+class TestRllib(LayoutContract):
+    name, fields = "rllib", ("obs", "actions", "rewards")
+
+    def write_files(self, folder, *, without=None):
+        batches = test_rllib.make_batches([3, 1, 2])
+        batches[0].pop(without, None)
+        return test_rllib.write_lines(folder / "output-2026_worker-0_0.json", batches)
+
+    def small_blocks(self, patch):
+        patch.setattr(rllib, "BLOCK_BYTES", 1)
+
+
+class TestRllibTeam(TestRllib):
+    """Two agents under two policies."""
+
+    options = {"team_reward": "sum", "agent_rewards": True}
+
+    def write_files(self, folder, *, without=None):
+        batches = test_rllib.make_team([3, 1, 2])
+        batches[0]["policy_batches"]["a"].pop(without, None)
+        return test_rllib.write_lines(folder / "team.json", batches)
 
 
 class TestMinari(LayoutContract):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from omiga_torchrl.data import OfflineDataset
 from omiga_torchrl.data.cards import read_card
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions
@@ -334,3 +335,19 @@ def test_bounds_are_those_of_the_action_space(tmp_path):
     texts = write_minari(tmp_path / "b", make_arrays([2]), observation_space=json.dumps({"type": "Text"}))
     with pytest.raises(DataError, match="observations are of the space 'Text'"):
         LAYOUT.read(texts, ReadOptions())
+
+
+def test_bounds_and_actions_in_single_precision(tmp_path):
+    """Humanoid's 0.4 is 0.4000000059604645 in Minari's description and in its actions."""
+    arrays = make_arrays([3, 2])
+    bound = np.float32(0.4)
+    for name in ("episode_0/actions", "episode_1/actions"):
+        arrays[name] = np.clip(arrays[name], -bound, bound)
+    space = {**BOX, "low": [-float(bound)] * 2, "high": [float(bound)] * 2}
+    path = write_minari(tmp_path / "a", arrays, action_space=json.dumps(space))
+    assert "0.4000000059604645" in (path / "data" / "metadata.json").read_text()
+    for options in ({}, {"action_low": -0.4, "action_high": 0.4}):
+        dataset = OfflineDataset(path, root=tmp_path, **options)
+        assert dataset.data["agents", "action"].abs().max() == bound
+        assert 0 < dataset.card.actions_on_bound["agents"] < 1
+        np.testing.assert_allclose(dataset.spec.action_high, 0.4, rtol=1e-6)

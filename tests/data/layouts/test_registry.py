@@ -21,7 +21,8 @@ from omiga_torchrl.data import (
 from tests.data.conftest import make_episodes
 
 BUILT_IN = [
-    "recording", "omiga-mujoco", "pymarl-h5", "d4rl", "minari", "vault", "pymarl-npy", "omar", "omiga-smac",
+    "recording", "omiga-mujoco", "pymarl-h5", "d4rl", "d3rlpy", "minari", "vault", "pymarl-npy", "omar",
+    "rllib", "omiga-smac",
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omiga_torchrl.data import Episodes
+from omiga_torchrl.data import Episodes, OfflineDataset
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions, vault_blocks, vault_ends, vault_files, vault_writing
 from omiga_torchrl.data.layouts.vault import VaultLayout
@@ -302,3 +302,18 @@ def test_writing_never_leaves_half_a_vault(tmp_path):
     with pytest.raises(FileExistsError, match="expected a new folder"):
         LAYOUT.write(path, [good])
     assert fingerprint(path) == before and len(list(path.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_missing_legal_actions_are_said_and_not_invented(tmp_path, caplog, one_hot):
+    experience = make_experience("..t..t")
+    del experience["infos"]["legals"]
+    experience["actions"][1] = 6
+    if one_hot:
+        experience["actions"] = np.eye(9, dtype=np.int32)[experience["actions"]]
+    dataset = OfflineDataset(write_slowly(tmp_path / "a.vlt" / "Good", experience), root=tmp_path)
+    actions = 9 if one_hot else 7
+    assert dataset.spec.action_size == actions and not dataset.spec.masked
+    assert ("agents", "action_mask") not in dataset.data.keys(True)
+    words = f"which of the {actions} actions are legal is unknown"
+    assert words in caplog.text and words in str(dataset.ends)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from omiga_torchrl.data.layouts import ReadOptions
+from omiga_torchrl.data import OfflineDataset
+from omiga_torchrl.data.layouts import ReadOptions, find_layout
 from omiga_torchrl.data.layouts.vault import VaultLayout
+from omiga_torchrl.data.layouts.vault_store import METADATA_FILE, STORE_FILE
 from omiga_torchrl.data.layouts.vault_writing import write_vault
 from omiga_torchrl.errors import DataError
 from tests.data.conftest import make_episodes
@@ -105,4 +108,31 @@ def test_one_vault_of_several(tmp_path):
         write_slowly(tmp_path / uid, make_experience("..t"))
     assert LAYOUT.matches(tmp_path)
     with pytest.raises(DataError, match=r"holds 2 vaults \(Good, Medium\); expected one. Pass .*Good"):
+        LAYOUT.read(tmp_path, ReadOptions())
+
+
+def test_ogmarls_folders_and_zips(tmp_path):
+    """Its own download is vaults/{source}/{environment}/{scenario}.vlt/{uid}; Hugging Face has zips."""
+    good = tmp_path / "vaults" / "og_marl" / "smac_v1" / "3m.vlt" / "Good"
+    write_slowly(good, make_experience("..t"))
+    for above in (good, *good.parents[:4]):
+        assert find_layout(above).name == "vault"
+        assert LAYOUT.read(above, ReadOptions()).steps == 3
+    write_slowly(good.parents[1] / "8m.vlt" / "Poor", make_experience("..t"))
+    with pytest.raises(DataError, match=r"2 vaults \(smac_v1/3m.vlt/Good, smac_v1/8m.vlt/Poor\)"):
+        LAYOUT.read(good.parents[2], ReadOptions())
+    zipped = Path(shutil.make_archive(tmp_path / "3m", "zip", good.parents[1], "3m.vlt"))
+    with pytest.raises(DataError, match=r"is a zip of the vaults 3m.vlt/Good; .*Unpack it"):
+        OfflineDataset(zipped, root=tmp_path)
+    zipped.write_bytes(zipped.read_bytes()[:50])
+    assert not LAYOUT.matches(zipped)
+
+
+def test_many_vaults_are_not_all_listed(tmp_path):
+    for number in range(14):
+        folder = tmp_path / f"{number:02}.vlt" / "Good"
+        folder.mkdir(parents=True)
+        for name in (METADATA_FILE, STORE_FILE):
+            (folder / name).write_text("")
+    with pytest.raises(DataError, match=r"14 vaults \(00.vlt/Good, .* 11.vlt/Good, and 2 more\)"):
         LAYOUT.read(tmp_path, ReadOptions())
