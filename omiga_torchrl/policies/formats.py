@@ -15,9 +15,11 @@ from typing import Any, Final
 
 import numpy.typing as npt
 import torch
+from tensordict.nn import ProbabilisticTensorDictModule
 from torch import Tensor, nn
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
+from omiga_torchrl import keys
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.policies.acting import PolicyStep
 from omiga_torchrl.policies.ports import Port
@@ -73,7 +75,7 @@ def trace(step: PolicyStep) -> torch.export.ExportedProgram:
     Raises:
         DataError: a module of the policy cannot be traced; names it.
     """
-    step = copy.deepcopy(step).cpu().eval().requires_grad_(False)
+    step = _without_log_probs(copy.deepcopy(step).cpu().eval().requires_grad_(False))
     examples = tuple(_example(port) for port in step.inputs)
     batch = torch.export.Dim("batch", min=1)
     with _quiet(), torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC), _called() as calls:
@@ -81,6 +83,15 @@ def trace(step: PolicyStep) -> torch.export.ExportedProgram:
             return torch.export.export(step, examples, dynamic_shapes=(tuple({0: batch} for _ in examples),))
         except Exception as error:  # torch.export documents little of what it raises
             raise _unsupported("torch.export", calls[-1] if calls else "the policy", error) from error
+
+
+def _without_log_probs(step: PolicyStep) -> PolicyStep:
+    """The step without the densities that behaviour policies write: programs have no such output."""
+    for part in step.modules():
+        if isinstance(part, ProbabilisticTensorDictModule):
+            part.return_log_prob = False
+    step.policy.out_keys = [key for key in step.policy.out_keys if keys.key_path(key)[-1] == "action"]
+    return step
 
 
 def _example(port: Port) -> Tensor:
