@@ -77,7 +77,7 @@ audit: $(VENV)/dev.stamp ## compare the installed packages with known advisories
 	else echo "make audit: pip-audit is not installed; nothing was compared. $(PY) -m pip install pip-audit"; fi
 
 bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion of files and environments
-	$(RUN_ENV) $(PY) recipes/benchmark.py
+	$(RUN_ENV) $(PY) recipes/benchmark_updates.py
 	$(RUN_ENV) $(PY) recipes/benchmark_algorithms.py
 	$(RUN_ENV) $(PY) -m tests.benchmarks.speed
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py

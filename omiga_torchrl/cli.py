@@ -29,6 +29,7 @@ EXTRAS = {
     "mlflow": "mlflow",
     "mujoco": "mujoco",
     "omegaconf": "recipes",
+    "scipy": "recipes",
     "tensorboard": "recipes",
     "tqdm": "recipes",
     "vmas": "vmas",

@@ -1,241 +1,85 @@
-"""Costs of the library against plain code, measured side by side in one process.
+"""Run a suite of cells, algorithms and seeds, and write its records and its report.
 
-Run: ``python recipes/benchmark.py`` (or ``make bench``). Prints one line per measurement.
+The launch command and examples are in ``configs/benchmark.yaml``.
 """
 
 from __future__ import annotations
 
-import copy
 import sys
-import tempfile
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
 
-import torch
-from torch import nn
-from torchrl.data import (
-    ImmutableDatasetWriter,
-    LazyMemmapStorage,
-    LazyTensorStorage,
-    ReplayBuffer,
-    TensorDictReplayBuffer,
-)
-from torchrl.data.replay_buffers import SliceSampler
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import MISSING
 
-from omiga_torchrl.algorithms import Algorithm, make_omiga
-from omiga_torchrl.data import IndexSelectStorage
-from omiga_torchrl.specs import TeamSpec
-from omiga_torchrl.timing import Comparison, compare
-from omiga_torchrl.trainers import OfflineTrainer, make_optimizer
-
-# HalfCheetah 6x1 in OMIGA's layout: every agent sees the whole state and its own number.
-HALFCHEETAH = TeamSpec(n_agents=6, observation_size=23, action_size=1, state_size=6 * 23)
-
-# VMAS navigation's sizes: about 4 ms a step on one core.
-NAVIGATION = TeamSpec(n_agents=3, observation_size=18, action_size=2, state_size=54)
+from omiga_torchrl.benchmark import parse_suite, run_suite
+from omiga_torchrl.command_line import checked_overrides, run_once
+from omiga_torchrl.plugins import import_modules
 
 
-def trainer_overhead(
-    *, steps: int = 100, blocks: int = 15, hidden: tuple[int, ...] = (64, 64), batch_size: int = 128
-) -> Comparison:
-    """`OfflineTrainer` against a plain loop: same loss, sampling, clipping, Adam, target update.
+@dataclass
+class BenchmarkConfig:
+    """Fields of the recipe.
 
-    Args:
-        steps: gradient steps per block.
-        blocks: timed pairs of blocks.
-        hidden: hidden layers; (64, 64) gives about 4 ms a step on one core.
-        batch_size: transitions per step.
+    Attributes:
+        imports: modules to import first: those that register algorithms, environments or layouts of your own.
+        suite: group ``suite``: what is run, see ``omiga_torchrl.benchmark.parse_suite``.
+        seeds: in place of the protocol's; null: those.
+        out: folder of the grid, which processes and machines may share; null is ``runs/benchmark/<suite>``.
+        workers: runs at a time; null: as many as there are cores.
+        launcher: ``local``, processes of this machine.
+        device: of the networks, see ``recipes/train.py``.
+        vectorize: seeds of a setting in one process: ``true``, ``false``, or ``auto``, where that is faster.
+        data_root: folder of converted and downloaded data; null is the user's cache.
+        report_only: run nothing; report what is there.
+        progress: show a progress bar.
     """
-    ours, plain = make_omiga(NAVIGATION, hidden_sizes=hidden), make_omiga(NAVIGATION, hidden_sizes=hidden)
-    trainer = _trainer(ours, _buffer(batch_size))
-    step = _plain_step(plain, _buffer(batch_size))
 
-    def run_trainer() -> None:
-        trainer.total_frames += steps
-        trainer.train()
-
-    def run_plain() -> None:
-        for _ in range(steps):
-            step()
-
-    return compare("trainer step", run_trainer, run_plain, steps=steps, blocks=blocks)
-
-
-def _buffer(batch_size: int) -> ReplayBuffer:
-    buffer = ReplayBuffer(storage=LazyTensorStorage(10_000), batch_size=batch_size)
-    buffer.extend(NAVIGATION.fake_batch(10_000))
-    return buffer
+    imports: list[str] = field(default_factory=list)
+    suite: dict[str, Any] = MISSING
+    seeds: list[int] | None = None
+    out: str | None = None
+    workers: int | None = None
+    launcher: str = "local"
+    device: str = "cpu"
+    vectorize: str = "auto"
+    data_root: str | None = None
+    report_only: bool = False
+    progress: bool = True
 
 
-def _trainer(algorithm: Algorithm, buffer: ReplayBuffer) -> OfflineTrainer:
-    trainer = OfflineTrainer(
-        **algorithm.trainer_arguments,
-        replay_buffer=buffer,
-        total_steps=1,
-        progress_bar=False,
+ConfigStore.instance().store("benchmark_schema", BenchmarkConfig)
+
+
+def benchmark(config: BenchmarkConfig) -> float:
+    """Runs the suite of ``config`` and writes its report."""
+    import_modules(config.imports)
+    name = HydraConfig.get().runtime.choices["suite"]
+    given = {**config.suite, **({} if config.seeds is None else {"seeds": config.seeds})}
+    return run_suite(
+        parse_suite(name, given),
+        config.out or Path("runs/benchmark") / name,
+        workers=config.workers,
+        launcher=config.launcher,
+        device=config.device,
+        vectorize=cast(Any, config.vectorize),
+        data_root=config.data_root,
+        imports=config.imports,
+        report_only=config.report_only,
+        progress=config.progress,
     )
-    trainer.total_frames = 0
-    return trainer
 
 
-def _plain_step(algorithm: Algorithm, buffer: ReplayBuffer) -> Callable[[], None]:
-    optimizer = make_optimizer(algorithm.parameter_groups, 5e-4)
-    updater = algorithm.target_updater
-    assert updater is not None
-
-    def step() -> None:
-        losses = algorithm.loss(buffer.sample())
-        (losses["loss_actor"] + losses["loss_qvalue"] + losses["loss_value"]).backward()
-        for group in algorithm.parameter_groups.values():
-            nn.utils.clip_grad_norm_(group, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        updater.step()
-
-    return step
-
-
-class PlainOMIGA(nn.Module):
-    """The maths of ``OMIGALoss(variant="paper")`` in plain torch: the yardstick."""
-
-    def __init__(self, parts: Algorithm, alpha: float, gamma: float) -> None:
-        super().__init__()
-        loss = parts.loss
-        self.actor = parts.policy.module[0].module
-        self.qvalue, self.value = loss.qvalue_network.module, loss.value_network.module
-        self.mixer = loss.mixer_network.module
-        self.target = copy.deepcopy(self.qvalue).requires_grad_(False)
-        self.alpha, self.gamma = alpha, gamma
-
-    def forward(self, data: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The sum of the three losses."""
-        observation, action = data["observation"], data["action"]
-        weight, bias = self.mixer.weights(data["state"])
-        value = self.value(observation)
-        with torch.no_grad():
-            target_q = self.target(observation, action)
-            next_weight, next_bias = self.mixer.weights(data["next_state"])
-            next_value = (next_weight * self.value(data["next_observation"])).sum(-2) + next_bias
-            y = data["reward"] + self.gamma * next_value * ~data["terminated"]
-        fixed = weight.detach()
-        z = fixed * (target_q - value) / self.alpha
-        excess = (z - 10).clamp(min=0)
-        exp_z = (z - excess).exp() * (1 + excess)
-        loss_value = (exp_z + fixed * value / self.alpha).mean()
-        global_q = (weight * self.qvalue(observation, action)).sum(-2) + bias
-        loss_q = (global_q - y).square().mean()
-        mean, std = self.actor(observation)
-        raw = torch.atanh(action.clamp(-1 + 1e-7, 1 - 1e-7))
-        normal = torch.distributions.Normal(mean, std, validate_args=False).log_prob(raw)
-        slope = 2 * (0.6931471805599453 - raw - nn.functional.softplus(-2 * raw))
-        loss_actor = -(exp_z.detach().squeeze(-1) * (normal - slope).sum(-1)).mean()
-        return loss_value + loss_q + loss_actor
-
-
-def full_update(*, steps: int = 20, blocks: int = 15, batch_size: int = 128) -> Comparison:
-    """A full update at HalfCheetah-6x1 sizes, hidden 256: ``OMIGALoss`` against plain torch.
-
-    Loss, one backward, clipping per group, fused Adam, target update; the batch is given.
-
-    Args:
-        steps: updates per block.
-        blocks: timed pairs of blocks.
-        batch_size: transitions per update.
-    """
-    batch = HALFCHEETAH.fake_batch(batch_size)
-    ours, other = make_omiga(HALFCHEETAH), make_omiga(HALFCHEETAH)
-    plain = PlainOMIGA(other, alpha=10.0, gamma=0.99)
-    flat = {
-        "observation": batch["agents", "observation"],
-        "action": batch["agents", "action"],
-        "state": batch["state"],
-        "next_observation": batch["next", "agents", "observation"],
-        "next_state": batch["next", "state"],
-        "reward": batch["next", "reward"],
-        "terminated": batch["next", "terminated"],
-    }
-    ours_optimizer = make_optimizer(ours.parameter_groups, 5e-4)
-    plain_optimizer = make_optimizer(other.parameter_groups, 5e-4)
-    online, target = list(plain.qvalue.parameters()), list(plain.target.parameters())
-
-    def finish(optimizer: torch.optim.Optimizer, parts: Algorithm) -> None:
-        for group in parts.parameter_groups.values():
-            nn.utils.clip_grad_norm_(group, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    def run_ours() -> None:
-        for _ in range(steps):
-            losses = ours.loss(batch)
-            (losses["loss_actor"] + losses["loss_qvalue"] + losses["loss_value"]).backward()
-            finish(ours_optimizer, ours)
-            assert ours.target_updater is not None
-            ours.target_updater.step()
-
-    def run_plain() -> None:
-        for _ in range(steps):
-            plain(flat).backward()
-            finish(plain_optimizer, other)
-            with torch.no_grad():
-                torch._foreach_lerp_(target, online, 0.005)
-
-    return compare("full OMIGA update", run_ours, run_plain, steps=steps, blocks=blocks)
-
-
-def sampling(
-    batch_size: int, *, slice_len: int | None = None, rows: int = 50_000, steps: int = 100, blocks: int = 11
-) -> Comparison:
-    """Sampling through the dataset's storage against TorchRL's stock memory-mapped buffer.
-
-    Args:
-        batch_size: transitions per sample.
-        slice_len: steps of the slices of episodes to sample, with TorchRL's ``SliceSampler``
-            for both; ``None`` samples transitions.
-        rows: transitions stored, in episodes of 1000.
-        steps: samples per block.
-        blocks: timed pairs of blocks.
-    """
-    data = HALFCHEETAH.fake_batch(rows)
-    data["episode"] = torch.arange(rows) // 1000
-
-    def options() -> dict[str, Any]:
-        if slice_len is None:
-            return {"batch_size": batch_size}
-        sampler = SliceSampler(traj_key="episode", slice_len=slice_len, cache_values=True)
-        return {"batch_size": batch_size, "sampler": sampler}
-
-    with tempfile.TemporaryDirectory() as folder:
-        storage = LazyMemmapStorage(rows, scratch_dir=f"{folder}/stock")
-        stock = TensorDictReplayBuffer(storage=storage, **options())
-        stock.extend(data)
-        ours = TensorDictReplayBuffer(
-            storage=IndexSelectStorage(data.memmap(f"{folder}/ours")),
-            writer=ImmutableDatasetWriter(),
-            **options(),
-        )
-
-        def sample(buffer: ReplayBuffer) -> Callable[[], None]:
-            def run() -> None:
-                for _ in range(steps):
-                    buffer.sample()
-
-            return run
-
-        kind = "transitions" if slice_len is None else f"transitions in slices of {slice_len}"
-        name = f"sample of {batch_size} {kind}"
-        return compare(name, sample(ours), sample(stock), steps=steps, blocks=blocks)
-
-
-def main() -> None:
-    """Prints all measurements."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    sys.stdout.write(f"{full_update()}\n{trainer_overhead()}\n")
-    for batch_size in (128, 256, 1024):
-        sys.stdout.write(f"{sampling(batch_size)}\n")
-    for batch_size in (120, 260, 1020):
-        sys.stdout.write(f"{sampling(batch_size, slice_len=20)}\n")
+@hydra.main(version_base="1.3", config_path="configs", config_name="benchmark")
+def main(config: Any) -> float:
+    """Entry point of the command line."""
+    return float(run_once("benchmark", config, benchmark))
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("benchmark", sys.argv[1:], BenchmarkConfig, configs)
     main()

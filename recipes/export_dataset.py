@@ -63,8 +63,7 @@ def export(config: ExportConfig) -> Path:
         raise unknown_name("export_dataset", "layout to write", config.layout, writers)
     dataset = OfflineDataset(config.dataset, root=config.root, progress=True, **config.read)
     out, card = Path(config.out), dataset.card
-    # Layouts of one team refuse several groups themselves, and say so.
-    n_actions = card.spec.action_size if len(card.spec.groups) == 1 else None
+    n_actions = {name: group.action_size for name, group in card.spec.groups.items() if group.discrete}
     LAYOUTS[config.layout].write(out, dataset.blocks(), n_actions=n_actions)
     _LOG.info("wrote %s: %d transitions in %d episodes", out, card.transitions, card.episodes)
     return out

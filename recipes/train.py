@@ -6,7 +6,6 @@ The launch command and examples are in ``configs/train.yaml``.
 from __future__ import annotations
 
 import logging
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -22,18 +21,19 @@ from omegaconf import MISSING
 from omiga_torchrl.algorithms import ALGORITHMS, Algorithm, default_arguments, make_algorithm
 from omiga_torchrl.command_line import checked_overrides
 from omiga_torchrl.data import READ_OPTIONS, OfflineDataset, check_dataset, check_dataset_fits, check_loss
-from omiga_torchrl.evaluation import PolicyFacts, Protocol, evaluate
+from omiga_torchrl.evaluation import PolicyFacts, Protocol
 from omiga_torchrl.modules import is_censored
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, save_policy
 from omiga_torchrl.report import RunWriter
 from omiga_torchrl.sweeps import mark_sweep, run_job, run_recipe
 from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
+from omiga_torchrl.trainers.best import BestPolicy, Restored
 from omiga_torchrl.trainers.grids import comma_lists, train_variants
 from omiga_torchrl.trainers.loggers import close_logger, open_logger
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
-from omiga_torchrl.trainers.runs import evaluation_hook, open_run
+from omiga_torchrl.trainers.runs import evaluation_hook, final_evaluations, open_run
 from omiga_torchrl.trainers.settings import algorithm_arguments, check_settings, dataset_name
 
 _LOG = logging.getLogger("train")
@@ -150,25 +150,26 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
     parts.loss.to(device)
     known = {"algorithm": name, "arguments": arguments, "metadata": facts.to_dict()}
     acting = CopyOnCPU(TeamPolicy(parts.policy, dataset.spec, **known))
-    trainer = make_trainer(config, parts, dataset, run)
+    trainer, best = make_trainer(config, parts, dataset, run), BestPolicy(run)
     if env is not None:
-        evaluation_hook(config, acting, env, facts, run).register(trainer)
+        evaluation_hook(config, acting, env, facts, best).register(trainer)
     if run.continues and (last := readable_checkpoint(run.path / "checkpoints")):
         trainer.load_from_file(last)
 
     def finish() -> float:
         save_policy(run.path / "policy.pt", acting())
         close_logger(trainer.logger)
-        if env is None:
-            run.finish()
-            _LOG.info("finished: %s", run.path)
-            return math.nan
-        final = evaluate(acting(), env, episodes=protocol.final_episodes, seed=protocol.final_seed)
-        run.evaluation(trainer.step_count, "final", **final.to_record())
+        if env is not None:
+            last, found = Restored(trainer.step_count, acting()), best.restored(acting())
+            if found is not None:
+                save_policy(run.path / "best.pt", found.policy)
+            final_evaluations(protocol, env, run, last, found)
+            best.prune()
         run.finish()
-        _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
-        _LOG.info("finished: %s\nnext: %s policy=%s video=true", run.path, _EVALUATE, run.path)
-        return final.mean_return
+        _LOG.info("finished: %s", run.path)
+        if env is not None:
+            _LOG.info("next: %s policy=%s video=true", _EVALUATE, run.path)
+        return run.final_return
 
     return trainer, finish
 

@@ -91,7 +91,7 @@ def test_every_part_imports_without_optional_packages() -> None:
     code = """
 import importlib, pkgutil, sys
 for module in ("vmas", "mujoco", "mpe2", "jaxmarl", "h5py", "tensorstore", "minari", "matplotlib", "PIL",
-               "hydra", "tensorboard", "tqdm", "jaxtyping", "beartype", "hypothesis", "onnx", "onnxruntime",
+               "hydra", "scipy", "tensorboard", "tqdm", "jaxtyping", "beartype", "hypothesis", "onnx", "onnxruntime",
                "onnxscript", "safetensors"):
     sys.modules[module] = None
 import omiga_torchrl

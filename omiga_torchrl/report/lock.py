@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +76,18 @@ def release_folder(folder: Path) -> None:
     if _same_file(handle, file):
         file.unlink()
     os.close(handle)
+
+
+def held_handles(folders: Iterable[Path]) -> list[int]:
+    """Open files of the locks that this process holds: a child that inherits them holds them, too.
+
+    So a folder stays locked until both have ended, also where one was killed.
+
+    Args:
+        folders: those without a lock of this process are left out.
+    """
+    files = (folder.resolve() / LOCK_FILE for folder in folders)
+    return [_HELD[file] for file in files if file in _HELD]
 
 
 def _same_file(handle: int, file: Path) -> bool:

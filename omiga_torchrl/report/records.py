@@ -21,8 +21,8 @@ from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import library_versions
 from omiga_torchrl.plain_files import read_json, read_text
 
-Label = Literal["training", "final"]
-LABELS: tuple[Label, ...] = ("training", "final")
+Label = Literal["training", "final", "best"]
+LABELS: tuple[Label, ...] = ("training", "final", "best")
 RUN_FILE = "run.json"
 EVALUATIONS_FILE = "evaluations.jsonl"
 _BEGIN = '{"step"'  # of a line
@@ -89,7 +89,8 @@ class Evaluation:
 
     Attributes:
         step: gradient steps done.
-        label: ``"training"``, or ``"final"`` for the one that is reported.
+        label: ``"training"``, ``"final"`` for the one that is reported, or ``"best"`` for the checkpoint
+            that was best in training, on the episodes of ``"final"``.
         returns: raw episode returns `[E]`.
         lengths: steps per episode `[E]`.
         deterministic: whether the policy was.
@@ -136,6 +137,27 @@ class Run:
         """The last final evaluation; ``None`` if the run did not finish."""
         found = self.labelled("final")
         return found[-1] if found else None
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The best checkpoint on fresh episodes; ``None`` if it was not evaluated on them."""
+        found = self.labelled("best")
+        return found[-1] if found else None
+
+
+def best_in_training(evaluations: Iterable[Evaluation]) -> int | None:
+    """The step of the best evaluation during training, the first of equal ones; ``None`` without any.
+
+    Args:
+        evaluations: in any order.
+
+    Examples:
+        >>> two = [Evaluation(step, "training", [r], [5], True, 0, 0.0) for step, r in ((10, 2.0), (20, 2.0))]
+        >>> best_in_training(two)
+        10
+    """
+    found = sorted((one.step, one.mean_return) for one in evaluations if one.label == "training")
+    return max(found, key=lambda one: one[1])[0] if found else None
 
 
 def load_runs(root: str | Path) -> list[Run]:

@@ -23,6 +23,7 @@ from omiga_torchrl.report.records import (
     Evaluation,
     Label,
     RunInfo,
+    best_in_training,
     read_evaluations,
 )
 from omiga_torchrl.report.run_folder import Existing, claim_folder, is_finished
@@ -68,6 +69,7 @@ class RunWriter:
         self.continues = found is not None
         self._file = self.path / EVALUATIONS_FILE
         self._began = self._start = time.monotonic()
+        self._cpu = time.process_time()
         same = found is not None and found.identity == self.info.identity
         if found is not None and is_finished(found) and same:
             self.info, self.finished = found, True
@@ -93,14 +95,22 @@ class RunWriter:
     @property
     def final_return(self) -> float:
         """Mean return of the last final evaluation; NaN if there is none."""
-        lines = read_evaluations(self._file) if self._file.exists() else []
-        return next((one.mean_return for one in reversed(lines) if one.label == "final"), math.nan)
+        return next((one.mean_return for one in reversed(self._lines()) if one.label == "final"), math.nan)
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best evaluation during training so far."""
+        return best_in_training(self._lines())
+
+    def _lines(self) -> list[Evaluation]:
+        return read_evaluations(self._file) if self._file.exists() else []
 
     def finish(self) -> None:
-        """Records that the run has come to its end, with duration and peak memory, and frees the folder."""
+        """Records that the run has come to its end, with its durations and peak memory; frees the folder."""
         *before, last = self.info.audit["sessions"]
         seconds = round(time.monotonic() - self._began, 3)
-        session = {**last, "ended": now(), "seconds": seconds, "peak_memory": peak_memory()}
+        times = {"seconds": seconds, "cpu_seconds": round(time.process_time() - self._cpu, 3)}
+        session = {**last, "ended": now(), **times, "peak_memory": peak_memory()}
         self._record(sessions=[*before, session], finished=True)
         self.finished = True
         release_folder(self.path)
@@ -133,8 +143,7 @@ class RunWriter:
                 file.write(b"".join(kept))
 
     def _elapsed(self) -> float:
-        lines = read_evaluations(self._file) if self._file.exists() else []
-        return max((line.wall_time for line in lines), default=0.0)
+        return max((line.wall_time for line in self._lines()), default=0.0)
 
     def evaluation(
         self,
@@ -151,7 +160,7 @@ class RunWriter:
 
         Args:
             step: gradient steps done.
-            label: ``"training"`` or ``"final"``.
+            label: ``"training"``, ``"final"`` or ``"best"``.
             returns: raw episode returns `[E]`, at least one.
             lengths: steps per episode `[E]`.
             deterministic: whether the policy was.
@@ -173,7 +182,7 @@ class RunWriter:
             **{"deterministic": deterministic, "seed": seed},
             **{"wall_time": round(time.monotonic() - self._start, 3), **extra},
         }
-        if label == "final":  # a run that was killed right after it evaluates again
+        if label != "training":  # a run that was killed right after it evaluates again
             self._keep(lambda one: (one.label, one.step) != (label, step))
         with storage_errors(self._file), self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from torchrl.envs import EnvBase
 
 from omiga_torchrl.data import OfflineDataset
-from omiga_torchrl.evaluation import PolicyFacts, evaluate, evaluate_in_background
+from omiga_torchrl.evaluation import (
+    PolicyFacts,
+    Protocol,
+    evaluate,
+    evaluate_in_background,
+)
 from omiga_torchrl.report import RunWriter, audit_record, describe_run, run_identity
+from omiga_torchrl.trainers.best import BestPolicy, Restored
 from omiga_torchrl.trainers.hooks import EvaluationHook
+
+_LOG = logging.getLogger(__name__)
 
 
 def open_run(config: Any, dataset: OfflineDataset, facts: PolicyFacts) -> RunWriter:
@@ -54,7 +63,7 @@ def open_run(config: Any, dataset: OfflineDataset, facts: PolicyFacts) -> RunWri
 
 
 def evaluation_hook(
-    config: Any, policy: Callable[[], Any], env: EnvBase, facts: PolicyFacts, run: RunWriter
+    config: Any, policy: Callable[[], Any], env: EnvBase, facts: PolicyFacts, best: BestPolicy
 ) -> EvaluationHook:
     """Evaluations during training, on the run's record.
 
@@ -63,16 +72,45 @@ def evaluation_hook(
         policy: gives the policy as it is now.
         env: of ``facts``, with ``config.evaluation["episodes"]`` environments.
         facts: the task of the policy, to build the environment again in the process of evaluations.
-        run: takes the results.
+        best: keeps the best policy; its run takes the results.
     """
     episodes, seed = config.evaluation["episodes"], config.evaluation["seed"]
     play: Callable[..., Any] = partial(evaluate, env=env)
     if config.background_evaluation:
         again = partial(facts.make_env, num_envs=episodes, seed=seed)
         play = partial(evaluate_in_background, make_env=again, imports=tuple(config.imports))
+
+    def on_result(step: int, result: Any) -> None:
+        best.run.evaluation(step, "training", **result.to_record())
+        best.keep(step)
+
     return EvaluationHook(
-        lambda: play(policy(), episodes=episodes, seed=seed),
+        lambda: play(best.judged(policy()), episodes=episodes, seed=seed),
         config.evaluation["interval"],
-        on_restored=run.cut_back,
-        on_result=lambda step, result: run.evaluation(step, "training", **cast(Any, result).to_record()),
+        on_restored=best.run.cut_back,
+        on_result=on_result,
     )
+
+
+def final_evaluations(
+    protocol: Protocol, env: EnvBase, run: RunWriter, last: Restored, best: Restored | None
+) -> None:
+    """Plays the last policy and the best checkpoint after training, on the run's record.
+
+    Both play the same episodes, from the same initial states, of which neither has seen one.
+
+    Args:
+        protocol: of the run.
+        env: with ``protocol.episodes`` environments.
+        run: takes the results.
+        last: the policy as it is after training.
+        best: the best checkpoint; ``None``: it was not kept.
+    """
+    play = partial(evaluate, env=env, episodes=protocol.final_episodes, seed=protocol.final_seed)
+    final = play(last.policy)
+    run.evaluation(last.step, "final", **final.to_record())
+    _LOG.info("final return %.3f (behaviour %.3f)", final.mean_return, run.info.behaviour_return)
+    if best is not None:
+        result = final if best.step == last.step else play(best.policy)
+        run.evaluation(best.step, "best", **result.to_record())
+        _LOG.info("best checkpoint %.3f, of step %d", result.mean_return, best.step)

@@ -14,12 +14,16 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl.benchmark import parse_suite
+from omiga_torchrl.policies import load_policy
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.trainers import runs
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 CONFIGS = RECIPES / "configs"
+# Groups of recipes/benchmark.py, and where they go.
+PLACES = {"suite": "suite", "protocol": "protocol@suite.protocol", "preset": "+preset@suite.presets.one"}
 SMALL = (
     *("trainer.steps=6", "trainer.batch_size=8", "trainer.progress_bar=false", "trainer.log_interval=2"),
     *("evaluation.interval=3", "evaluation.episodes=4", "evaluation.final_episodes=4"),
@@ -39,13 +43,21 @@ def run(recipe, folder, *overrides):
 @pytest.mark.parametrize("config", sorted(p.relative_to(CONFIGS).as_posix() for p in CONFIGS.rglob("*.yaml")))
 def test_every_yaml_loads(config):
     name = config.removesuffix(".yaml")
-    top = "train" if "/" in name else name
+    group = name.partition("/")[0] if "/" in name else None
+    top = name if group is None else "benchmark" if group in PLACES else "train"
     assert "main" in runpy.run_path(str(RECIPES / f"{top}.py"))  # registers its schema
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         overrides = [name.replace("/", "=")] if "/" in name else []
-        if name.startswith("experiment/"):  # no part of the defaults: added, not replaced
+        if group == "experiment":  # no part of the defaults: added, not replaced
             overrides = [f"+{overrides[0]}"]
+        if group in PLACES:
+            overrides = [f"{PLACES[group]}={Path(name).name}"]
         content = compose(top, overrides)
+        if group in PLACES:
+            suite = parse_suite(name, OmegaConf.to_object(content.suite))
+            asked = {one.overrides for one in suite.runs()}
+            runpy.run_path(str(RECIPES / "train.py"))
+            assert all(compose("train", [*one, "++algorithm.label=one"]) for one in asked)
     assert OmegaConf.missing_keys(content) <= {"policy", "runs", "layout", "out"}
     if top == "train":  # the algorithm takes what is written for it
         arguments = dict(OmegaConf.to_object(content.algorithm))
@@ -62,7 +74,11 @@ def test_train_evaluate_report(tmp_path):
         ("training", 3),
         ("training", 6),
         ("final", 6),
+        ("best", lines[-1]["step"]),
     ]
+    best = max(lines[:2], key=lambda line: sum(line["returns"]))
+    assert lines[-1]["step"] == best["step"] and lines[-1]["seed"] == lines[-2]["seed"] == 1_000_000
+    assert [one.name for one in (folder / "best").iterdir()] == [f"step_{best['step']}.pt"]
     assert all(len(line["returns"]) == 4 for line in lines)
     assert json.loads((folder / "run.json").read_text())["behaviour_return"] == pytest.approx(1.04, abs=0.01)
 
@@ -71,7 +87,8 @@ def test_train_evaluate_report(tmp_path):
     assert done.returncode == 0, done.stderr
     # the saved policy is the one that the final evaluation judged
     again = json.loads((tmp_path / "returns.jsonl").read_text())["returns"]
-    assert again == pytest.approx(lines[-1]["returns"], abs=1e-5)
+    assert again == pytest.approx(lines[-2]["returns"], abs=1e-5)
+    assert load_policy(folder / "best.pt").algorithm == "omiga"
 
     done = run("report", tmp_path, "runs=runs", "out=report")
     assert done.returncode == 0, done.stderr
@@ -109,7 +126,9 @@ def test_interrupted_run_resumes_to_the_same_end(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "evaluate", real)
     assert train("parts", "existing=resume") == whole
     lines = (tmp_path / "parts" / "omiga__vmas-navigation__mixed__seed0" / "evaluations.jsonl").read_text()
-    assert [json.loads(line)["step"] for line in lines.splitlines()] == [3, 6, 6]
+    records = [json.loads(line) for line in lines.splitlines()]
+    assert [one["step"] for one in records[:3]] == [3, 6, 6]
+    assert [one["label"] for one in records] == ["training", "training", "final", "best"]
 
 
 @pytest.mark.parametrize(("decay", "schedule"), [("true", "cosine"), ("false", None)])

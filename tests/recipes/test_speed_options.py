@@ -61,7 +61,7 @@ def test_seeds_at_once_have_a_folder_each_and_resume(tmp_path: Path) -> None:
         folder = tmp_path / "runs" / name
         assert (folder / "policy.pt").is_file()
         assert (folder / "checkpoints" / "step_00000006.pt").is_file()
-        assert len((folder / "evaluations.jsonl").read_text().splitlines()) == 3
+        assert len((folder / "evaluations.jsonl").read_text().splitlines()) == 4
     again = run("train", tmp_path, *arguments, "existing=resume")
     assert again.returncode == 0, again.stderr
 
@@ -74,5 +74,10 @@ def test_evaluations_in_the_background_have_the_same_numbers(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
         (one,) = load_runs(folder / "runs")
         found.append([(line.step, line.label, line.returns) for line in one.evaluations])
-    assert [line[:2] for line in found[0]] == [(3, "training"), (6, "training"), (6, "final")]
+    assert [line[:2] for line in found[0]] == [
+        (3, "training"),
+        (6, "training"),
+        (6, "final"),
+        (found[0][-1][0], "best"),
+    ]
     assert found[0] == found[1]

@@ -77,8 +77,8 @@ def test_errors(tmp_path: Path) -> None:
     changed = RunInfo("omiga", "vmas/navigation", "mixed", 3, {"alpha": 1.0})
     with pytest.raises(ValueError, match="other values of alpha"):
         RunWriter(tmp_path, changed, existing="resume")
-    with pytest.raises(ValueError, match="unknown label 'best'"):
-        writer.evaluation(1, "best", returns=[1.0])
+    with pytest.raises(ValueError, match="unknown label 'bst'"):
+        writer.evaluation(1, "bst", returns=[1.0])
     with pytest.raises(ValueError, match="no returns"):
         writer.evaluation(1, "final", returns=[])
     with pytest.raises(FileNotFoundError, match=r"no run\.json below"):

@@ -46,7 +46,7 @@ def test_memory_does_not_grow() -> None:
 def test_overhead_over_a_plain_loop() -> None:
     sys.path.insert(0, str(ROOT / "recipes"))
     try:
-        from benchmark import trainer_overhead
+        from benchmark_updates import trainer_overhead
     finally:
         sys.path.pop(0)
     gc.collect()

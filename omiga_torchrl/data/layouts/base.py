@@ -24,6 +24,7 @@ from omiga_torchrl.errors import DataError
 __all__ = [
     "BLOCK_BYTES",
     "ActionConvention",
+    "Counts",
     "Layout",
     "ReadOptions",
     "Reading",
@@ -37,6 +38,10 @@ __all__ = [
     "to_own_rewards",
     "to_team_reward",
 ]
+
+
+Counts = int | Mapping[str, int] | None
+"""Number of discrete actions, of every group by its name where they differ."""
 
 
 @dataclass
@@ -99,13 +104,13 @@ class Layout(ABC):
         """Whether :meth:`write` works."""
         return type(self).write is not Layout.write
 
-    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
+    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: Counts = None) -> None:
         """Write episodes in this layout, whole or not at all.
 
         Args:
             path: the file or folder; it must not be there yet.
             blocks: whole episodes, as :meth:`omiga_torchrl.data.OfflineDataset.blocks` gives them.
-            n_actions: number of discrete actions K, for data without masks.
+            n_actions: number of discrete actions K, for data without masks; of groups by their names.
 
         Raises:
             FileExistsError: there is something at ``path``.

@@ -125,14 +125,15 @@ def _episodes(
             fields = {name: field.read() for name, field in _open_episode(file, number, path).items()}
             where = f"OfflineDataset: {path}: episode {number}"
             seen = [to_floats(_columns(values)) for name, values in fields.items() if name.startswith("obs")]
-            steps, ended = len(fields["actions"]), bool(fields["terminated"] != 0)
+            action, ended = _columns(fields["actions"]), bool(fields["terminated"] != 0)
+            steps = len(action)
             flags = np.arange(steps) == steps - 1
             terminated, _ = relabel_ends(flags & ended, flags & (not ended), np.array([steps]), options)
             if terminated[-1] or steps > 1:  # or nothing is left of it
                 notes.cut.append(np.array([False]))
             yield steps_to_episodes(
                 np.concatenate(seen, 1)[:, None],
-                _actions(fields["actions"], n_actions, where),
+                action[:, None] if n_actions is None else whole_actions(action, n_actions, where),
                 to_floats(fields["rewards"].reshape(-1)),
                 terminated[-1:],
                 np.array([steps]),
@@ -142,10 +143,3 @@ def _episodes(
 
 def _columns(values: Array) -> Array:
     return values.reshape(len(values), -1)
-
-
-def _actions(actions: Array, n_actions: int | None, where: str) -> Array:
-    """Floats `[T, 1, A]` or integers `[T, 1]`."""
-    if n_actions is None:
-        return _columns(actions)[:, None]
-    return whole_actions(_columns(actions), n_actions, where)

@@ -99,7 +99,8 @@ def require_plain(
     if not block.is_plain:
         raise DataError(
             f"{component}: this layout has no place for the groups {', '.join(block.groups)}, only for one "
-            "team of agents with equal spaces. Keep them in a recording: write_recording."
+            "team of agents with equal spaces. Keep them in a recording: write_recording. Or write the "
+            "layout 'vault', or 'pymarl-npy' for discrete actions, which note their groups."
         )
     group = next(iter(block.groups.values()))
     found = [] if group.agent_mask is None or has_presence else ["agents that come and go ('agent_mask')"]

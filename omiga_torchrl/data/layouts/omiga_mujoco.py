@@ -12,6 +12,7 @@ import numpy as np
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts.base import (
     BLOCK_BYTES,
+    Counts,
     Layout,
     Reading,
     ReadOptions,
@@ -70,7 +71,7 @@ class OmigaMujocoLayout(Layout):
         blocks = _blocks(path, ends, terminated, options, stated, left_out)
         return Reading(blocks, int(ends.steps.sum()), actions="raw", left_out=left_out, ends=notes)
 
-    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
+    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: Counts = None) -> None:
         """Write episodes as such a file; floats in single precision.
 
         The layout does not hold ``truncated``: to read the same again, pass

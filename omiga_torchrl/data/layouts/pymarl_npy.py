@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -10,14 +11,17 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from omiga_torchrl.data.episodes import Array, Episodes
-from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions
-from omiga_torchrl.data.layouts.guards import new_folder
+from omiga_torchrl.data.layouts.base import Counts, Layout, Reading, ReadOptions
+from omiga_torchrl.data.layouts.guards import as_data_error, new_folder
 from omiga_torchrl.data.layouts.npy import NpyFile
 from omiga_torchrl.data.layouts.padded import read_padded
 from omiga_torchrl.data.layouts.padded_fields import PADDED_FIELDS, Readable
+from omiga_torchrl.data.layouts.padded_groups import PaddedGroups, padded_blocks
 from omiga_torchrl.data.layouts.padded_writing import write_padded
 from omiga_torchrl.data.layouts.registry import register_layout
 
+# Our own: the groups that the team was put together from.
+_GROUPS: Final = "groups.json"
 # Of a field with one row per step where observations have one more.
 _OF_STEPS: Final = ("actions", "filled", "reward", "terminated")
 
@@ -49,15 +53,22 @@ class PymarlNpyLayout(Layout):
         """
         found = [name for name in PADDED_FIELDS if (path / f"{name}.npy").is_file()]
         files = {name: NpyFile.open(path / f"{name}.npy") for name in found}
-        return read_padded(dict(_same_rows(files)), f"OfflineDataset: {path}", options)
+        reading = read_padded(dict(_same_rows(files)), f"OfflineDataset: {path}", options)
+        if not (path / _GROUPS).is_file() or isinstance(options.groups, Mapping):
+            return reading  # by number agents are of the padded team
+        with as_data_error(path / _GROUPS):
+            told = json.loads((path / _GROUPS).read_text())
+        where = f"OfflineDataset: {path / _GROUPS}"
+        return PaddedGroups.from_dict(told, where).reading(reading, where)
 
-    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
+    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: Counts = None) -> None:
         """Write episodes as padded ``.npy`` files.
 
         Reading them gives the same episodes, with floats in single precision, but for what the
         fields have no room for: no mask becomes one that allows everything, no state becomes the
         observations of all agents in a row, and an end that is both a termination and a time-out
-        is a termination. All episodes take as much room as the longest.
+        is a termination. All episodes take as much room as the longest. Several groups are written as
+        one team, filled up with zeros, and read as groups again.
 
         Args:
             path: the folder.
@@ -81,8 +92,11 @@ class PymarlNpyLayout(Layout):
             >>> layout.read(path, ReadOptions()).steps
             2
         """
+        team, groups, count = padded_blocks(blocks, n_actions)
         with new_folder(path) as folder:
-            write_padded(folder, blocks, n_actions)
+            write_padded(folder, team, count)
+            if groups is not None:
+                (folder / _GROUPS).write_text(json.dumps(groups.to_dict()))
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from omiga_torchrl.data.episodes import Array, Episodes
-from omiga_torchrl.data.layouts.base import Layout, Reading, ReadOptions, require
+from omiga_torchrl.data.layouts.base import Counts, Layout, Reading, ReadOptions, require
 from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.guards import new_folder
 from omiga_torchrl.data.layouts.left_out import LeftOut
+from omiga_torchrl.data.layouts.padded_groups import padded_blocks
 from omiga_torchrl.data.layouts.registry import register_layout
 from omiga_torchrl.data.layouts.row_ends import find_row_ends, terminated_episodes
 from omiga_torchrl.data.layouts.steps import count_steps
@@ -21,6 +22,7 @@ from omiga_torchrl.data.layouts.vault_arrays import (
     array_problems,
     count_actions,
     is_discrete,
+    own_groups,
 )
 from omiga_torchrl.data.layouts.vault_blocks import read_blocks
 from omiga_torchrl.data.layouts.vault_ends import scan_rows
@@ -80,15 +82,19 @@ class VaultLayout(Layout):
         terminated = terminated_episodes(found, options)
         dropped = ~terminated & ~found.delimited
         notes.cut.append(found.cut[found.rows > (dropped | found.delimited)])
-        return Reading(
+        reading = Reading(
             read_blocks(files, found, terminated, present, options, where, left_out),
             left_out=left_out,
             ends=notes,
             steps=count_steps(terminated, found.rows, found.delimited),
             n_actions=count_actions(files, notes, where),
         )
+        groups = own_groups(files, where)
+        if groups is None or isinstance(options.groups, Mapping):  # by number agents are of the padded team
+            return reading
+        return groups.reading(reading, where)
 
-    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: int | None = None) -> None:
+    def write(self, path: Path, blocks: Iterable[Episodes], *, n_actions: Counts = None) -> None:
         """Write episodes as a vault that Flashbax and OG-MARL read.
 
         Reading it gives the same episodes, with floats in single precision, but for what a vault
@@ -99,6 +105,8 @@ class VaultLayout(Layout):
         .. note:: An episode that ran out of time gets one row more, with its last observation, the
             first legal action (or zeros), no reward, and the mark of its end. Its return is the
             same. OG-MARL's systems take it for a step.
+
+        Several groups are written as one team, filled up with zeros, and read as groups again.
 
         Args:
             path: the folder of the uid, such as ``vaults/mine/vmas/wheel.vlt/mixed``.
@@ -124,10 +132,12 @@ class VaultLayout(Layout):
             2
         """
         # OG-MARL's systems need a state. That it is only a copy is noted, to read it back as none.
-        own: dict[str, Any] = {"state": "observations"} | ({"n_actions": n_actions} if n_actions else {})
+        team, groups, count = padded_blocks(blocks, n_actions)
+        own: dict[str, Any] = {"state": "observations"} | ({"n_actions": count} if count else {})
+        own |= {} if groups is None else {"groups": groups.to_dict()}
 
         def parts() -> Iterator[dict[str, Array]]:
-            for block in blocks:
+            for block in team:
                 if block.state is not None:
                     own["state"] = "stored"
                 yield to_rows(block)

@@ -7,6 +7,7 @@ from typing import Final
 
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.end_notes import EndNotes
+from omiga_torchrl.data.layouts.padded_groups import PaddedGroups
 from omiga_torchrl.data.layouts.steps import discrete_actions
 from omiga_torchrl.data.layouts.vault_ends import MASKS
 from omiga_torchrl.data.layouts.vault_files import VaultFiles
@@ -72,6 +73,22 @@ def count_actions(files: VaultFiles, notes: EndNotes, where: str) -> int | None:
         f"unknown, and all count as legal{'' if vectors else '. There may be more than the data show'}."
     )
     return count
+
+
+def own_groups(files: VaultFiles, where: str) -> PaddedGroups | None:
+    """The groups that the vault's team was put together from, if it was.
+
+    Args:
+        files: the open vault.
+        where: it, for messages.
+
+    Raises:
+        DataError: our entry of its description is damaged.
+    """
+    own = files.metadata.get(OWN)
+    if not isinstance(own, dict) or "groups" not in own:
+        return None
+    return PaddedGroups.from_dict(own["groups"], where)
 
 
 def array_problems(files: VaultFiles) -> Iterator[str]:

@@ -1,0 +1,23 @@
+"""Benchmarks: suites of runs, their immutable records, and reports made from nothing but these."""
+
+from __future__ import annotations
+
+from omiga_torchrl.benchmark.protocol import BenchmarkProtocol
+from omiga_torchrl.benchmark.records import Record, Records, load_records, read_record, write_record
+from omiga_torchrl.benchmark.running import run_suite
+from omiga_torchrl.benchmark.suite import Cell, Contender, RunSpec, Suite, parse_suite
+
+__all__ = [
+    "BenchmarkProtocol",
+    "Cell",
+    "Contender",
+    "Record",
+    "Records",
+    "RunSpec",
+    "Suite",
+    "load_records",
+    "parse_suite",
+    "read_record",
+    "run_suite",
+    "write_record",
+]

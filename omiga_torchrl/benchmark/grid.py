@@ -1,0 +1,234 @@
+"""`Grid`: the jobs of a suite in a folder, and the records that they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from omiga_torchrl.benchmark.collecting import data_facts, finished_run, make_record
+from omiga_torchrl.benchmark.records import SUFFIX, write_record
+from omiga_torchrl.benchmark.schedule import Job
+from omiga_torchrl.benchmark.suite import Cell, RunSpec, Suite
+from omiga_torchrl.data import published_dataset
+from omiga_torchrl.errors import DataError
+from omiga_torchrl.plain_files import read_json
+
+RECORDING: Final = "recording"
+_QUIET: Final = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=stdout")
+Vectorize = Literal["auto", "true", "false"]
+# Hidden layers up to which several seeds in one process are faster on a CPU, see docs/speed.md.
+_SMALL: Final = 64
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the data of a cell come from.
+
+    Attributes:
+        kind: ``"recording"``, or the name of the published or bundled dataset.
+        train: value of ``dataset`` for ``recipes/train.py``.
+        inspect: value of ``dataset`` for ``recipes/inspect_dataset.py``.
+    """
+
+    kind: str
+    train: str
+    inspect: str
+
+
+@dataclass
+class Grid:
+    """The runs of a suite in a folder.
+
+    ::
+
+        <out>/records/      one file for every finished run
+        <out>/datasets/     recordings
+        <out>/data/         statistics of the data
+        <out>/runs/         folders of the runs, as recipes/train.py writes them
+        <out>/logs/         what the jobs printed
+
+    Args:
+        suite: what is run.
+        out: folder.
+        data_root: folder of converted and downloaded data; ``None`` is the user's cache.
+        device: of the networks.
+        vectorize: seeds of a setting in one process; ``"auto"`` where that is faster, see docs/speed.md.
+        imports: modules that the recipes import first.
+    """
+
+    suite: Suite
+    out: Path
+    data_root: str | None = None
+    device: str = "cpu"
+    vectorize: Vectorize = "auto"
+    imports: tuple[str, ...] = ()
+    sources: dict[str, Source] = field(init=False)
+    specs: list[tuple[RunSpec, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sources = {cell.name: self._source(cell) for cell in self.suite.cells}
+        self.specs = [(one, one.key(self.sources[one.cell.name].kind)) for one in self.suite.runs()]
+
+    @property
+    def records(self) -> Path:
+        """The folder of records."""
+        return self.out / "records"
+
+    def jobs(self) -> list[Job]:
+        """All jobs, those of the data first."""
+        jobs = [job for cell in self.suite.cells for job in self._data_jobs(cell)]
+        groups: dict[tuple[str, str], list[tuple[RunSpec, str]]] = {}
+        for spec, key in self.specs:
+            together = self._trains_together(spec)
+            groups.setdefault((setting_of(key), "" if together else str(spec.seed)), []).append((spec, key))
+        return jobs + [self._train_job(members) for members in groups.values()]
+
+    def missing(self) -> list[str]:
+        """The keys of runs without a record."""
+        return [key for _, key in self.specs if not (self.records / f"{key}{SUFFIX}").is_file()]
+
+    def _source(self, cell: Cell) -> Source:
+        if cell.published is not None:
+            try:
+                published_dataset(cell.published).locate(self.data_root)
+                return Source(cell.published, cell.published, cell.published)
+            except FileNotFoundError:
+                pass
+        if not cell.transitions:
+            return Source(cell.name, cell.tier, cell.name)
+        path = str(self.out / "datasets" / cell.task / cell.tier)
+        return Source(RECORDING, path, path)
+
+    def _data_jobs(self, cell: Cell) -> list[Job]:
+        source, folder = self.sources[cell.name], self._facts(cell).parent
+        facts = self._job(
+            f"data__{cell.name.replace('/', '-')}",
+            "inspect_dataset",
+            {"dataset": source.inspect, "out": str(folder), "progress": "false", **self._root("root")},
+            finished=partial(_is_whole, self._facts(cell)),
+        )
+        if source.kind != RECORDING:
+            return [facts]
+        record = self._job(
+            f"record__{cell.name.replace('/', '-')}",
+            "record_dataset",
+            {
+                **{"task": cell.task, "tier": cell.tier, "transitions": str(cell.transitions)},
+                **{"out": source.train, "existing": "keep", "progress": "false"},
+            },
+            cell.record,
+            finished=(Path(source.train) / "card.json").is_file,
+        )
+        return [record, Job(**{**vars(facts), "after": (record.name,)})]
+
+    def _train_job(self, members: list[tuple[RunSpec, str]]) -> Job:
+        spec, key = members[0]
+        cell, evaluation = spec.cell, spec.evaluation
+        name = key if len(members) == 1 else setting_of(key)
+        values = {
+            **{"++algorithm.label": spec.label, "task": cell.task},
+            "dataset": self.sources[cell.name].train,
+            **{f"evaluation.{name}": str(value) for name, value in vars(evaluation).items()},
+            **{"out": str(self._runs(key)), "existing": "keep", "logger": "csv", "device": self.device},
+            **{"trainer.progress_bar": "false", "threads": "1", **self._root("data_root")},
+        }
+        if len(members) == 1:
+            values["seed"] = str(spec.seed)
+        else:
+            values |= {"vectorize": "true", "seeds": f"[{','.join(str(one.seed) for one, _ in members)}]"}
+        return self._job(
+            name,
+            "train",
+            values,
+            spec.overrides,
+            finished=partial(self._are_recorded, members),
+            keys=tuple(key for _, key in members),
+            after=(f"data__{cell.name.replace('/', '-')}",),
+            runs=len(members),
+        )
+
+    def _job(
+        self,
+        name: str,
+        recipe: str,
+        values: Mapping[str, str],
+        overrides: tuple[str, ...] = (),
+        *,
+        keys: tuple[str, ...] = (),
+        runs: int = 0,
+        **options: Any,
+    ) -> Job:
+        given = [f"{key}={quoted(value)}" for key, value in values.items()]
+        quiet = _QUIET if recipe == "record_dataset" else ()  # the others are
+        imports = (f"imports=[{','.join(self.imports)}]",) if self.imports else ()
+        command = (recipe, *overrides, *given, *imports, *quiet)
+        return Job(name, command, keys=keys or (name,), runs=runs, **options)
+
+    def _are_recorded(self, members: list[tuple[RunSpec, str]]) -> bool:
+        """Whether all runs have records; writes those of runs that have ended."""
+        found = [self._is_recorded(spec, key) for spec, key in members]  # of all, also after a missing one
+        return all(found)
+
+    def _is_recorded(self, spec: RunSpec, key: str) -> bool:
+        if (self.records / f"{key}{SUFFIX}").is_file():
+            return True
+        run = finished_run(self._runs(key), spec.seed)
+        if run is None:
+            return False
+        cell = spec.cell
+        data = {"source": self.sources[cell.name].kind, **data_facts(self._facts(cell))}
+        protocol = self.suite.protocol.to_record(spec.evaluation)
+        write_record(self.records, make_record(run, key=key, protocol=protocol, data=data))
+        return True
+
+    def _runs(self, key: str) -> Path:
+        return self.out / "runs" / setting_of(key)
+
+    def _facts(self, cell: Cell) -> Path:
+        return self.out / "data" / cell.task / cell.tier / "statistics.json"
+
+    def _root(self, name: str) -> dict[str, str]:
+        return {} if self.data_root is None else {name: self.data_root}
+
+    def _trains_together(self, spec: RunSpec) -> bool:
+        if self.vectorize != "auto":
+            return self.vectorize == "true"
+        sizes = [one for one in spec.overrides if one.startswith("algorithm.hidden_sizes=")]
+        hidden = [int(size) for one in sizes for size in re.findall(r"\d+", one)]
+        return self.device != "cpu" or (bool(hidden) and max(hidden) <= _SMALL)
+
+
+def setting_of(key: str) -> str:
+    """A run's key without its seed.
+
+    Args:
+        key: of :meth:`omiga_torchrl.benchmark.RunSpec.key`.
+
+    Examples:
+        >>> setting_of("bc__vmas-navigation__mixed__seed0__0a1b2c3d")
+        'bc__vmas-navigation__mixed__0a1b2c3d'
+    """
+    return re.sub(r"__seed\d+__", "__", key)
+
+
+def quoted(value: str) -> str:
+    """A value as Hydra's command line takes it.
+
+    Examples:
+        >>> quoted("runs/a b"), quoted("omiga:hopper-3x1/medium"), quoted("[0,1]")
+        ("'runs/a b'", 'omiga:hopper-3x1/medium', '[0,1]')
+    """
+    if re.fullmatch(r"[\w./:+-]+|\[[\w.,-]*\]", value):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        return bool(read_json("benchmark", file, ""))
+    except (FileNotFoundError, DataError):  # a killed process leaves the beginning
+        return False

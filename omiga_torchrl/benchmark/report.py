@@ -1,0 +1,47 @@
+"""`write_benchmark_report`: the page and the exports of a folder of records, made from nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from omiga_torchrl.benchmark.exports import write_exports
+from omiga_torchrl.benchmark.page import report_page
+from omiga_torchrl.benchmark.records import Record, require_one_protocol
+from omiga_torchrl.benchmark.scores import Scores
+from omiga_torchrl.files import atomic_write
+
+
+def write_benchmark_report(
+    records: Sequence[Record], out: str | Path, title: str, *, notes: Sequence[str] = ()
+) -> Path:
+    """Writes ``report.html`` and, beside it, the scores for other tools.
+
+    The same records give the same bytes.
+
+    Args:
+        records: of one protocol.
+        out: folder to write to.
+        title: heading.
+
+    Keyword Args:
+        notes: what is missing or was set aside.
+
+    Returns:
+        The page.
+
+    Raises:
+        DataError: there are no records, or several protocols.
+        ImportError: matplotlib or scipy is not installed.
+    """
+    protocol = require_one_protocol(records)
+    records, out = sorted(records, key=lambda one: one.key), Path(out)
+    scores = Scores.of(records)
+    exports = [path.name for path in write_exports(scores, records, out)]
+    links = {one.key: quote(Path(os.path.relpath(one.path, out)).as_posix()) for one in records}
+    page = report_page(title, scores, records, protocol, notes=notes, links=links, exports=exports)
+    with atomic_write(out / "report.html") as file:
+        file.write(page.encode())
+    return out / "report.html"

@@ -1,0 +1,122 @@
+"""`run_suite`: from a suite to its report, however often it is stopped on the way."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omiga_torchrl.benchmark.grid import Grid, Vectorize
+from omiga_torchrl.benchmark.launchers import Launcher, LocalLauncher
+from omiga_torchrl.benchmark.progress import ProgressBar
+from omiga_torchrl.benchmark.records import load_records
+from omiga_torchrl.benchmark.report import write_benchmark_report
+from omiga_torchrl.benchmark.schedule import Outcome, Schedule
+from omiga_torchrl.benchmark.suite import Suite
+from omiga_torchrl.errors import require_choice, require_count, unknown_name
+from omiga_torchrl.trainers.interruption import TrainingInterrupted, clean_interruption
+
+_LOG = logging.getLogger(__name__)
+LAUNCHERS: dict[str, type[Launcher]] = {"local": LocalLauncher}
+
+
+def run_suite(
+    suite: Suite,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    launcher: str = "local",
+    device: str = "cpu",
+    vectorize: Vectorize = "auto",
+    data_root: str | None = None,
+    imports: Sequence[str] = (),
+    report_only: bool = False,
+    progress: bool = True,
+) -> float:
+    """Records or finds the data, trains, evaluates, and reports; what is done already is not done again.
+
+    Failures are named at the end, in the report too, and stop no other run.
+
+    Args:
+        suite: what is run.
+        out: folder of the grid, which several processes and machines may share.
+
+    Keyword Args:
+        workers: jobs at a time; ``None``: as many as this process has cores.
+        launcher: name of the launcher, ``"local"``.
+        device: of the networks.
+        vectorize: ``"true"``, ``"false"`` or ``"auto"``: train the seeds of a setting in one process.
+        data_root: folder of converted and downloaded data; ``None`` is the user's cache.
+        imports: modules that the recipes import first.
+        report_only: run nothing.
+        progress: show a progress bar.
+
+    Returns:
+        The share of the runs that have records.
+
+    Raises:
+        ValueError: an unknown launcher or value of ``vectorize``, or no workers.
+        SettingsError: the disk is full.
+        DataError: records contradict each other, or none is there.
+        SystemExit: it was interrupted (128 + the signal), or runs have failed (1).
+    """
+    if launcher not in LAUNCHERS:
+        raise unknown_name("benchmark", "launcher", launcher, LAUNCHERS)
+    require_choice("benchmark", vectorize=(vectorize, ("auto", "true", "false")))
+    workers = workers if workers is not None else len(os.sched_getaffinity(0))
+    require_count("benchmark", 1, workers=workers)
+    grid = Grid(suite, Path(out), data_root, device, vectorize, tuple(imports))
+    grid.records.mkdir(parents=True, exist_ok=True)
+    notes = load_records(grid.records).notes
+    for note in notes:
+        _LOG.warning("%s", note)
+    outcome = Outcome()
+    try:
+        with clean_interruption():
+            if not report_only:
+                outcome = _run(grid, LAUNCHERS[launcher](), workers, progress)
+    except TrainingInterrupted as stop:
+        done = len(grid.specs) - len(grid.missing())
+        sys.stderr.write(f"{done} of {len(grid.specs)} done, run the same command to continue.\n")
+        raise SystemExit(stop.exit_code) from None
+    done = len(grid.specs) - len(grid.missing())
+    if done:
+        _LOG.info("report: %s", _report(grid, notes, outcome))
+    _tell_failures(outcome, done, len(grid.specs), grid.out)
+    return done / len(grid.specs)
+
+
+def _run(grid: Grid, launcher: Launcher, workers: int, progress: bool) -> Outcome:
+    jobs = grid.jobs()
+    with ProgressBar(grid, jobs, shown=progress) as bar:
+        schedule = Schedule(jobs, launcher, grid.out, workers=workers, on_change=bar.update)
+        return schedule.run()
+
+
+def _report(grid: Grid, notes: Sequence[str], outcome: Outcome) -> Path:
+    """Of the suite's own runs; others that are in the folder are left out, and said to be."""
+    keys, missing = {key for _, key in grid.specs}, grid.missing()
+    found = load_records(grid.records)
+    own = [one for one in found.records if one.key in keys]
+    told = [*notes, *(note for note in found.notes if note not in notes)]
+    told += [f"Failed: {job}: {reason}" for job, reason in outcome.failures.items()]
+    if missing:
+        told.append(f"{len(missing)} of {len(keys)} runs are missing: {', '.join(missing)}.")
+    if len(own) < len(found.records):
+        told.append(
+            f"Left out, as no part of this suite as it is now: {len(found.records) - len(own)} records."
+        )
+    return write_benchmark_report(own, grid.out, f"{grid.suite.title}: {grid.suite.name}", notes=told)
+
+
+def _tell_failures(outcome: Outcome, done: int, total: int, out: Path) -> None:
+    _LOG.info("%d of %d runs have records in %s", done, total, out / "records")
+    if outcome.failures:
+        told = "".join(f"\n  - {job}: {reason}" for job, reason in outcome.failures.items())
+        sys.stderr.write(
+            f"benchmark: {len(outcome.failures)} jobs failed, the others are done. What they printed is in "
+            f"{out / 'logs'}:{told}\n"
+        )
+        raise SystemExit(1)

@@ -1,0 +1,138 @@
+"""`Scores`: what the runs of a table have reached, by algorithm, cell and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from omiga_torchrl.benchmark.records import Record
+from omiga_torchrl.benchmark.statistics import Array
+from omiga_torchrl.report.grouping import separate_runs
+from omiga_torchrl.report.records import Run
+
+Checkpoint = Literal["final", "best"]
+CHECKPOINTS: tuple[Checkpoint, ...] = ("final", "best")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An algorithm in a cell, seed by seed.
+
+    Attributes:
+        final: seed to the mean return of the last policy.
+        best: seed to the mean return of the best checkpoint, on the same fresh episodes.
+        last_five: seed to the mean over the last five evaluations during training.
+        records: the runs, by seed.
+    """
+
+    final: Mapping[int, float]
+    best: Mapping[int, float]
+    last_five: Mapping[int, float]
+    records: Sequence[Record]
+
+    @property
+    def moving(self) -> dict[str, int]:
+        """How many runs have values that still rise, or fall, at their end."""
+        trends = [(one.values.get("values") or {}).get("trend") for one in self.records]
+        return {trend: trends.count(trend) for trend in ("rising", "falling") if trend in trends}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All entries of a table.
+
+    Attributes:
+        entries: cell and algorithm to the entry, in the order of their names.
+        references: cell to ``behaviour``, ``best_checkpoint`` and ``random``, and ``data_best``, the best
+            episode in the data; ``None`` where it is not known.
+        runs: all runs as reports read them, in the same names.
+        notes: what was kept apart.
+    """
+
+    entries: Mapping[tuple[str, str], Entry]
+    references: Mapping[str, Mapping[str, float | None]]
+    runs: Sequence[Run]
+    notes: Sequence[str]
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Scores:
+        """The scores in records; runs that differ in more than the seed get names that say so.
+
+        Args:
+            records: of one protocol.
+        """
+        by_path = {one.path: one for one in records}
+        separated = separate_runs([one.run for one in records])
+        groups: dict[tuple[str, str], list[Run]] = {}
+        for run in separated.runs:
+            groups.setdefault((f"{run.info.task}/{run.info.dataset}", run.info.algorithm), []).append(run)
+        entries = {
+            names: _entry(members, [by_path[run.path] for run in members])
+            for names, members in sorted(groups.items())
+        }
+        references: dict[str, Mapping[str, float | None]] = {}
+        for (cell, _), entry in entries.items():
+            references.setdefault(cell, _references(entry.records[0].values))
+        return cls(entries, references, separated.runs, separated.notes)
+
+    @property
+    def cells(self) -> list[str]:
+        """The names of the cells."""
+        return list(self.references)
+
+    @property
+    def algorithms(self) -> list[str]:
+        """The names of the algorithms."""
+        return sorted({algorithm for _, algorithm in self.entries})
+
+    @property
+    def scaled_cells(self) -> list[str]:
+        """Cells whose returns can be scaled: random actions are 0, the best behaviour checkpoint is 1."""
+        return [cell for cell in self.cells if _scale(self.references[cell]) is not None]
+
+    @property
+    def complete(self) -> list[str]:
+        """Algorithms with a run in every scaled cell: only these have aggregates."""
+        cells = self.scaled_cells
+        return [
+            one for one in self.algorithms if cells and all((cell, one) in self.entries for cell in cells)
+        ]
+
+    def scaled(self, algorithm: str, checkpoint: Checkpoint = "final") -> list[Array]:
+        """Scaled returns of an algorithm in every scaled cell, a run each, by seed `[R_t]`.
+
+        Args:
+            algorithm: one of :attr:`complete`.
+            checkpoint: the last policy, or the best checkpoint.
+        """
+        return [np.array(list(found.values())) for found in self.scaled_by_seed(algorithm, checkpoint)]
+
+    def scaled_by_seed(self, algorithm: str, checkpoint: Checkpoint = "final") -> list[dict[int, float]]:
+        """The same by seed."""
+        found = []
+        for cell in self.scaled_cells:
+            low, span = _scale(self.references[cell]) or (0.0, 1.0)
+            returns = getattr(self.entries[cell, algorithm], checkpoint)
+            found.append({seed: (value - low) / span for seed, value in sorted(returns.items())})
+        return found
+
+
+def _entry(runs: Sequence[Run], records: Sequence[Record]) -> Entry:
+    final = {run.info.seed: run.final.mean_return for run in runs if run.final is not None}
+    best = {run.info.seed: run.best.mean_return for run in runs if run.best is not None}
+    last = {run.info.seed: [one.mean_return for one in run.labelled("training")[-5:]] for run in runs}
+    return Entry(final, best, {seed: float(np.mean(one)) for seed, one in last.items() if one}, records)
+
+
+def _references(values: Mapping[str, Any]) -> dict[str, float | None]:
+    return {**values["references"], "data_best": values["data"].get("return", {}).get("maximum")}
+
+
+def _scale(references: Mapping[str, float | None]) -> tuple[float, float] | None:
+    low, high = references.get("random"), references.get("best_checkpoint")
+    if low is None or high is None or high <= low:
+        return None
+    return low, high - low

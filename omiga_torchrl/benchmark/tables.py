@@ -1,0 +1,277 @@
+"""Tables of a report, and their forms: Markdown, LaTeX and HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from omiga_torchrl.benchmark.scores import Checkpoint, Entry, Scores
+from omiga_torchrl.benchmark.statistics import (
+    LEAST_SEEDS,
+    STATISTICS,
+    Array,
+    Statistic,
+    indistinguishable_from_best,
+    percentile_interval,
+    probability_of_improvement,
+    replicates,
+)
+from omiga_torchrl.report.table import format_cells
+
+REFERENCES = (
+    ("data, mean return", "behaviour"),
+    ("data, best episode", "data_best"),
+    ("best behaviour checkpoint", "best_checkpoint"),
+    ("random actions", "random"),
+)
+MARKS: Mapping[str, str] = {"rising": "\N{UPWARDS ARROW}", "falling": "\N{DOWNWARDS ARROW}"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text in rows and columns.
+
+    Attributes:
+        columns: titles.
+        rows: one text a column.
+        names: so many columns are names, the others are numbers.
+        bold: row and column of what is emphasised.
+        quiet: rows that are references.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int = 1
+    bold: frozenset[tuple[int, int]] = frozenset()
+    quiet: frozenset[int] = field(default_factory=frozenset)
+
+    def to_markdown(self) -> str:
+        """The table in Markdown."""
+        rows = [
+            [f"**{text}**" if (i, j) in self.bold and text else text for j, text in enumerate(row)]
+            for i, row in enumerate(self.rows)
+        ]
+        return format_cells([list(self.columns), *rows], "markdown", names=self.names)
+
+    def to_latex(self) -> str:
+        r"""The table for the LaTeX package booktabs.
+
+        Examples:
+            >>> print(Table(["who", "a_b"], [["bc", "1.5"]], bold=frozenset({(0, 1)})).to_latex())
+            \begin{tabular}{lr}
+            \toprule
+            who & a\_b \\
+            \midrule
+            bc & \textbf{1.5} \\
+            \bottomrule
+            \end{tabular}
+        """
+        lines = [" & ".join(map(_latex, self.columns)) + r" \\", r"\midrule"]
+        for i, row in enumerate(self.rows):
+            cells = [
+                rf"\textbf{{{_latex(text)}}}" if (i, j) in self.bold and text else _latex(text)
+                for j, text in enumerate(row)
+            ]
+            lines.append(" & ".join(cells) + r" \\")
+        layout = "l" * self.names + "r" * (len(self.columns) - self.names)
+        begin = [rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
+        return "\n".join([*begin, *lines, r"\bottomrule", r"\end{tabular}"])
+
+    def to_html(self) -> str:
+        """The table in a frame that scrolls sideways."""
+        head = "".join(
+            f"<th{'' if j < self.names else ' class=n'}>{html.escape(text)}</th>"
+            for j, text in enumerate(self.columns)
+        )
+        body = []
+        for i, row in enumerate(self.rows):
+            cells = []
+            for j, text in enumerate(row):
+                shown = html.escape(text)
+                shown = f"<b>{shown}</b>" if (i, j) in self.bold else shown
+                cells.append(f"<td>{shown}</td>" if j < self.names else f"<td class=n>{shown}</td>")
+            body.append(f"<tr{' class=quiet' if i in self.quiet else ''}>{''.join(cells)}</tr>")
+        rows = "\n".join(body)
+        return f"<div class=scroll><table>\n<tr>{head}</tr>\n{rows}\n</table></div>"
+
+
+def number(value: float | None) -> str:
+    """A score for people: four digits, all of large ones; empty for none.
+
+    Examples:
+        >>> number(2.8351), number(43401.2), number(-0.04512), number(None)
+        ('2.835', '43401', '-0.0451', '')
+    """
+    if value is None:
+        return ""
+    size = abs(value)
+    return f"{value:.0f}" if size >= 1000 else f"{value:.4g}" if size >= 1 else f"{value:.3g}"
+
+
+def spread(runs: Sequence[float]) -> str:
+    """The spread of a cell's runs: a bootstrap interval of their mean, or the runs where they are few.
+
+    Examples:
+        >>> spread([1.0, 3.0, 2.0])
+        '1, 2, 3'
+    """
+    if len(runs) < LEAST_SEEDS:
+        return ", ".join(number(one) for one in sorted(runs))
+    (drawn,) = replicates([np.asarray(runs)])
+    low, high = percentile_interval(drawn.mean(-1))
+    return f"[{number(low)}, {number(high)}]"
+
+
+def overview(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
+    """Cells by algorithms: mean returns over seeds, then what the data hold.
+
+    Bold are the best mean of a cell and those that no test tells from it, where any can be told.
+
+    Args:
+        scores: of the report.
+        checkpoint: the last policies, or the best checkpoints.
+    """
+    algorithms = scores.algorithms
+    rows, bold = [], set()
+    for i, cell in enumerate(scores.cells):
+        row, top = [cell], best_of_cell(scores, cell, checkpoint)
+        for j, algorithm in enumerate(algorithms):
+            found = scores.entries.get((cell, algorithm))
+            row.append("" if found is None else number(_mean(getattr(found, checkpoint))))
+            bold |= {(i, j + 1)} if algorithm in top else set()
+        rows.append([*row, *(number(scores.references[cell].get(name)) for _, name in REFERENCES)])
+    columns = ["", *algorithms, *(title for title, _ in REFERENCES)]
+    return Table(columns, rows, bold=frozenset(bold))
+
+
+def best_of_cell(scores: Scores, cell: str, checkpoint: Checkpoint = "final") -> set[str]:
+    """The algorithms to emphasise in a cell, see :func:`indistinguishable_from_best`."""
+    found = {
+        algorithm: list(getattr(scores.entries[cell, algorithm], checkpoint).values())
+        for algorithm in scores.algorithms
+        if (cell, algorithm) in scores.entries
+    }
+    return indistinguishable_from_best({name: runs for name, runs in found.items() if runs})
+
+
+def cell_table(scores: Scores, cell: str) -> Table:
+    """The algorithms of a cell, the best first, then its references.
+
+    Args:
+        scores: of the report.
+        cell: its name.
+    """
+    found = {name: scores.entries[cell, name] for name in scores.algorithms if (cell, name) in scores.entries}
+    ranked = sorted(found, key=lambda name: -(_mean(found[name].final) or -np.inf))
+    top = best_of_cell(scores, cell)
+    rows = [_cell_row(name, found[name]) for name in ranked]
+    bold = frozenset((i, 2) for i, name in enumerate(ranked) if name in top)
+    first = len(rows)
+    for title, name in REFERENCES:
+        value = scores.references[cell].get(name)
+        if value is not None:
+            rows.append([title, "", number(value), "", "", "", ""])
+    columns = ["", "seeds", "final policy", _spread_title(found.values()), "best checkpoint"]
+    columns += ["last five in training", "values"]
+    return Table(columns, rows, bold=bold, quiet=frozenset(range(first, len(rows))))
+
+
+def aggregates(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
+    """The algorithms over all cells, on scaled returns: every statistic with its spread.
+
+    Args:
+        scores: of the report.
+        checkpoint: the last policies, or the best checkpoints.
+    """
+    rows = []
+    for algorithm in scores.complete:
+        tasks = scores.scaled(algorithm, checkpoint)
+        if not all(one.size for one in tasks):
+            continue
+        cells = [aggregate_text(scores, algorithm, one, checkpoint) for one in STATISTICS.values()]
+        rows.append((float(STATISTICS["mean"](tasks)), [algorithm, str(sum(t.size for t in tasks)), *cells]))
+    ranked = [row for _, row in sorted(rows, key=lambda one: -one[0])]
+    return Table(["", "runs", *STATISTICS], ranked)
+
+
+def aggregate_text(scores: Scores, algorithm: str, statistic: Statistic, checkpoint: Checkpoint) -> str:
+    """A statistic over all cells with its spread, see :func:`aggregate_spread`."""
+    value = float(statistic(scores.scaled(algorithm, checkpoint)))
+    interval, points = aggregate_spread(scores, algorithm, statistic, checkpoint)
+    if interval is not None:
+        return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+    shown = ", ".join(f"{one:.2f}" for one in sorted(points))
+    return f"{value:.2f} ({shown})" if len(points) > 1 else f"{value:.2f}"
+
+
+def aggregate_spread(
+    scores: Scores, algorithm: str, statistic: Statistic, checkpoint: Checkpoint = "final"
+) -> tuple[tuple[float, float] | None, list[float]]:
+    """The spread of a statistic over all cells.
+
+    Args:
+        scores: of the report.
+        algorithm: one that has runs in all of them.
+        statistic: one of :data:`omiga_torchrl.benchmark.statistics.STATISTICS`.
+        checkpoint: the last policies, or the best checkpoints.
+
+    Returns:
+        The 95 % interval of the stratified bootstrap, ``None`` with fewer than five seeds in a cell; and the
+        statistic of every seed that is in all cells.
+    """
+    by_seed = scores.scaled_by_seed(algorithm, checkpoint)
+    shared = sorted(set.intersection(*(set(one) for one in by_seed)))
+    points = [float(statistic([np.array([one[seed]]) for one in by_seed])) for seed in shared]
+    if min(len(one) for one in by_seed) < LEAST_SEEDS:
+        return None, points
+    tasks = [np.array(list(one.values())) for one in by_seed]
+    return percentile_interval(statistic(replicates(tasks))), points
+
+
+def improvements(scores: Scores) -> Table:
+    """The probability that a run of the row's algorithm beats one of the column's, a mean over cells.
+
+    Args:
+        scores: of the report.
+    """
+    tasks = {name: scores.scaled(name) for name in scores.complete}
+    names = [name for name, found in tasks.items() if all(one.size for one in found)]
+    rows = [
+        [one, *("" if one == two else f"{_beats(tasks[one], tasks[two]):.2f}" for two in names)]
+        for one in names
+    ]
+    return Table(["", *names], rows)
+
+
+def _beats(one: Sequence[Array], two: Sequence[Array]) -> float:
+    return float(probability_of_improvement(one, two))
+
+
+def _cell_row(name: str, entry: Entry) -> list[str]:
+    moving = ", ".join(f"{count} {MARKS[trend]}" for trend, count in entry.moving.items())
+    known = any(one.values.get("values") for one in entry.records)
+    return [
+        *(name, str(len(entry.final)), number(_mean(entry.final)), spread(list(entry.final.values()))),
+        *(number(_mean(entry.best)), number(_mean(entry.last_five))),
+        moving or ("settled" if known else ""),
+    ]
+
+
+def _spread_title(entries: Iterable[Entry]) -> str:
+    counts = {len(one.final) for one in entries}
+    if min(counts) >= LEAST_SEEDS:
+        return "95 % bootstrap"
+    return "seeds' returns" if max(counts) < LEAST_SEEDS else "95 % bootstrap, or seeds' returns"
+
+
+def _mean(values: Mapping[int, float]) -> float | None:
+    return float(np.mean(list(values.values()))) if values else None
+
+
+def _latex(text: str) -> str:
+    for sign in "&%_#$":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace(MARKS["rising"], r"$\uparrow$").replace(MARKS["falling"], r"$\downarrow$")
