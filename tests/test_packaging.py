@@ -91,7 +91,8 @@ def test_every_part_imports_without_optional_packages() -> None:
     code = """
 import importlib, pkgutil, sys
 for module in ("vmas", "mujoco", "mpe2", "jaxmarl", "h5py", "tensorstore", "minari", "matplotlib", "PIL",
-               "hydra", "scipy", "tensorboard", "tqdm", "jaxtyping", "beartype", "hypothesis"):
+               "hydra", "scipy", "tensorboard", "tqdm", "jaxtyping", "beartype", "hypothesis",
+               "onnx", "onnxruntime", "onnxscript", "safetensors"):
     sys.modules[module] = None
 import omiga_torchrl
 for module in pkgutil.iter_modules(omiga_torchrl.__path__, "omiga_torchrl."):

@@ -95,8 +95,9 @@ class CandidatePolicy(TensorDictModuleBase):
                 self.action
             )
         value = self._at(self.qvalue_network, tensordict, sampled_actions).get(self.local_qvalue)[..., 0, 0]
-        best = value.argmax(0)[None, ..., None]
-        return tensordict.set(self.action, sampled_actions.take_along_dim(best, 0).squeeze(0))
+        # As large as what is gathered: take_along_dim makes a program of one batch size when it is traced.
+        best = value.argmax(0)[None, ..., None].expand(1, *sampled_actions.shape[1:])
+        return tensordict.set(self.action, sampled_actions.gather(0, best).squeeze(0))
 
     def _candidates(self, tensordict: TensorDictBase) -> Tensor:
         given = [tensordict.get(key, None) for key in self.noise_keys]

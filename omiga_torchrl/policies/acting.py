@@ -102,6 +102,7 @@ def act_with(
     observations: Arrays,
     state: State | None,
     action_mask: Arrays | None,
+    more: Mapping[str, npt.ArrayLike] | None = None,
 ) -> tuple[Any, State]:
     """Actions and next state of arrays, by a step of any runtime.
 
@@ -112,6 +113,7 @@ def act_with(
         observations: an array, or one for each group.
         state: of the step before; None at the start of an episode.
         action_mask: an array, or one for each group.
+        more: further inputs by name.
 
     Raises:
         ValueError: an input is missing, superfluous or of another shape.
@@ -120,7 +122,8 @@ def act_with(
     first = next(port for port in inputs if port.role == "observation")
     single = given[first.name].ndim == len(first.shape)
     batch = () if single else given[first.name].shape[:1]
-    given |= _initial(inputs, batch) if state is None else {name: np.asarray(x) for name, x in state.items()}
+    others = {**(_initial(inputs, batch) if state is None else state), **(more or {})}
+    given |= {name: np.asarray(value) for name, value in others.items()}
     arrays = {}
     for port in inputs:
         value = given.get(port.name)

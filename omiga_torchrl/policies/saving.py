@@ -15,6 +15,8 @@ from omiga_torchrl.file_kinds import require_entries
 from omiga_torchrl.files import atomic_write, library_versions, load_plain
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.plain import plain
+from omiga_torchrl.policies.card import CARD_FILE, read_policy_card, require_whole
+from omiga_torchrl.policies.formats import require_packages
 from omiga_torchrl.policies.former import from_behaviour, is_behaviour, of_algorithm, present_content
 from omiga_torchrl.policies.networks import build_network, require_rebuildable
 from omiga_torchrl.policies.team_policy import Mode, TeamPolicy
@@ -120,7 +122,8 @@ def load_policy(path: str | Path, *, mode: Mode | None = None) -> TeamPolicy:
             that it does not know.
     """
     path = policy_file(path)
-    content = load_plain("load_policy", path)
+    is_export = path.name == CARD_FILE
+    content = _exported_content(path.parent) if is_export else load_plain("load_policy", path)
     policy = from_behaviour(path) if is_behaviour(content) else policy_of(path, content)
     policy.mode = mode
     return policy
@@ -160,8 +163,22 @@ def policy_of(path: Path, content: dict[str, Any]) -> TeamPolicy:
     return policy.eval()
 
 
+def _exported_content(folder: Path) -> dict[str, Any]:
+    """The content of an export of weights."""
+    card = read_policy_card(folder)
+    if card["kind"] != "safetensors":
+        raise DataError(
+            f"load_policy: {folder} must be an export in safetensors, got one of the kind {card['kind']!r}. "
+            "Open programs with omiga_torchrl.policies.load_exported."
+        )
+    require_packages("load_policy", "safetensors")
+    from safetensors.torch import load_file
+
+    return {**card.get("policy", {}), "policy": load_file(require_whole(folder, card))}
+
+
 def policy_file(path: str | Path) -> Path:
-    """The policy's file in a folder of a run; the path itself of a file.
+    """The policy's file in a folder of a run, the card of an export; the path itself of a file.
 
     Args:
         path: file or folder.
@@ -177,9 +194,12 @@ def policy_file(path: str | Path) -> Path:
         )
     if not path.is_dir():
         return path
-    if (path / POLICY_FILE).is_file():
-        return path / POLICY_FILE
+    for name in (CARD_FILE, POLICY_FILE):
+        if (path / name).is_file():
+            return path / name
     found = "nothing of one"
+    if any(path.glob("policy.*")):
+        found = f"an export without {CARD_FILE}, unfinished: export it again"
     if (path / "run.json").is_file():
         found = "a run that is not finished: resume it with existing=resume"
     raise DataError(f"load_policy: {path} must hold {POLICY_FILE}, got {found}. {_HINT}")
