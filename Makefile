@@ -22,7 +22,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-slow mutants lint format audit bench docs docs-links release-check clean distclean
+.PHONY: help venv demo test test-slow mutants lint format audit bench results docs docs-links release-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion of fi
 	$(RUN_ENV) $(PY) recipes/benchmark_data.py
 	$(RUN_ENV) $(PY) recipes/benchmark_layouts.py 0.5
 	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
+
+results: $(VENV)/demo.stamp ## write reports and tables of all results again, from the committed records
+	$(RUN_ENV) $(PY) -m omiga_torchrl.benchmark.results results docs/reference/results.md
 
 $(VENV)/docs.stamp: $(VENV)/torch.stamp pyproject.toml
 	@echo "==> $(VENV): omiga_torchrl with what the site needs"

@@ -31,7 +31,9 @@ _FULL: Final = "Make room, or write to another disk. What was there before is wh
 _REFUSED: Final = "Write to a folder of your own."
 _ADVICE: Final = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _FULL),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST), _REFUSED),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST), _REFUSED
+    ),
 }
 
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from numbers import Integral, Real
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from omiga_torchrl.errors import told_together, unknown_name
 
+Made = TypeVar("Made")
 _WORDS: Final[Mapping[Any, str]] = {
     int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null",
     Any: "any value",
@@ -43,11 +44,48 @@ def require_types(component: str, config: Any) -> None:
             ...
         ValueError: Options: sizes is '34'; expected a list (each a whole number) or null.
     """
+    if found := _mistakes(component, type(config), vars(config)):
+        raise ValueError(told_together(component, found))
+
+
+def make_checked(component: str, kind: type[Made], arguments: Mapping[str, Any]) -> Made:
+    """An instance of a dataclass, after all that is wrong with its arguments has been named at once.
+
+    Args:
+        component: who takes them, for the message.
+        kind: the dataclass.
+        arguments: values of its fields.
+
+    Raises:
+        ValueError: unknown names, with the nearest ones, values of other types, what the dataclass refuses.
+
+    Examples:
+        >>> from omiga_torchrl.evaluation import Protocol
+        >>> make_checked("train", Protocol, {"episodes": 3}).episodes
+        3
+        >>> make_checked("train", Protocol, {"epsiodes": 3})
+        Traceback (most recent call last):
+            ...
+        ValueError: train: unknown argument 'epsiodes'; did you mean 'episodes'? Choose from: ...
+    """
+    names = [field.name for field in fields(cast(Any, kind))]
+    known = {name: value for name, value in arguments.items() if name in names}
+    found = [str(unknown_name(component, "argument", name, names)) for name in arguments if name not in names]
+    wrong = _mistakes(component, kind, known)
+    try:
+        made = None if wrong else kind(**known)
+    except ValueError as error:
+        raise ValueError(told_together(component, [*found, str(error)])) from error
+    if made is None or found:
+        raise ValueError(told_together(component, [*found, *wrong]))
+    return made
+
+
+def _mistakes(component: str, kind: Any, values: Mapping[str, Any]) -> list[str]:
+    """Values of other types than their fields."""
     found = []
-    kind: Any = type(config)
     for name, hint in _hints(kind).items():
-        value = getattr(config, name)
-        if conforms(value, hint):
+        if name not in values or conforms(value := values[name], hint):
             continue
         names, only_names = _names(hint)
         near = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
@@ -57,9 +95,9 @@ def require_types(component: str, config: Any) -> None:
             told = f"did you mean {near[0]!r}? Expected {told_type(hint)}"
             found.append(f"{component}: {name} is {value!r}; {told}.")
         else:
-            found.append(f"{component}: {name} is {value!r}; expected {told_type(hint)}.")
-    if found:
-        raise ValueError(told_together(component, found))
+            fix = f" Write [{value}]." if conforms([value], hint) else ""
+            found.append(f"{component}: {name} is {value!r}; expected {told_type(hint)}.{fix}")
+    return found
 
 
 @lru_cache(maxsize=256)

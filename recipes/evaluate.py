@@ -18,6 +18,7 @@ from torchrl.envs import EnvBase
 
 from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.evaluation import EvaluationResult, PolicyFacts, evaluate, record_video
+from omiga_torchrl.files import storage_errors
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, find_policy
 
@@ -78,9 +79,10 @@ def run(config: EvaluateConfig) -> EvaluationResult:
     sys.stdout.write(f"{task}: {config.episodes} episodes: {metrics}\n")
     if config.out is not None:
         line = {"policy": config.policy, "task": task, **result.to_record()}
-        Path(config.out).parent.mkdir(parents=True, exist_ok=True)
-        with Path(config.out).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with storage_errors(config.out, "out="):
+            Path(config.out).parent.mkdir(parents=True, exist_ok=True)
+            with Path(config.out).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
     if config.video:
         _record(config, policy, _make_env(config, policy.facts, 1))
     return result

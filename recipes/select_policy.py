@@ -40,6 +40,7 @@ from omiga_torchrl.selection import (
     select_policies,
     ucb,
 )
+from omiga_torchrl.typed import make_checked
 
 _LOG = logging.getLogger("select")
 
@@ -121,7 +122,7 @@ def _critics(config: SelectConfig) -> list[FQEConfig]:
     for name in config.fqe:
         if name not in _fqe_defaults():
             raise SettingsError(str(unknown_name("select_policy", "key", f"fqe.{name}", _fqe_defaults())))
-    return [FQEConfig(**config.fqe, critic=cast(Any, name)) for name in config.critics]
+    return [make_checked("select", FQEConfig, {**config.fqe, "critic": name}) for name in config.critics]
 
 
 def _try_online(

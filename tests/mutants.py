@@ -1,8 +1,9 @@
 """Do the tests notice faults? One-line faults are put into a copy of the library, on which fast tests run.
 
-``make mutants``, or ``python -m tests.mutants --count 100 --seed 1 --out runs/mutants``. Every fault is tried
-on the tests that mirror its file, and if these pass on the wider ones of its part. Results are appended to
-``<out>/records.jsonl``; the same command goes on where it was stopped.
+``make mutants``, or ``python -m tests.mutants --count 100 --seed 1 --out runs/mutants``. All faults are tried
+on the tests that mirror their files, then those that passed on the wider tests of their part; where these
+take too long, a fault counts as survived. Results are appended to ``<out>/records.jsonl``; the same command
+goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -12,14 +13,22 @@ import json
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
+
+import pytest
+import tensordict.nn  # noqa: F401
+import torchrl.data
+import torchrl.envs
+import torchrl.objectives
+import torchrl.trainers  # noqa: F401
 
 from tests.mutations import Mutation, find_mutations
 
@@ -33,6 +42,7 @@ PARTS = {
     "evaluation": ("tests/evaluation", "tests/recipes"),
     "trainers": ("tests/trainers", "tests/evaluation", "tests/recipes"),
 }
+LOOKS = ("first", "wider")
 _COPIED = (PACKAGE, "tests", "recipes", "conftest.py", "pyproject.toml", "Makefile", "constraints.txt")
 
 
@@ -102,49 +112,74 @@ def first_tests(path: str) -> list[str]:
     return [*sorted(file.relative_to(ROOT).as_posix() for file in found), path]
 
 
-def judge(mutant: Mutant, copy: Path, seconds: float) -> dict[str, object]:
-    """What became of a fault: which look caught it, or that it survived.
+def judge(mutant: Mutant, copy: Path, tests: Sequence[str], seconds: float) -> str:
+    """What became of a fault: the test that failed, ``"passed"``, or ``"too long"``.
 
     Args:
         mutant: the fault.
         copy: a copy of the project that is like the original; it is so again afterwards.
-        seconds: time of a look; one that takes longer is caught, as a fault that never ends is noticed.
+        tests: to run.
+        seconds: time that they have.
     """
-    file, part = copy / mutant.path, mutant.path.split("/")[1]
-    original, start = file.read_text(), time.monotonic()
+    file = copy / mutant.path
+    original = file.read_text()
     file.write_text(mutant.source())
     try:
-        look, verdict = "first", run_tests(first_tests(mutant.path), copy, seconds)
-        if verdict == "passed":
-            look, verdict = "wider", run_tests(PARTS[part], copy, seconds)
+        return run_tests(tests, copy, seconds)
     finally:
         file.write_text(original)
-    caught = verdict != "passed"
-    return {
-        "mutant": mutant.name,
-        "caught": caught,
-        "look": look if caught else None,
-        "verdict": verdict,
-        "seconds": round(time.monotonic() - start, 1),
-    }
 
 
 def run_tests(tests: Sequence[str], copy: Path, seconds: float) -> str:
     """The first failure of a run of tests in a copy of the project, ``"passed"``, or ``"too long"``."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
-    with tempfile.TemporaryDirectory() as home:  # a fault in reading data must not stay in a cache
-        env = {**os.environ, "PYTHONPATH": str(copy), "OMIGA_TORCHRL_HOME": home, "TMPDIR": home}
-        with tempfile.TemporaryFile("w+") as output:
-            try:
-                code = subprocess.run(
-                    command, cwd=copy, env=env, stdout=output, stderr=output, timeout=seconds
-                ).returncode
-            except subprocess.TimeoutExpired:
-                return "too long"
-            output.seek(0)
-            lines = output.read().splitlines()
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile("w+") as output:
+        # What takes long to import and is not changed is there already.
+        process = os.fork()
+        if not process:
+            _run_pytest(tests, copy, home, output.fileno())
+        code = _wait(process, seconds)
+        output.seek(0)
+        lines = output.read().splitlines()
+    if code is None:
+        return "too long"
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    return "passed" if code == 0 else (failed or lines[-1:] or [f"exit code {code}"])[0][:300]
+    nothing = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+    return "passed" if code in (0, nothing) else (failed or lines[-1:] or [f"exit code {code}"])[0][:300]
+
+
+def _run_pytest(tests: Sequence[str], copy: Path, home: str, output: int) -> None:
+    """Runs tests in this process, which ends then."""
+    code: int = 1
+    try:
+        os.setsid()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(copy)
+        # A fault in reading data must not stay in a cache.
+        os.environ.update(OMIGA_TORCHRL_HOME=home, TMPDIR=home, PYTHONPATH=str(copy))
+        sys.path[:] = [str(copy), *(one for one in sys.path if Path(one or ".").resolve() != ROOT)]
+        for name in [one for one in sys.modules if one.partition(".")[0] == "tests"]:
+            del sys.modules[name]
+        code = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests])
+    except BaseException:  # nothing may go on beside the process that waits
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait(process: int, seconds: float) -> int | None:
+    """The exit code of another process; ``None``: it took too long, and was ended with all that it began."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    os.killpg(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return None
 
 
 def main() -> None:
@@ -153,26 +188,42 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/mutants"))
     parser.add_argument("--seconds", type=float, default=900.0, help="of one look")
+    parser.add_argument("--looks", type=int, default=2, choices=(1, 2), help="1: mirrored tests only")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=tuple(PARTS))
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     records = chosen.out / "records.jsonl"
     known = [json.loads(line) for line in records.read_text().splitlines()] if records.exists() else []
-    found = {one["mutant"]: one for one in known}
+    verdicts: dict[str, str] = {one["key"]: one["verdict"] for one in known}
     mutants = sample_mutants(chosen.count, chosen.seed, chosen.parts)
+    if any(name.partition(".")[0] == PACKAGE for name in sys.modules):
+        raise RuntimeError(f"{PACKAGE} is imported already: its faults would not be seen.")
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = copy_project(Path(folder))
-        for mutant in mutants:
-            if mutant.name not in found:
-                found[mutant.name] = judge(mutant, copy, chosen.seconds)
-                with records.open("a") as file:
-                    file.write(json.dumps(found[mutant.name]) + "\n")
-            sys.stdout.write(f"{found[mutant.name]['look'] or 'SURVIVED'}: {mutant.name}\n")
-            sys.stdout.flush()
-    survivors = [one.name for one in mutants if not found[one.name]["caught"]]
-    share = 1 - len(survivors) / len(mutants)
-    sys.stdout.write("".join(f"survived: {name}\n" for name in survivors))
-    sys.stdout.write(f"{len(mutants) - len(survivors)} of {len(mutants)} faults caught ({share:.1%})\n")
+        left = mutants
+        for look in LOOKS[: chosen.looks]:
+            for mutant in left:
+                if (key := f"{look} {mutant.name}") not in verdicts:
+                    start = time.monotonic()
+                    verdicts[key] = judge(mutant, copy, tests_of(mutant, look), chosen.seconds)
+                    line = {
+                        "key": key,
+                        "verdict": verdicts[key],
+                        "seconds": round(time.monotonic() - start, 1),
+                    }
+                    with records.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
+                sys.stdout.write(f"{key}: {verdicts[key]}\n")
+                sys.stdout.flush()
+            left = [one for one in left if verdicts[f"{look} {one.name}"] in ("passed", "too long")]
+    sys.stdout.write("".join(f"survived: {one.name}\n" for one in left))
+    caught = len(mutants) - len(left)
+    sys.stdout.write(f"{caught} of {len(mutants)} faults caught ({caught / len(mutants):.1%})\n")
+
+
+def tests_of(mutant: Mutant, look: str) -> list[str]:
+    """The tests that a fault has to pass in a look."""
+    return first_tests(mutant.path) if look == "first" else list(PARTS[mutant.path.split("/")[1]])
 
 
 def copy_project(folder: Path) -> Path:

@@ -24,6 +24,7 @@ MODULES = {
     "selection": "choosing policies by data alone",
     "online": "from offline to online",
     "report": "records, tables, pictures",
+    "benchmark": "suites of runs, their records and reports",
     "behaviors": "behaviour policies that record data",
     "testing": "contracts for parts of your own",
     "specs": "sizes of a team task",

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar, get_args
 
-from omiga_torchrl.errors import require_count, require_number, told_together, unknown_name
+from omiga_torchrl.errors import require_count, require_number, unknown_name
 from omiga_torchrl.modules.builders import MixerName
 from omiga_torchrl.modules.censored import PolicyDistribution
 from omiga_torchrl.objectives.rewards import RewardOf
 from omiga_torchrl.renames import rename_arguments
 from omiga_torchrl.specs import TeamSpec
-from omiga_torchrl.typed import require_types
+from omiga_torchrl.typed import make_checked, require_types
 
 Config = TypeVar("Config", bound="AlgorithmConfig")
 
@@ -175,16 +175,7 @@ def make_config(name: str, config: type[Config], arguments: dict[str, Any]) -> C
             ...
         ValueError: bc: unknown argument 'hiden_sizes'; did you mean 'hidden_sizes'? Choose from: ...
     """
-    known = [field.name for field in fields(config)]
-    arguments = rename_arguments(name, arguments)
-    found = [str(unknown_name(name, "argument", one, known)) for one in arguments if one not in known]
-    try:
-        made = config(**{one: value for one, value in arguments.items() if one in known})
-    except ValueError as error:
-        raise ValueError(told_together(name, [*found, str(error)])) from error
-    if found:
-        raise ValueError(told_together(name, found))
-    return made
+    return make_checked(name, config, rename_arguments(name, arguments))
 
 
 def signature_of(config: type[AlgorithmConfig]) -> list[inspect.Parameter]:

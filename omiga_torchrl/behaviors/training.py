@@ -13,6 +13,7 @@ from omiga_torchrl.behaviors.checkpoints import BehaviourCheckpoint, measure_beh
 from omiga_torchrl.behaviors.ppo import PPO, PPOSettings
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.random_state import isolated_random
+from omiga_torchrl.typed import make_checked
 
 
 def train_behaviour(
@@ -68,7 +69,7 @@ def train_behaviour(
     """
     task_kwargs, folder = dict(task_kwargs or {}), Path(folder)
     with isolated_random(seed):
-        options = PPOSettings(**settings)
+        options = make_checked("train_behaviour", PPOSettings, settings)
         env = make_env(task, num_envs=options.num_envs, seed=seed, **task_kwargs)
         options = options.completed_for(env)
         per_batch = options.num_envs * (options.steps or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from omiga_torchrl.benchmark.protocol import BenchmarkProtocol
 from omiga_torchrl.benchmark.records import Record, Records, load_records, read_record, write_record
+from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.running import run_suite
 from omiga_torchrl.benchmark.suite import Cell, Contender, RunSpec, Suite, parse_suite
 
@@ -19,5 +20,6 @@ __all__ = [
     "parse_suite",
     "read_record",
     "run_suite",
+    "write_benchmark_report",
     "write_record",
 ]

@@ -32,7 +32,8 @@ from omiga_torchrl.benchmark.published import published_table
 from omiga_torchrl.benchmark.records import Record
 from omiga_torchrl.benchmark.scores import Scores
 from omiga_torchrl.benchmark.statistics import STATISTICS
-from omiga_torchrl.benchmark.tables import Table, aggregates, cell_table, improvements, number, overview
+from omiga_torchrl.benchmark.table_forms import Table
+from omiga_torchrl.benchmark.tables import aggregates, cell_table, improvements, number, overview
 
 
 def report_page(

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from omiga_torchrl.benchmark.scores import Scores
-from omiga_torchrl.benchmark.tables import Table, number
+from omiga_torchrl.benchmark.table_forms import Table
+from omiga_torchrl.benchmark.tables import number
 from omiga_torchrl.plain_files import read_json
 
 _FILE: Final = Path(__file__).resolve().parent.parent / "assets" / "published_scores.json"

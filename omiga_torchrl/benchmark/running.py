@@ -65,7 +65,7 @@ def run_suite(
     if launcher not in LAUNCHERS:
         raise unknown_name("benchmark", "launcher", launcher, LAUNCHERS)
     require_choice("benchmark", vectorize=(vectorize, ("auto", "true", "false")))
-    workers = workers if workers is not None else len(os.sched_getaffinity(0))
+    workers = _cores() if workers is None else workers
     require_count("benchmark", 1, workers=workers)
     grid = Grid(suite, Path(out), data_root, device, vectorize, tuple(imports))
     grid.records.mkdir(parents=True, exist_ok=True)
@@ -86,6 +86,11 @@ def run_suite(
         _LOG.info("report: %s", _report(grid, notes, outcome))
     _tell_failures(outcome, done, len(grid.specs), grid.out)
     return done / len(grid.specs)
+
+
+def _cores() -> int:
+    """Those that this process may use; macOS and Windows tell only how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(grid: Grid, launcher: Launcher, workers: int, progress: bool) -> Outcome:

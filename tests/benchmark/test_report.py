@@ -80,7 +80,7 @@ def test_exports_agree_with_the_records(folder: Path) -> None:
 
 
 def test_few_seeds_are_points_and_five_are_an_interval(tmp_path: Path) -> None:
-    assert spread([3.0, 1.0, 2.0, 4.0]) == "1, 2, 3, 4"
+    assert spread([3.0, 1.0, 2.0, 4.0]) == "1.000, 2.000, 3.000, 4.000"
     assert re.fullmatch(r"\[[\d.]+, [\d.]+\]", spread([3.0, 1.0, 2.0, 4.0, 5.0]))
     write_fakes(tmp_path, seeds=5)
     five = Scores.of(load_records(tmp_path).records)
@@ -105,7 +105,7 @@ def test_bold_and_references(folder: Path) -> None:
     scores = Scores.of(load_records(folder / "records").records)
     table = overview(scores)
     assert table.columns[1:3] == ["bc", "omiga"] and table.bold == {(0, 2), (1, 2)}
-    assert table.rows[0][-4:] == ["0", "1.5", "1", "-1"]
+    assert table.rows[0][-4:] == ["0.00", "1.500", "1.000", "-1.000"]
 
 
 def test_a_cell_without_a_scale_has_no_aggregate_but_its_table(tmp_path: Path) -> None:
@@ -123,4 +123,4 @@ def test_a_cell_without_a_scale_has_no_aggregate_but_its_table(tmp_path: Path) -
 def test_published_scores_stand_beside_ours(tmp_path: Path) -> None:
     write_record(tmp_path / "records", fake_record("omiga", "mujoco/hopper-3x1/expert"))
     page = write_benchmark_report(load_records(tmp_path / "records").records, tmp_path, "Some").read_text()
-    assert "859.6 ± 709" in page and "arXiv:2307.11620" in page
+    assert "859.6 ± 709.0" in page and "arXiv:2307.11620" in page

@@ -37,6 +37,7 @@ NAMES = {
     "train": ("TrainConfig", "train"), "evaluate": ("EvaluateConfig", "run"),
     "report": ("ReportConfig", "report"), "record_dataset": ("RecordDataset", "run"),
     "export_dataset": ("ExportConfig", "export"), "inspect_dataset": ("InspectConfig", "inspect"),
+    "select_policy": ("SelectConfig", "select"),
 }  # fmt: skip
 WRONG = (
     "abc", "''", "true", "null", "0", "-1", "1.5", "1e-3", "-0.0", "nan", "inf", "1e30", "3", "7", "[]",
@@ -54,12 +55,15 @@ SMALL = {
                        "+task_kwargs.max_steps=3", "eval_episodes=2", "total_frames=10"),
     "export_dataset": ("dataset=data", "layout=omiga-mujoco", "out=exported"),
     "inspect_dataset": ("dataset=data", "progress=false"),
+    "select_policy": ("runs=runs", "fqe.steps=2", "fqe.batch_size=8", "fqe.behavior_steps=2", "fqe.seeds=1",
+                      "critics=[auto]"),
 }  # fmt: skip
 # Keys that only make a right run longer or larger; the numbers above that are not tried to the end.
 COSTLY = {
     "steps", "batch_size", "episodes", "final_episodes", "num_envs", "transitions", "total_frames",
     "eval_episodes", "workers", "max_steps", "chunk", "shard_transitions", "train_behaviour", "launcher",
-    "background_evaluation", "device", "video", "threads", "imports", "compile",
+    "behavior_steps", "seeds", "online_pulls", "background_evaluation", "device", "video", "threads",
+    "imports", "compile",
 }  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def content(folder: Path) -> Iterator[tuple[str, object]]:
     """What a setting leaves, without times and names of processes."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_dir() or path.suffix == ".lock" or path.name in ("inventory.json", "fingerprint.json"):
+        if path.is_dir() or path.suffix == ".lock" or path.name in ("files.json", "fingerprint.json"):
             continue
         if path.name == "evaluations.jsonl":
             lines = [json.loads(line) for line in path.read_text().splitlines()]

@@ -31,6 +31,7 @@ def test_the_weights_that_were_judged_best_come_back(tmp_path: Path) -> None:
     for step, result in ((10, 1.0), (20, 3.0), (30, 2.0), (40, 3.0)):
         judge(best, network, step, result)
     assert weight(best, network) == (20, 20.0) and float(network.weight.detach()) == -1.0
+    assert {file.name for file in (best.run.path / "best").iterdir()} == {"step_10.pt", "step_20.pt"}
     best.prune()
     assert [file.name for file in (best.run.path / "best").iterdir()] == ["step_20.pt"]
 

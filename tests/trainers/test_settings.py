@@ -73,7 +73,7 @@ def test_right_ones_pass_and_draw_no_random_number(name: str) -> None:
         ({"algorithm__rnn_hidden_size": 8}, "algorithm.slice_len is null with algorithm.rnn_hidden_size=8"),
         (
             {"algorithm__hidden_sizes": 256},
-            r"hidden_sizes must be a list of layer sizes, got 256. Write [256]",
+            "(each a whole number)). Write [256]",
         ),
         ({"algorithm__hidden_sizes": [0]}, "hidden_sizes is 0; expected at least 1"),
         ({"algorithm__hidden_sizes": [-1]}, "hidden_sizes is -1; expected at least 1"),

@@ -1,0 +1,71 @@
+"""Results under version control: every number is what the records say."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from omiga_torchrl.benchmark import load_records
+from omiga_torchrl.benchmark.exports import scores_csv
+from omiga_torchrl.benchmark.results import fill_page, render_results
+from omiga_torchrl.benchmark.scores import Scores
+from omiga_torchrl.errors import DataError
+from tests.benchmark.fake_records import write_fakes
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results"
+PAGE = ROOT / "docs" / "reference" / "results.md"
+
+pytest.importorskip("matplotlib")
+
+
+def test_a_page_is_filled_from_the_records(tmp_path: Path) -> None:
+    write_fakes(tmp_path / "fake" / "records")
+    tables = render_results(tmp_path)
+    page = "before\n<!-- results: fake -->\nold\n<!-- end of results -->\nafter"
+    filled = fill_page(page, tables)
+    assert "old" not in filled and "| vmas/balance/medium |" in filled and filled.endswith("after")
+    assert fill_page(filled, tables) == filled
+    assert (tmp_path / "fake" / "report.html").is_file()
+    with pytest.raises(
+        DataError, match="a table of 'other', of which there are no records; expected one of fake"
+    ):
+        fill_page(page.replace("fake", "other"), tables)
+
+
+def test_a_damaged_record_is_no_result(tmp_path: Path) -> None:
+    write_fakes(tmp_path / "fake" / "records")
+    next((tmp_path / "fake" / "records").glob("*.json")).write_text("{")
+    with pytest.raises(DataError, match="set aside"):
+        render_results(tmp_path)
+
+
+@pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
+@pytest.mark.parametrize("folder", sorted(RESULTS.glob("*")), ids=lambda path: path.name)
+def test_committed_numbers_are_those_of_the_records(folder: Path) -> None:
+    found = load_records(folder / "records")
+    assert found.records and not found.notes
+    fresh, kept = (
+        list(csv.DictReader(text.splitlines()))
+        for text in (scores_csv(Scores.of(found.records)), (folder / "scores.csv").read_text())
+    )
+    assert len(fresh) == len(kept) == len(found.records)
+    for one, other in zip(fresh, kept, strict=True):
+        for name, value in one.items():
+            numeric = re.fullmatch(r"-?[\d.]+(e-?\d+)?", value) and name != "fingerprint"
+            assert float(other[name]) == pytest.approx(float(value)) if numeric else other[name] == value, (
+                name
+            )
+
+
+@pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
+def test_the_results_page_says_what_the_records_say(tmp_path: Path) -> None:
+    for folder in RESULTS.glob("*"):
+        (tmp_path / folder.name).mkdir()
+        (tmp_path / folder.name / "records").symlink_to(folder / "records")
+    text = PAGE.read_text(encoding="utf-8")
+    assert "<!-- results: " in text
+    assert fill_page(text, render_results(tmp_path)) == text
