@@ -90,6 +90,7 @@ def judged(
     policies = [
         {
             "name": one.name, "return": truth[one.name], "coverage": one.coverage,
+            "returns": [round(x, 3) for x in returns[one.name]],
             "values": dict(one.values), "cheap": vars(one.cheap),
         }
         for one in selection.policies
@@ -139,7 +140,7 @@ def main() -> None:
             continue
         record = verify(task, tier, options)
         with atomic_write(file) as out:
-            out.write(json.dumps(record, indent=1).encode())
+            out.write(f"{json.dumps(record)}\n".encode())
         sys.stdout.write(f"wrote {file}\n")
         sys.stdout.flush()
     records = [json.loads(file.read_text()) for file in sorted(results.glob("*.json"))]
