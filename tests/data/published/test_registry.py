@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchrl.data.datasets import load_dataset
 
 from omiga_torchrl.data.layouts import ReadOptions
 from omiga_torchrl.data.published.card import Link
@@ -248,3 +249,13 @@ def test_can_be_undone(value, low, span):
 def test_impossible_bounds(bounds):
     with pytest.raises(ValueError, match="two different finite numbers"):
         normalised_score(0.5, *bounds)
+
+
+@pytest.mark.parametrize("family", ["omiga", "og-marl", "cfcql"])
+def test_torchrl_finds_them_by_name(tmp_path, family):
+    """TorchRL's registry opens ours; what is not there yet is told with where to get it."""
+    name = next(one for one in NAMES if one.startswith(f"{family}:"))
+    with pytest.raises(FileNotFoundError, match=re.escape(name)):
+        load_dataset(name, root=tmp_path)
+    with pytest.raises(ValueError, match="no-such-task"):
+        load_dataset(f"{family}:no-such-task/medium", root=tmp_path)
