@@ -11,9 +11,10 @@ from omiga_torchrl.selection.candidates import (
     open_candidate,
     open_data,
 )
+from omiga_torchrl.selection.config import FQEConfig
 from omiga_torchrl.selection.coverage import Coverage
 from omiga_torchrl.selection.figure import plot_selection
-from omiga_torchrl.selection.fitted_q import FQEConfig, StackedFQE
+from omiga_torchrl.selection.fitted_q import StackedFQE
 from omiga_torchrl.selection.joint import as_one_agent, joint_action, one_agent_spec
 from omiga_torchrl.selection.ranking import ScoredPolicy, Selection
 from omiga_torchrl.selection.scores import CheapScores, ScoringRows, behavior_log_prob, cheap_scores

@@ -15,8 +15,8 @@ from omiga_torchrl.errors import DataError
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.selection.actions import PolicyActions, policy_actions, scaled
 from omiga_torchrl.selection.candidates import Candidate, OpenCandidate, open_candidate
+from omiga_torchrl.selection.config import FQEConfig
 from omiga_torchrl.selection.coverage import Coverage
-from omiga_torchrl.selection.fitted_q import FQEConfig
 from omiga_torchrl.selection.ranking import ScoredPolicy, Selection
 from omiga_torchrl.selection.scores import CheapScores, ScoringRows, behavior_log_prob, cheap_scores
 from omiga_torchrl.selection.values import FittedValues, fitted_values

@@ -14,7 +14,8 @@ from omiga_torchrl.data.blocks import first_steps
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.selection.actions import PolicyActions
 from omiga_torchrl.selection.calibration import Calibration, calibrate
-from omiga_torchrl.selection.fitted_q import FQEConfig, StackedFQE
+from omiga_torchrl.selection.config import FQEConfig
+from omiga_torchrl.selection.fitted_q import StackedFQE
 from omiga_torchrl.selection.joint import as_one_agent, joint_action, one_agent_spec
 
 
