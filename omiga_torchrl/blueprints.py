@@ -62,15 +62,8 @@ def rebuildable(make: Make) -> Make:
             f"{make.__module__}. Choose another name."
         )
     if isinstance(make, type):
-        init = make.__init__  # type: ignore[misc]
-
-        @wraps(init)
-        def __init__(self: nn.Module, *args: Any, **kwargs: Any) -> None:
-            init(self, *args, **kwargs)
-            if type(self) is make:  # a subclass makes something else
-                _remember(self, name, signature, args, kwargs)
-
-        make.__init__ = __init__  # type: ignore[misc]
+        if not hasattr(make.__init__, "remembers"):  # type: ignore[misc]
+            make.__init__ = remembering(make.__init__)  # type: ignore[misc]
         BUILDERS[name] = make
         return make
 
@@ -82,6 +75,29 @@ def rebuildable(make: Make) -> Make:
 
     BUILDERS[name] = call
     return call  # type: ignore[return-value]
+
+
+def remembering(init: Callable[..., None]) -> Callable[..., None]:
+    """A decorator of ``__init__`` that remembers the arguments of a class with :func:`rebuildable`.
+
+    Only needed below another decorator that takes other names of arguments; :func:`rebuildable` adds it
+    elsewhere.
+
+    Args:
+        init: the ``__init__`` of a network.
+    """
+
+    @wraps(init)
+    def call(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        kind: Any = type(self)
+        known: Any = BUILDERS.get(kind.__qualname__)
+        # A subclass makes something else, with arguments of its own.
+        if known is kind and inspect.unwrap(kind.__init__) is inspect.unwrap(init):
+            _remember(self, kind.__qualname__, inspect.signature(kind), args, kwargs)
+
+    call.remembers = True  # type: ignore[attr-defined]
+    return call
 
 
 def blueprint_of(module: nn.Module) -> Blueprint:

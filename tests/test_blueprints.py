@@ -80,3 +80,27 @@ def test_a_subclass_is_another_network() -> None:
 
     with pytest.raises(TypeError, match="a Other that no builder made"):
         blueprint_of(Other(CONTINUOUS))
+
+
+def test_a_subclass_is_remembered_by_its_own_arguments():
+    @rebuildable
+    class Wide(nn.Linear):
+        def __init__(self, size: int) -> None:
+            super().__init__(size, 2 * size)
+
+    @rebuildable
+    class Wider(Wide):
+        def __init__(self, size: int, times: int) -> None:
+            super().__init__(size * times)
+
+    class Unknown(Wide):
+        pass
+
+    try:
+        assert blueprint_of(Wider(3, times=2))["arguments"] == {"size": 3, "times": 2}
+        assert blueprint_of(Wide(3))["arguments"] == {"size": 3}
+        with pytest.raises(TypeError, match="a Unknown that no builder made"):
+            blueprint_of(Unknown(3))
+    finally:
+        for made in (Wide, Wider):
+            del BUILDERS[made.__qualname__]

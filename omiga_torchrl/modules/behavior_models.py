@@ -12,7 +12,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
-from omiga_torchrl.blueprints import rebuildable
+from omiga_torchrl.blueprints import rebuildable, remembering
 from omiga_torchrl.deprecation import NETWORK_NAMES, renamed_arguments
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.functional.bounds import clamp_to_bounds, feature_mean, feature_sum, half_ranges, log_bound
@@ -67,6 +67,7 @@ class ConditionalVAE(TensorDictModuleBase):
     high: Bound
 
     @renamed_arguments(**NETWORK_NAMES, latent_limit="max_latent")
+    @remembering
     def __init__(
         self,
         spec: TeamSpec,

@@ -12,7 +12,7 @@ from tensordict.nn import (
 from torch import Tensor, nn
 
 from omiga_torchrl import keys
-from omiga_torchrl.blueprints import rebuildable
+from omiga_torchrl.blueprints import rebuildable, remembering
 from omiga_torchrl.deprecation import renamed_arguments
 from omiga_torchrl.errors import require_count
 from omiga_torchrl.flags import as_flag
@@ -51,6 +51,7 @@ class CandidatePolicy(TensorDictModuleBase):
     """
 
     @renamed_arguments(behaviour_network="behavior_network")
+    @remembering
     def __init__(
         self,
         behavior_network: ConditionalVAE,

@@ -16,7 +16,9 @@ from omiga_torchrl.algorithms import ALGORITHMS
 from omiga_torchrl.data import LAYOUTS
 from omiga_torchrl.policies import load_policy
 from tests.data.conftest import make_episodes
+from tests.data.layouts import test_d3rlpy, test_rllib
 from tests.data.layouts.helpers_files import make_omar, make_padded, make_smac, write_npys, write_smac
+from tests.data.layouts.helpers_hdf5 import write_h5
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 LENGTHS = (9, 7, 12)
@@ -91,14 +93,25 @@ def vault(folder):
     return folder / "toy.vlt"
 
 
+def d3rlpy(folder):
+    arrays = test_d3rlpy.make_dump([(length, length == 9) for length in LENGTHS])
+    return write_h5(folder / "replay.h5", arrays)
+
+
+def rllib(folder):
+    return test_rllib.write_lines(folder / "output.json", test_rllib.make_batches(LENGTHS))
+
+
 WRITERS = {
     "omiga-mujoco": omiga_mujoco,
+    "d3rlpy": d3rlpy,
     "d4rl": d4rl,
     "minari": minari,
     "pymarl-h5": lambda folder: h5(folder / "3m.h5", padded()),
     "pymarl-npy": lambda folder: write_npys(folder / "3m", padded()),
     "omar": lambda folder: write_npys(folder / "seed_0_data", make_omar(LENGTHS)),
     "omiga-smac": omiga_smac,
+    "rllib": rllib,
     "vault": vault,
 }
 READ = {"omar": ["read.team_reward=mean"]}
