@@ -139,10 +139,8 @@ def _require_in_order(rows: Rows, following: Array) -> None:
     """Raise where what was seen after a step is not what the next one has, or could not be."""
     seen = rows.values["obs"]
     if following.shape != seen.shape:
-        raise DataError(
-            f"{rows.where}: 'new_obs' has the shape {following.shape[1:]} in a step, 'obs' {seen.shape[1:]}; "
-            "expected the same. Are they of one environment?"
-        )
+        shapes = f"{following.shape[1:]} in a step, 'obs' {seen.shape[1:]}"
+        raise DataError(f"{rows.where}: 'new_obs' has the shape {shapes}; expected the same.")
     jumps = (following[:-1] != seen[1:]).any((1, 2))
     if jumps.any():
         raise DataError(
