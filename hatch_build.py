@@ -1,4 +1,4 @@
-"""Package metadata that are not written down twice: the README with links that work on a package index."""
+"""What the build makes by itself: a README with links that work on a package index, recipes in the package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+RECORDS = "results"
 
 
 def absolute_links(text: str, repository: str) -> str:
@@ -36,3 +39,20 @@ class ReadmeHook(MetadataHookInterface):
             "content-type": "text/markdown",
             "text": absolute_links(text, metadata["urls"]["Source"]),
         }
+
+
+class RecipesHook(BuildHookInterface[Any]):
+    """Puts the recipes into the package, without the records of our results."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Add every file by its place in the wheel.
+
+        Args:
+            version: kind of the wheel.
+            build_data: of the build, changed in place.
+        """
+        recipes = Path(self.root) / "recipes"
+        for file in sorted(recipes.rglob("*")):
+            place = file.relative_to(recipes)
+            if file.is_file() and place.parts[0] != RECORDS and "__pycache__" not in place.parts:
+                build_data["force_include"][str(file)] = f"omiga_torchrl/_recipes/{place.as_posix()}"

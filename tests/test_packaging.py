@@ -186,7 +186,8 @@ def test_the_source_distribution_is_complete(sdist: Path, tree: Path) -> None:
 def test_the_wheel_holds_the_package_its_assets_and_the_recipes(wheel: Path, tree: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
     package = {f"omiga_torchrl/{name}" for name in files(tree / "omiga_torchrl")}
-    recipes = {f"omiga_torchrl/_recipes/{name}" for name in files(tree / "recipes")}
+    in_folder = [name for name in files(tree / "recipes") if not name.startswith("results/")]
+    recipes = {f"omiga_torchrl/_recipes/{name}" for name in in_folder}
     metadata = {name for name in inside if name.startswith("omiga_torchrl-")}
     assert inside - metadata == package | recipes
     assert {name.partition("/")[0] for name in metadata} == {f"{wheel.name.rsplit('-', 3)[0]}.dist-info"}

@@ -16,7 +16,7 @@ from omiga_torchrl.errors import DataError
 from tests.benchmark.fake_records import write_fakes
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "results"
+RESULTS = ROOT / "recipes" / "results"
 PAGE = ROOT / "docs" / "reference" / "results.md"
 
 pytest.importorskip("matplotlib")
@@ -44,7 +44,9 @@ def test_a_damaged_record_is_no_result(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
-@pytest.mark.parametrize("folder", sorted(RESULTS.glob("*")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "folder", sorted(one.parent for one in RESULTS.glob("*/records")), ids=lambda path: path.name
+)
 def test_committed_numbers_are_those_of_the_records(folder: Path) -> None:
     found = load_records(folder / "records")
     assert found.records and not found.notes
@@ -63,9 +65,9 @@ def test_committed_numbers_are_those_of_the_records(folder: Path) -> None:
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
 def test_the_results_page_says_what_the_records_say(tmp_path: Path) -> None:
-    for folder in RESULTS.glob("*"):
-        (tmp_path / folder.name).mkdir()
-        (tmp_path / folder.name / "records").symlink_to(folder / "records")
+    for records in RESULTS.glob("*/records"):
+        (tmp_path / records.parent.name).mkdir()
+        (tmp_path / records.parent.name / "records").symlink_to(records)
     text = PAGE.read_text(encoding="utf-8")
     assert "<!-- results: " in text
     assert fill_page(text, render_results(tmp_path)) == text
