@@ -1,4 +1,4 @@
-"""What the build makes by itself: a README with links that work on a package index, recipes in the package."""
+"""Hooks of the build: a README whose links work on a package index, and recipes inside the package."""
 
 from __future__ import annotations
 

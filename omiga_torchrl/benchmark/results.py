@@ -1,6 +1,7 @@
 """Results that are under version control: reports and tables of pages, made from nothing but records.
 
-Run: ``python -m omiga_torchrl.benchmark.results recipes/results docs/reference/results.md`` (or ``make results``).
+Run ``make results``, that is
+``python -m omiga_torchrl.benchmark.results recipes/results docs/reference/results.md``.
 """
 
 from __future__ import annotations
