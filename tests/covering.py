@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -139,16 +139,19 @@ def parts_of_tests() -> dict[str, list[str]]:
     return {**{name: [f"tests/{name}"] for name in folders}, "single": single, "examples": ["omiga_torchrl"]}
 
 
-def record(copy: Path, folder: Path, seconds: float = 3600.0) -> None:
+def record(copy: Path, folder: Path, parts: Sequence[str] = (), seconds: float = 3600.0) -> None:
     """Runs the parts of the tests that are not in the folder yet.
 
     Args:
         copy: of the project.
         folder: where the results are.
+        parts: names of :func:`parts_of_tests`; all if there is none.
         seconds: that a part may take.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, tests in parts_of_tests().items():
+        if parts and name not in parts:
+            continue
         file = folder.resolve() / f"{name}.sqlite"
         if file.with_suffix(".json").exists():
             continue
@@ -161,9 +164,10 @@ def record(copy: Path, folder: Path, seconds: float = 3600.0) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/mutants/covering"))
+    parser.add_argument("--parts", nargs="*", choices=parts_of_tests(), default=())
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="covering-") as folder:
-        record(copy_project(Path(folder)), chosen.out)
+        record(copy_project(Path(folder)), chosen.out, chosen.parts)
 
 
 if __name__ == "__main__":
