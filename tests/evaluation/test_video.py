@@ -167,6 +167,21 @@ def test_the_drawing_shows_agents_where_they_are() -> None:
     assert not is_white(0.0, 0.9) and is_white(0.0, -0.9)
 
 
+@pytest.mark.parametrize(("size", "shape"), [((700, 350), (480, 960, 3)), ((350, 700), (960, 480, 3))])
+def test_the_drawing_has_the_sides_of_the_viewer(size: tuple[int, int], shape: tuple[int, ...]) -> None:
+    env = make_env("vmas/navigation", num_envs=1, seed=0).base_env._env
+    env.scenario.viewer_size = size
+    for agent in env.world.agents:
+        agent.set_pos(torch.zeros(1, 2), batch_index=None)
+    for goal in env.world.landmarks:
+        goal.set_pos(torch.tensor([[0.9, 0.9]]), batch_index=None)
+    frame = VmasDrawing(env)()
+    assert frame.shape == shape
+    y, x = (frame != 255).any(-1).nonzero()
+    unit = 240 / env.scenario.viewer_zoom  # pixels; the shorter side shows the zoom in both directions
+    assert abs(x.min() - (shape[1] / 2 - 0.1 * unit)) < 4 and abs(y.max() - (shape[0] / 2 + 0.1 * unit)) < 4
+
+
 def test_vmas_own_renderer(tmp_path: Path) -> None:
     env = make_env("vmas/navigation", num_envs=1, seed=0)
     try:
