@@ -1,4 +1,4 @@
-"""A team is the agents that take part: at this step, at the next, in its mixer, its penalties and its means."""
+"""A team is the agents that take part: in this step and the next, in mixers, penalties and means."""
 
 from __future__ import annotations
 
