@@ -37,7 +37,7 @@ def change_values(values, rng):
 
 
 def change_dtype(values, rng):
-    if values.dtype.kind == "S":  # changed before, perhaps to letters that are no numbers
+    if values.dtype.kind in "SU":  # changed before, perhaps to letters that are no numbers
         return values
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
