@@ -78,7 +78,7 @@ class SelectConfig:
     critics: list[str] = field(default_factory=lambda: ["auto", "joint"])
     fqe: dict[str, Any] = field(default_factory=_fqe_defaults)
     deterministic: bool = True
-    least_coverage: float = 0.5
+    least_coverage: float = 0.9
     online_pulls: int = 0
     online_policies: int | None = None
     seed: int = 0

@@ -31,7 +31,7 @@ def select_policies(
     critics: Sequence[FQEConfig],
     *,
     deterministic: bool = True,
-    least_coverage: float = 0.5,
+    least_coverage: float = 0.9,
     seed: int = 0,
     notes: Sequence[str] = (),
 ) -> Selection:
