@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--work", help="folder of data and runs")
     parser.add_argument("--seed", type=int, default=0, help="of data, training and fits")
     parser.add_argument("--results", help="folder of the records; recipes/results/selection/seed<k>")
-    parser.add_argument("--least-coverage", type=float, default=0.9, help="as of select_policy")
+    parser.add_argument("--least-coverage", type=float, default=0.9, help="of a policy to be ranked")
     parser.add_argument("--summary", action="store_true", help="print the table only")
     parser.add_argument("--transitions", type=int, default=5_000)
     parser.add_argument("--steps", type=int, default=400)
