@@ -9,7 +9,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import TensorStorage
 
-from omiga_torchrl.data.following import FollowingRows, Successors
+from omiga_torchrl.data.following import FollowingRows
 
 
 class IndexSelectStorage(TensorStorage):
@@ -42,9 +42,7 @@ class IndexSelectStorage(TensorStorage):
             return super().get(index)
         return self._gather(data, rows, {})
 
-    def _gather(
-        self, data: TensorDictBase, rows: Tensor, following: dict[Successors, Tensor]
-    ) -> TensorDictBase:
+    def _gather(self, data: TensorDictBase, rows: Tensor, following: dict[int, Tensor]) -> TensorDictBase:
         """`data[rows]`, nested batch sizes included; ``following`` keeps the rows behind ``rows``."""
         gathered: dict[str, Any] = {}
         for name, value in data.items():
@@ -75,7 +73,7 @@ class _Entry:
 
     def __init__(self, value: Tensor) -> None:
         self.value = value
-        self._successors = value.successors if isinstance(value, FollowingRows) else None
+        self._numbers = value.numbers if isinstance(value, FollowingRows) else None
         rows = value.rows if isinstance(value, FollowingRows) else value
         # Without the subclass: a MemoryMappedTensor dispatches every call through Python.
         rows = rows if type(rows) is Tensor else rows.as_subclass(Tensor)
@@ -83,11 +81,12 @@ class _Entry:
         self._is_column = rows.shape[1:] == (1,)
         self._rows = rows.squeeze(-1) if self._is_column else rows
 
-    def gather(self, rows: Tensor, following: dict[Successors, Tensor]) -> Tensor:
+    def gather(self, rows: Tensor, following: dict[int, Tensor]) -> Tensor:
         """The rows as a new tensor."""
-        if self._successors is not None:
-            if self._successors not in following:
-                following[self._successors] = self._successors(rows)
-            rows = following[self._successors]
+        if self._numbers is not None:
+            which = id(self._numbers)
+            if which not in following:
+                following[which] = self._numbers.index_select(0, rows)
+            rows = following[which]
         found = self._rows.index_select(0, rows)
         return found.unsqueeze_(-1) if self._is_column else found
