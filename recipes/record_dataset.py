@@ -151,7 +151,7 @@ def keeps_existing(out: Path, existing: str) -> bool:
 
 
 def find_checkpoints(options: RecordDataset) -> list[Path]:
-    """The behaviour policies to play: freshly trained, given, or bundled; none for random actions and games."""
+    """The behaviour policies to play: freshly trained, given, or bundled; random actions, games: none."""
     if options.tier == "random" or options.tier in get_args(GameTier):
         return []
     if options.train_behaviour:

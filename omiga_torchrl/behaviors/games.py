@@ -172,9 +172,7 @@ def record_game(
             **UNKNOWN,
         )
         parts = [_part(game, label, policy) for label, policy in policies.items()]
-        return record_parts(
-            parts, env, env_fn, card, folder=folder, transitions=transitions, options=options
-        )
+        return record_parts(parts, env, env_fn, card, folder=folder, transitions=transitions, options=options)
 
 
 def _part(game: TabularGame, label: str, policy: Tensor) -> Part:

@@ -157,7 +157,7 @@ def record_tier(
         spec = TeamSpec.from_env(env)
         _require_fit(checkpoints, spec, task)
         random_return = float(record_episodes(None, env, episodes=episodes).returns().mean())
-    paths = select_checkpoints(tier, checkpoints, random_return=random_return)
+    paths = select_checkpoints(cast(Tier, tier), checkpoints, random_return=random_return)
     baseline = random_baseline(task, played)
     infos = [read_behaviour(path)[0] for path in paths]
     seeds = {"recording": options.seed}

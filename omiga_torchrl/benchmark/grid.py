@@ -20,8 +20,8 @@ from omiga_torchrl.plain_files import read_json
 RECORDING: Final = "recording"
 _QUIET: Final = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=stdout")
 Vectorize = Literal["auto", "true", "false"]
-# Hidden layers up to which several seeds in one process are faster on a CPU, see docs/speed.md, and steps below
-# which compiling them as one graph takes longer than training them one after the other.
+# Hidden layers up to which several seeds in one process are faster on a CPU, see docs/speed.md; and steps
+# below which compiling them as one graph takes longer than training them one after the other.
 _SMALL: Final = 64
 _FEW: Final = 3_000
 

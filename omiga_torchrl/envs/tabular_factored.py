@@ -12,15 +12,13 @@ from omiga_torchrl.envs.tabular_solutions import joint_policy
 _TOLERANCE, _ITERATIONS = 1e-9, 3_000
 
 
-def factored_values(
-    game: TabularGame, visits: Tensor, *, mixed: bool, gamma: float | None = None
-) -> Tensor:
+def factored_values(game: TabularGame, visits: Tensor, *, mixed: bool, gamma: float | None = None) -> Tensor:
     """In-sample local values Q_i ``[S, N, K]``, fitted to infinitely many data; -inf where they have none.
 
-    With a mixer the team's value is ``b(s) + sum_i Q_i(s, a_i)``, what linear mixers and VDN can say in a state
-    that agents tell from others; its square error over the data's joint actions is least. Without one every
-    Q_i is the mean of the reward and of the agent's own next value over what the others do in the data. The
-    next value is that of the best actions in the data, each agent's for itself. No network, no sampling:
+    With a mixer the team's value is ``b(s) + sum_i Q_i(s, a_i)``, what linear mixers and VDN can say in a
+    state that agents tell from others; its square error over the data's joint actions is least. Without one
+    every Q_i is the mean of the reward and of the agent's own next value over what the others do in the data.
+    The next value is that of the best actions in the data, each agent's for itself. No network, no sampling:
     what is lost is lost by the factorisation.
 
     Args:
@@ -49,26 +47,26 @@ def factored_values(
     visits, alive = visits.double(), gamma * (~game.terminal).double().unsqueeze(-1)
     chosen = F.one_hot(game.joint_actions, game.n_actions).double()  # [J, N, K]
     count = torch.einsum("sj,jnk->snk", visits, chosen)
+    unseen, is_visited = count == 0, count.sum(-1) > 0
     fit = _additive_fit(visits, chosen) if mixed else None
-    value = visits.new_zeros(len(visits), game.n_agents)
+    value = visits.new_zeros(len(visits), game.n_agents)  # with a mixer the team's, for every agent
     for _ in range(_ITERATIONS):
         target = game.reward.double().unsqueeze(-1) + alive * value[game.next_state]  # [S, J, N]
         if fit is None:
             q = torch.einsum("sj,sjn,jnk->snk", visits, target, chosen) / count
-            q, bias = q.masked_fill(count == 0, -torch.inf), 0.0
+            q = q.masked_fill(unseen, -torch.inf)
             updated = q.amax(-1)
         else:
-            found = (fit @ target[..., :1]).squeeze(-1)
-            q = found[:, 1:].unflatten(-1, count.shape[1:]).masked_fill(count == 0, -torch.inf)
-            bias = found[:, :1]
+            bias, effects = (fit @ target[..., :1]).squeeze(-1).tensor_split([1], -1)
+            q = effects.unflatten(-1, count.shape[1:]).masked_fill(unseen, -torch.inf)
             updated = (bias + q.amax(-1).sum(-1, keepdim=True)).expand_as(value)
-        updated = torch.where(count.sum(-1) > 0, updated, 0.0)  # 0 in states that the data lack
+        updated = torch.where(is_visited, updated, 0.0)
         if float((updated - value).abs().max()) < _TOLERANCE:
             return q
         value = updated
     raise ArithmeticError(
-        f"factored_values: no fixed point within {_ITERATIONS} iterations; expected one. The fit of a mixed value "
-        f"need not contract: lower gamma, or take other data."
+        f"factored_values: no fixed point within {_ITERATIONS} iterations; expected one. The fit of a mixed "
+        f"value need not contract: lower gamma, or take other data."
     )
 
 

@@ -168,9 +168,7 @@ def enumerate_episodes(game: TabularGame, allowed: Tensor, *, limit: int = 10_00
         ([[[0, 1]], [[1, 0]]], [1.0, 1.0])
     """
     finished: list[list[tuple[int, int]]] = []
-    open_paths: list[tuple[int, list[tuple[int, int]]]] = [
-        (start, []) for start in game.starts.tolist()
-    ]
+    open_paths: list[tuple[int, list[tuple[int, int]]]] = [(start, []) for start in game.starts.tolist()]
     while open_paths:
         state, path = open_paths.pop()
         choices = allowed[state].nonzero().flatten().tolist()

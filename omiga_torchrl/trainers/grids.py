@@ -56,9 +56,7 @@ def grid_variants(
     return found
 
 
-def train_variants(
-    config: SpeedOptions, prepare: Prepare
-) -> float:
+def train_variants(config: SpeedOptions, prepare: Prepare) -> float:
     """Trains every seed with every value of ``grid``; the mean of what the runs end with.
 
     They train at once, as one compiled graph; with ``compile="none"`` one after the other, which saves every
