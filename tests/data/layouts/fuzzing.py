@@ -10,7 +10,7 @@ import numpy as np
 
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import LAYOUTS, ReadOptions
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 from tests.data.layouts.helpers_hdf5 import mutate
 
