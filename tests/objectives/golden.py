@@ -11,7 +11,7 @@ One file an algorithm, ``golden_numbers/<algorithm>.safetensors``; of every case
 
 - ``loss_*``: the loss of the first and of the tenth step, ``[2]``;
 - a network's name: mean and standard deviation of its first gradient, and two checksums of its parameters
-  after one and after ten steps (see :func:`checksums`), ``[6]``; of its target network the checksums, ``[4]``;
+  after one and after ten steps (see :func:`checksums`), ``[6]``; of its target network the latter, ``[4]``;
 - ``action``: what the policy does with the first batch after ten steps.
 
 Parameters, data and random draws follow from names and shapes, never from an order.
@@ -65,7 +65,7 @@ def in_float64() -> Iterator[None]:
 
 
 def parts_of(loss: LossModule) -> Parts:
-    """The learned tensors of every network, of every target network, and of the loss itself, by their paths."""
+    """The learned tensors of every network, of its target network, and of the loss itself, by their paths."""
     children = {name: part for name, part in loss.named_children() if isinstance(part, TensorDictParams)}
     found: Parts = {}
     for name, online in children.items():
