@@ -94,8 +94,8 @@ def settings_of(component: str, config: Any) -> Any:
     if missing:
         given = " ".join(f"{name}=..." for name in missing)
         raise SettingsError(
-            f"{component}: {' and '.join(missing)} must be given, got none. Add {given}; there are examples at "
-            f"the beginning of configs/{component}.yaml."
+            f"{component}: {' and '.join(missing)} must be given, got none. Add {given}; there are examples "
+            f"at the beginning of configs/{component}.yaml."
         )
     return require_fields(component, OmegaConf.to_object(config))
 

@@ -46,7 +46,8 @@ def bundled_behaviours(task: str) -> list[Path]:
         tasks = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.pt")}
         raise ValueError(
             f"bundled_behaviours: {task} must be a task that policies come with, got none of it: "
-            f"{', '.join(sorted(tasks))}. Train some, record_dataset train_behaviour=true, or pass behaviour=."
+            f"{', '.join(sorted(tasks))}. Train some, record_dataset train_behaviour=true, or pass "
+            "behaviour=."
         )
     return found
 

@@ -118,8 +118,8 @@ def _read_metadata(folder: Path) -> dict[str, Any]:
     file = folder / METADATA_FILE
     if file.stat().st_size > LARGEST_METADATA:
         raise DataError(
-            f"OfflineDataset: {file} must be the description of a vault, of at most {LARGEST_METADATA} bytes, "
-            f"got {file.stat().st_size}. Is the folder a vault?"
+            f"OfflineDataset: {file} must be the description of a vault, of at most {LARGEST_METADATA} "
+            f"bytes, got {file.stat().st_size}. Is the folder a vault?"
         )
     metadata = json.loads(file.read_text())
     version = metadata["version"]

@@ -69,8 +69,8 @@ class _Pass:
             known = self.n_actions.setdefault(group, count)
             if known != count:
                 raise DataError(
-                    f"{run.where}: 'action' must be of {known} actions as in the episodes before, got {count}."
-                    " Pass n_actions=, the number of actions of the task."
+                    f"{run.where}: 'action' must be of {known} actions as in the episodes before, got "
+                    f"{count}. Pass n_actions=, the number of actions of the task."
                 )
         for group, names in run.form.groups.items():
             if self.agents.setdefault(group, names) != names:
@@ -82,7 +82,8 @@ class _Pass:
         if missing:
             raise DataError(
                 f"{run.where}: 'observation' must have the groups of the episodes before, got none of "
-                f"{', '.join(sorted(missing))}. Give all groups in all episodes; agent_mask= says who is absent."
+                f"{', '.join(sorted(missing))}. Give all groups in all episodes; agent_mask= says who is "
+                "absent."
             )
 
 
