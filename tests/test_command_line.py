@@ -81,7 +81,9 @@ class Needed:
 
 
 def test_values_that_must_be_given_are_named() -> None:
-    with pytest.raises(SettingsError, match=r"^report: out and runs must be given.*Add out=\.\.\. runs=\.\.\.;"):
+    with pytest.raises(
+        SettingsError, match=r"^report: out and runs must be given.*Add out=\.\.\. runs=\.\.\.;"
+    ):
         settings_of("report", OmegaConf.structured(Needed))
     assert settings_of("report", OmegaConf.structured(Needed("a", "b"))) == Needed("a", "b")
 

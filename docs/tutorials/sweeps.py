@@ -1,7 +1,7 @@
 """# Sweeps, seeds and reports
 
 One run says little: another seed gives another number. This is the way from a question ("is OMIGA better than cloning
-here, and with which alpha?") to an answer with an interval, on one machine or on many.
+here?") to an answer with an interval, on one machine or on many.
 """
 
 # %%
@@ -20,16 +20,14 @@ QUIET = "hydra.job_logging.root.level=WARNING trainer.progress_bar=false"
 SHORT = "trainer.steps=600 trainer.batch_size=128 evaluation.interval=150 evaluation.episodes=25 evaluation.final_episodes=100"
 
 # %%
-# A sweep is `-m` and lists: here 3 settings times 3 seeds, each in a folder of its own that is named after what is swept.
-# What is there already is kept, so that the same command goes on after an interruption, and adds seeds later.
-recipe(f"train -m algorithm=bc seed=0,1,2 out=runs/sweep existing=keep {SHORT} {QUIET}")
-recipe(
-    f"train -m algorithm=omiga algorithm.alpha=0.3,3 seed=0,1,2 out=runs/sweep existing=keep {SHORT} {QUIET}"
-)
+# A sweep is `-m` and lists: here two algorithms times three seeds, each run in a folder of its own. What is there already is
+# kept, so that the same command goes on after an interruption, and adds seeds later. Any key can be swept, and is then part
+# of the names: `algorithm.alpha=0.3,1,3` makes `omiga-alpha-0.3__vmas-navigation__mixed__seed0`, ...
+recipe(f"train -m algorithm=bc,omiga seed=0,1,2 out=runs/sweep existing=keep {SHORT} {QUIET}")
 
 from pathlib import Path
 
-for folder in sorted(Path("runs/sweep").glob("*__seed0")):
+for folder in sorted(Path("runs/sweep").glob("*__seed?")):
     print(folder.name)
 
 # %%
@@ -74,8 +72,7 @@ for number, name in enumerate(names):
         left.plot([one.step for one in curve], [one.mean_return for one in curve], color=f"C{number}", lw=1)
     right.scatter([number] * len(seeds), [run.final.mean_return for run in seeds], color=f"C{number}")
 left.set(xlabel="training step", ylabel="mean return of 25 episodes")
-right.set(xticks=range(len(names)), xticklabels=names, xlabel="final, one dot a seed", xlim=(-0.5, 2.5))
-right.tick_params(axis="x", rotation=20)
+right.set(xticks=range(len(names)), xticklabels=names, xlabel="final, one dot a seed", xlim=(-0.5, 1.5))
 left.axhline(runs[0].info.behaviour_return, color="grey", linestyle=":")
 left.annotate(
     "mean of the data",
@@ -87,7 +84,7 @@ left.annotate(
 
 # %%
 # **Choose and report with different seeds.** The alpha that was best on seeds 0 to 2 is, a little, the one that was lucky
-# there. Run it again with seeds of its own, `seed=10,11,12,13,14 out=runs/final`, and quote these.
+# there. Run it again with other seeds, `seed=10,11,12,13,14 out=runs/final`, and quote these.
 #
 # **A whole benchmark** is a suite: cells (a task and a kind of data), algorithms, seeds. It records the data, trains,
 # evaluates, keeps one record for every run, and ends in a page with profiles and intervals ([Suites](../benchmark.md)):

@@ -5,7 +5,7 @@ it get to a machine without PyTorch? And what if there is an environment in the 
 """
 
 # %%
-# Three algorithms, and three checkpoints of each. They are evaluated here, so that the choice can be judged below; with
+# Two algorithms, and three checkpoints of each. They are evaluated here, so that the choice can be judged below; with
 # `task=null` there is no environment at all, as with data of your own.
 import shlex
 
@@ -20,7 +20,7 @@ def recipe(command):
 
 
 recipe(
-    "train -m algorithm=bc,iql,td3_bc out=runs/mine trainer.steps=600 trainer.keep_checkpoints=3"
+    "train -m algorithm=iql,td3_bc out=runs/mine trainer.steps=600 trainer.keep_checkpoints=3"
     f" trainer.progress_bar=false evaluation.interval=200 evaluation.episodes=50 evaluation.final_episodes=50 {QUIET}"
 )
 
