@@ -31,7 +31,7 @@ def select_policies(
     critics: Sequence[FQEConfig],
     *,
     deterministic: bool = True,
-    least_coverage: float = 0.5,
+    least_coverage: float = 0.95,
     seed: int = 0,
     notes: Sequence[str] = (),
 ) -> Selection:
@@ -44,7 +44,8 @@ def select_policies(
 
     Keyword Args:
         deterministic: judge the most likely actions, as evaluation does, instead of samples.
-        least_coverage: share of a policy's actions that must have a like in the data.
+        least_coverage: share of a policy's actions that must have a like in the data, in units of that of the
+            data's own actions.
         seed: first seed of the fits.
         notes: what was left out before.
 
@@ -57,11 +58,12 @@ def select_policies(
     opened = [_open(candidate, spec) for candidate in candidates]
     actions = [_act(one, data, deterministic) for one in opened]
     shares = [coverage.of(acted[0].now) for acted in actions]
-    covered = [i for i, share in enumerate(shares) if share >= least_coverage]
+    least = least_coverage * coverage.of_data
+    covered = [i for i, share in enumerate(shares) if share >= least]
     if not covered:
         listed = ", ".join(f"{one.name} ({share:.2f})" for one, share in zip(candidates, shares, strict=True))
         raise DataError(
-            f"select: the data must cover the candidates' actions, of which at least {least_coverage:.2f} "
+            f"select: the data must cover the candidates' actions, of which at least {least:.2f} "
             f"need a like in the data, got {listed}. No value can be fitted; try them in the environment."
         )
     fitted: dict[str, FittedValues] = {}
@@ -84,7 +86,7 @@ def select_policies(
         [config.critic for config in critics],
         {name: one.calibration for name, one in fitted.items()},
         coverage.of_data,
-        least_coverage,
+        least,
         notes,
         {"critics": [asdict(config) for config in critics], "deterministic": deterministic, "seed": seed},
     )

@@ -44,6 +44,7 @@ WRONG = (
     "[0]", "[abc]", "[1,2]", "{}", "{a:1}", "policy.pt/x", "../x", "2147483648", "a:b", "vmas/navigatoin",
     "0.5",
 )  # fmt: skip
+OUTCOMES = ("refused", "hydra", "right", "accepted", "raw")
 # Right values of these would take long, or much room.
 SMALL = {
     "train": ("trainer.steps=2", "trainer.batch_size=8", "evaluation.episodes=2",
@@ -178,15 +179,16 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--recipes", nargs="*", choices=NAMES, default=tuple(NAMES))
+    parser.add_argument("--show", nargs="*", choices=OUTCOMES, default=("raw",), help="cases to list")
     chosen = parser.parse_args()
     cases = run_cases(chosen.cases, chosen.seed, tuple(chosen.recipes))
     for recipe in chosen.recipes:
         counts = collections.Counter(case.outcome for case in cases if case.recipe == recipe)
         sys.stdout.write(f"{recipe}: {dict(counts)}\n")
-    raw = [case for case in cases if case.outcome == "raw"]
-    for case in raw:
-        sys.stdout.write(f"\n{case.recipe} {' '.join(case.changes)}\n{case.message}")
-    raise SystemExit(1 if raw else 0)
+    for case in cases:
+        if case.outcome in chosen.show:
+            sys.stdout.write(f"\n{case.outcome}: {case.recipe} {' '.join(case.changes)}\n{case.message}")
+    raise SystemExit(any(case.outcome == "raw" for case in cases))
 
 
 if __name__ == "__main__":
