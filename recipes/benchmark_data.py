@@ -1,18 +1,23 @@
-"""Speed and memory of converting a published dataset, against merely reading its file.
+"""Speed and memory of converting a published dataset, and of drawing batches from the memory map.
 
-Run: ``python recipes/benchmark_data.py``. Writes a file in the layout of OMIGA's HalfCheetah
-data (1.1 GB) and its conversion (as much again) to a temporary folder, and prints one line.
+Run: ``python recipes/benchmark_data.py [rows=5000000]``. Writes a file in the layout of OMIGA's HalfCheetah
+data (1.1 GB) and its conversion (half as much) to a temporary folder, and prints one line. With ``rows=`` it
+draws batches of 128 and 256 transitions of three agents with 18 features and two actions instead, from a
+dataset of so many rows (2.3 GB and 1.3 GB for 5,000,000).
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,6 +27,7 @@ import h5py
 import numpy as np
 import torch
 
+from omiga_torchrl.data import OfflineDataset
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions
 from omiga_torchrl.data.layouts.omiga_mujoco import OmigaMujocoLayout
@@ -132,6 +138,58 @@ def write_file(
             file["d"][first:last] = ((row % 1001 == 1000) | (row == rows - 1))[:, None]
 
 
+# Runs in a process of its own: memory that a conversion has given back would hide what sampling takes.
+_SAMPLE = """
+import json, sys, time
+from statistics import median
+from omiga_torchrl.data import OfflineDataset
+def anonymous():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) * 1024
+def drawn(batch):
+    for _ in range(2000):
+        dataset.sample(batch)
+    before, times = anonymous(), []
+    for _ in range(20_000):
+        start = time.process_time()
+        dataset.sample(batch)
+        times.append(time.process_time() - start)
+    return {"milliseconds": 1e3 * median(times), "growth": anonymous() - before}
+start, imported = time.perf_counter(), anonymous()
+dataset = OfflineDataset(sys.argv[1], root=sys.argv[2])
+opened = {"seconds": time.perf_counter() - start, "opened": anonymous() - imported}
+print(json.dumps(opened | {batch: drawn(int(batch)) for batch in sys.argv[3:]}))
+"""
+
+
+def sampling(rows: int, batches: Sequence[int] = (128, 256), folder: str | None = None) -> Iterator[str]:
+    """Processor time and memory of uniform batches from a memory map in the page cache; a line a batch.
+
+    Args:
+        rows: rows of the file, of three agents with 18 features and two actions.
+        batches: transitions of a batch.
+        folder: where the files are written; default is the system's temporary folder.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        path, cache = Path(temporary) / "data.hdf5", Path(temporary) / "cache"
+        write_file(path, rows, (3, 18), (3, 2))
+        converted = OfflineDataset(path, root=cache).data_path
+        size = sum(file.stat().st_size for file in converted.rglob("*"))
+        command = [sys.executable, "-c", _SAMPLE, str(path), str(cache), *map(str, batches)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    yield (
+        f"{rows:,} rows: {size / 2**20:.0f} MiB on disk; opened in {found['seconds']:.2f} s, which takes "
+        f"{found['opened'] / 2**20:.1f} MiB"
+    )
+    for batch in batches:
+        one = found[str(batch)]
+        yield (
+            f"batch {batch}: {one['milliseconds']:.3f} ms, {one['growth'] / 2**20:.1f} MiB more memory "
+            "after 20,000 batches"
+        )
+
+
 def _convert(path: Path, out: Path) -> None:
     options = ReadOptions()
     convert(OmigaMujocoLayout().read(path, options), out, options, name=path.name)
@@ -170,7 +228,12 @@ def _peak_bytes() -> int:
 def main() -> None:
     """Prints the measurement."""
     torch.set_num_threads(1)
-    sys.stdout.write(f"{conversion()}\n")
+    given = sys.argv[1:]
+    if any(not argument.removeprefix("rows=").isdecimal() for argument in given) or len(given) > 1:
+        raise SystemExit(f"benchmark_data: expected nothing or rows=NUMBER, got {' '.join(given)}.")
+    lines = sampling(int(given[0].removeprefix("rows="))) if given else [conversion()]
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class FinetuneConfig:
         task: task to play; null is the run's.
         task_kwargs: arguments of the task, over those of the run.
         dataset: place of the run's data; null is where they were.
-        seed: of batches and of the environment.
+        seed: of batches and of the environment; null is the run's.
         out: folder of all runs.
         existing: as of ``recipes/train.py``: ``error``, ``keep``, ``resume``, ``extend`` or ``overwrite``.
         trainer: fields of :class:`OnlineOptions`.
@@ -91,7 +91,7 @@ class FinetuneConfig:
     task: str | None = None
     task_kwargs: dict[str, Any] = field(default_factory=dict)
     dataset: str | None = None
-    seed: int = 0
+    seed: int | None = None
     out: str = "runs/finetune"
     existing: str = "error"
     trainer: OnlineOptions = field(default_factory=OnlineOptions)
@@ -135,6 +135,7 @@ def complete(config: FinetuneConfig, run: Run, candidate: Candidate, opened: Ope
         **{key: before.get(key) for key in ("reward_scale", "normalise_observations", "read")},
     )
     settings.task = config.task or opened.facts.task
+    settings.seed = run.info.seed if config.seed is None else config.seed
     settings.trainer.started_from = file_sha256(candidate.file)
     return settings
 
@@ -151,7 +152,7 @@ def make_trainer(
         interval=options.collect_interval,
         batches=options.collect_batches,
         anneal_steps=options.anneal_steps,
-        seed=1_000_000 * (settings.seed + 1),
+        seed=1_000_000 * (cast(int, settings.seed) + 1),
     )
     return OfflineTrainer(
         **parts.trainer_arguments,
@@ -209,6 +210,7 @@ def finetune(config: FinetuneConfig) -> float:
     best.prune()
     run.finish()
     _LOG.info("finished: %s", run.path)
+    _LOG.info("next: python -m omiga_torchrl run report runs=%s", settings.out)
     return run.final_return
 
 

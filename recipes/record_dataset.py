@@ -21,6 +21,7 @@ from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.evaluation import PolicyFacts
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, find_policy, record_policy
+from omiga_torchrl.trainers.settings import check_task
 
 _LOG = logging.getLogger("record_dataset")
 
@@ -92,6 +93,7 @@ def run(options: RecordDataset) -> DatasetCard:
         The card of the dataset.
     """
     import_modules(options.imports)
+    check_task(options)
     played = None if options.behaviour is None else find_behaviour(options)
     label = options.tier if played is None else played.algorithm or "policy"
     out = Path(options.out or Path("runs/datasets") / options.task / label)
@@ -124,6 +126,7 @@ def run(options: RecordDataset) -> DatasetCard:
         card.behaviour_return["std"],
         card.random_return or 0.0,
     )
+    _LOG.info("next: python -m omiga_torchrl run train task=%s dataset=%s", options.task, out)
     return card
 
 

@@ -63,7 +63,8 @@ class SelectConfig:
             the first ranks, the others are checks.
         fqe: fields of ``omiga_torchrl.selection.FQEConfig``.
         deterministic: judge the most likely actions instead of samples.
-        least_coverage: share of a policy's actions that must have a like in the data to be ranked.
+        least_coverage: share of a policy's actions that must have a like in the data to be ranked, in units
+            of that of the data's own actions.
         online_pulls: episodes to play in the environment, chosen by UCB; 0 plays none.
         online_policies: so many of the highest fitted values are tried online; null: all that have a rank.
         seed: first seed of the fits, and of the episodes.
@@ -78,7 +79,7 @@ class SelectConfig:
     critics: list[str] = field(default_factory=lambda: ["auto", "joint"])
     fqe: dict[str, Any] = field(default_factory=_fqe_defaults)
     deterministic: bool = True
-    least_coverage: float = 0.5
+    least_coverage: float = 0.95
     online_pulls: int = 0
     online_policies: int | None = None
     seed: int = 0
@@ -190,10 +191,10 @@ def _finite(value: Any) -> Any:
 @hydra.main(version_base="1.3", config_path="configs", config_name="select_policy")
 def main(config: Any) -> None:
     """Rank the policies of the runs that the configuration names."""
-    run_once("select", config, select)
+    run_once("select_policy", config, select)
 
 
 if __name__ == "__main__":
     configs = Path(__file__).parent / "configs"
-    sys.argv[1:] = checked_overrides("select", sys.argv[1:], SelectConfig, configs)
+    sys.argv[1:] = checked_overrides("select_policy", sys.argv[1:], SelectConfig, configs)
     main()

@@ -13,6 +13,7 @@ _SWAPPED = {
     "floor": "ceil", "any": "all",
 }  # fmt: skip
 _SWAPPED |= {after: before for before, after in _SWAPPED.items()}
+_TYPES = ("bool", "bytes", "dict", "float", "int", "list", "set", "str", "tuple")
 _WORDS = re.compile(r"warn|warning|info|debug|unknown_name|_LOG|TypeVar|namedtuple|stacklevel")
 
 
@@ -115,7 +116,7 @@ class _Finder(ast.NodeVisitor):
         if isinstance(node.op, ast.Add | ast.Sub) and not is_text:
             swap = {"+": "-", "-": "+"}
             self.between("sign", *operands, lambda text: re.sub("[+-]", lambda m: swap[m[0]], text))
-        if isinstance(node.op, ast.BitAnd | ast.BitOr):
+        if isinstance(node.op, ast.BitAnd | ast.BitOr) and not _is_type(node):
             self.replace("mask", node, self.text(node.left))
             self.replace("mask", node, self.text(node.right))
         if isinstance(node.op, ast.Mult) and re.search("mask|present|valid|alive", self.text(node.right)):
@@ -163,6 +164,19 @@ class _Finder(ast.NodeVisitor):
             for branch in node.args[1:]:
                 self.replace("mask", node, f"({self.text(branch)})")
         self.generic_visit(node)
+
+
+def _is_type(node: ast.expr) -> bool:
+    """Whether an expression looks like a type: ``int``, ``Tensor | None``, ``dict[str, int]``."""
+    if isinstance(node, ast.BinOp):
+        return _is_type(node.left) and _is_type(node.right)
+    if isinstance(node, ast.Subscript):
+        return _is_type(node.value)
+    if isinstance(node, ast.Name | ast.Attribute):
+        name = node.id if isinstance(node, ast.Name) else node.attr
+        is_constant = name.isupper() and len(name) > 1
+        return name in _TYPES or (name[0].isupper() and not is_constant)
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _swap_compare(text: str) -> str:

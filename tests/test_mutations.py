@@ -41,6 +41,7 @@ def f(a: Literal[3]) -> "x + 1":
         a = 3
     _LOG.info("%d", a + 1)
     raise ValueError(f"{a + 1}" "x" "y")
+Values = dict[str, int] | collections.OrderedDict | Sequence[Tensor] | None
 '''
     assert find_mutations(source) == []
 

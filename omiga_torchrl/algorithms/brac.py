@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from torch import nn
 
 from omiga_torchrl.algorithms.common import Algorithm, NetworkBuilder
-from omiga_torchrl.algorithms.config import CriticConfig
+from omiga_torchrl.algorithms.config import CriticConfig, LikelihoodConfig
 from omiga_torchrl.algorithms.registry import register_algorithm
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.groups import AnyTeamSpec
@@ -19,8 +19,11 @@ BehaviorModel = Literal["policy", "vae"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BRACConfig(CriticConfig):
+class BRACConfig(LikelihoodConfig, CriticConfig):
     """Arguments of BRAC with a policy penalty, besides those of :class:`CriticConfig`.
+
+    ``distribution`` (:class:`LikelihoodConfig`) is the policy's and the behavior model's. With
+    ``behavior_model="vae"`` it is tanh: a censored Gaussian would be infinitely far from a VAE without atoms.
 
     Attributes:
         behavior_model: ``"policy"``, a network like the policy's own (published), or ``"vae"``, for
@@ -46,6 +49,11 @@ class BRACConfig(CriticConfig):
         super().__post_init__()
         if self.behavior_model not in get_args(BehaviorModel):
             raise unknown_name("BRACConfig", "behavior_model", self.behavior_model, get_args(BehaviorModel))
+        if self.behavior_model == "vae" and self.distribution == "censored":
+            raise ValueError(
+                "BRACConfig: distribution must be 'tanh' or 'auto' with behavior_model='vae', got "
+                "'censored'. A VAE has no atoms on the bounds; take behavior_model='policy'."
+            )
 
 
 @register_algorithm("brac_p", BRACConfig)
@@ -61,6 +69,8 @@ def make_brac_p(spec: AnyTeamSpec, config: BRACConfig) -> Algorithm:
         >>> sorted(make_brac_p(TeamSpec(3, 5, 2, 7)).parameter_groups)
         ['actor', 'behavior', 'qvalue']
     """
+    if config.behavior_model == "vae":
+        config = replace(config, distribution="tanh")
     build = NetworkBuilder(spec, config)
     actor, qvalue = build.actor(), build.qvalue()
     if config.behavior_model == "vae":

@@ -100,7 +100,7 @@ def policy_distribution(config: AlgorithmConfig, groups: Iterable[TeamSpec]) -> 
 
     Args:
         config: arguments of the algorithm; without :class:`LikelihoodConfig` it is ``"tanh"``, as losses that
-            estimate integrals over actions need densities.
+            estimate integrals over actions (CQL, CFCQL) need densities.
         groups: sizes of the groups.
 
     Examples:

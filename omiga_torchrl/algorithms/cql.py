@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 from tensordict.nn import TensorDictModuleBase
@@ -37,7 +38,9 @@ class CQLConfig(CriticConfig):
         penalty: ``"counterfactual"`` (CFCQL), ``"joint"`` (MA-CQL) or ``"summed"`` (ComaDICE, linear mixers);
             None is the variant's.
         importance_sampling: divide sampled candidates by their densities; None is the variant's.
-        actor_objective: continuous: ``"max_q"`` or ``"weighted_bc"`` (ComaDICE); None is the variant's.
+        actor_objective: continuous: ``"max_q"`` or ``"weighted_bc"`` (ComaDICE); None is the variant's. The
+            policy is a tanh-Gaussian: ``"max_q"`` asks for no likelihood of the data's actions, and does not
+            mind if they are on a bound; ``"weighted_bc"`` clones such actions badly, and warns.
     """
 
     behavior_hidden_sizes: tuple[int, ...] = (256, 256)
@@ -104,6 +107,7 @@ def make_cfcql(spec: AnyTeamSpec, config: CFCQLConfig) -> Algorithm:
 
 def _assemble(spec: AnyTeamSpec, config: CQLConfig) -> Algorithm:
     build, arguments = NetworkBuilder(spec, config), config.loss_arguments(CQLLoss)
+    _warn_of_clipped_actions(spec, config)
     actor = None if spec.kind == "discrete" else build.actor(kind="continuous")
     qvalue, mixer, behavior = build.qvalue(), build.mixer(), None
     if spec.n_agents == 1:
@@ -118,6 +122,17 @@ def _assemble(spec: AnyTeamSpec, config: CQLConfig) -> Algorithm:
     loss = CQLLoss(actor, qvalue, mixer, **arguments)
     groups = {"qvalue": [qvalue, mixer], "actor": [actor], "behavior": [behavior]}
     return build.algorithm(build.policy(_policy, actor, qvalue), loss, groups)
+
+
+def _warn_of_clipped_actions(spec: AnyTeamSpec, config: CQLConfig) -> None:
+    clipped = [name for name, group in spec.groups.items() if group.clipped and not group.discrete]
+    if clipped and config.variant == "paper" and config.actor_objective == "weighted_bc":
+        warnings.warn(
+            f"cql: many actions of {', '.join(clipped)} are exactly on a bound, where the density of a "
+            "tanh-Gaussian, which actor_objective='weighted_bc' clones by, grows without bound. Use 'max_q', "
+            "or an algorithm with distribution='censored', such as awac.",
+            stacklevel=4,
+        )
 
 
 def _policy(

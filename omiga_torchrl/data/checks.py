@@ -20,7 +20,7 @@ from omiga_torchrl.data.spec_checks import (
     spec_of,
     team_reward_of,
 )
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.data.value_checks import (
     find_actions,
     find_copies,

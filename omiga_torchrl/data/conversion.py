@@ -18,7 +18,7 @@ from omiga_torchrl.data.ends import DatasetEnds
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.layouts.left_out import LeftOut
-from omiga_torchrl.data.ted import TedWriter, row_bytes
+from omiga_torchrl.data.ted import TedWriter, expected_bytes
 from omiga_torchrl.data.ted_folder import write_whole
 from omiga_torchrl.data.totals import LARGEST, Totals
 from omiga_torchrl.errors import DataError
@@ -93,8 +93,7 @@ def convert(
         _keep_ends(totals, reading, writer.folder, name, options)
         (writer.folder / CARD_FILE).write_text(card.to_json())
 
-    expected = (reading.steps or 0) * row_bytes(first)
-    write_whole(folder, write, expected_bytes=expected)
+    write_whole(folder, write, expected_bytes=expected_bytes(first, reading.steps or 0))
 
 
 def _tell_left_out(left_out: LeftOut, folder: Path, card: DatasetCard) -> None:

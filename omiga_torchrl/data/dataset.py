@@ -31,7 +31,7 @@ from omiga_torchrl.data.regroup import regroup
 from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.sources import AnySource, conversion_folder, open_source
 from omiga_torchrl.data.storage import IndexSelectStorage
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.groups import AnyTeamSpec
 
 RewardScale = Literal["std"] | float | None

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
+from tensordict import TensorDictBase
+from torch import Tensor
+
+from omiga_torchrl import keys
 from omiga_torchrl.data.dataset import OfflineDataset
+from omiga_torchrl.data.spans import BLOCK_BYTES
+from omiga_torchrl.data.ted import entry_file
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.files import atomic_write
 
 _FILE = "fingerprint.json"
@@ -39,17 +48,27 @@ def content_fingerprint(dataset: OfflineDataset) -> str:
     if known.get("files") == stamp:
         return str(known["sha256"])
     digest = hashlib.sha256(_PREFIX)
-    for file in files:
-        digest.update(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n".encode())
-        with file.open("rb") as opened:
-            while block := opened.read(1 << 20):
-                digest.update(block)
+    for name, values in sorted(_entries(folder, load_ted(folder)), key=itemgetter(0)):
+        digest.update(f"{name.as_posix()} {values.numel() * values.element_size()}\n".encode())
+        rows = max(1, BLOCK_BYTES // max(1, values[:1].numel() * values.element_size()))
+        for first in range(0, len(values), rows):
+            digest.update(values[first : first + rows].contiguous().numpy().data)
     try:
         with atomic_write(folder / _FILE) as written:
             written.write(json.dumps({"sha256": digest.hexdigest(), "files": stamp}).encode())
     except OSError:
         pass  # a cache that others own: computed again next time
     return digest.hexdigest()
+
+
+def _entries(folder: Path, data: TensorDictBase) -> Iterator[tuple[Path, Tensor]]:
+    """The entries whose content counts, by the files they had when next rows were stored."""
+    for key, values in data.items(True, True):
+        path = keys.key_path(key)
+        now = path[1:] if path[0] == "next" else path
+        # Not a state that only repeats the observations.
+        if entry_file(folder, path).exists() or entry_file(folder, now).exists():
+            yield entry_file(Path(), path), values
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -18,8 +18,9 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.cards import ByGroup, DatasetCard
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.spans import BLOCK_BYTES
-from omiga_torchrl.data.ted import TedWriter, load_ted, row_entries
+from omiga_torchrl.data.ted import TedWriter, entry_file, row_entries
 from omiga_torchrl.data.ted_folder import write_whole
+from omiga_torchrl.data.ted_loading import load_ted, row_tensors
 from omiga_torchrl.team_env import team_env
 
 # Features that do not vary are only centred: dividing them would blow up rounding errors.
@@ -129,20 +130,21 @@ def normalise(
         data = load_ted(folder)
         if exact and read is not None:
             _write_scaled(writer, read(), moments)
-        for key, value in data.items(True, True):
+        rows_of = dict(row_tensors(folder, data))
+        for key, steps in data.items(True, True):
             path = keys.key_path(key)
-            change = moments.get(path[1:] if path[0] == "next" else path)
-            source = folder.joinpath(*path[:-1], f"{path[-1]}.memmap")
-            # Not stored: a state that is a view of the observations.
+            change, source = moments.get(path), entry_file(folder, path)
+            # Not stored: a state that is a view of the observations, and what follows a step.
             if not source.exists() or (exact and change is not None):
                 continue
             if change is None:
-                writer.adopt(path, source, value)
+                writer.adopt(path, source, steps)
                 continue
             mean, std = (np.array(one, np.float32) for one in change)
-            rows = max(1, BLOCK_BYTES // max(1, value[:1].numel() * 4))
-            for first in range(0, len(value), rows):
-                writer.write(path, (value[first : first + rows].numpy() - mean) / std)
+            values = rows_of[path]
+            at_once = max(1, BLOCK_BYTES // max(1, values[:1].numel() * 4))
+            for first in range(0, len(values), at_once):
+                writer.write(path, (values[first : first + at_once].numpy() - mean) / std)
         writer.rows = len(data)
 
     write_whole(target, write)

@@ -9,6 +9,8 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import TensorStorage
 
+from omiga_torchrl.data.following import FollowingRows, Successors
+
 
 class IndexSelectStorage(TensorStorage):
     """A :class:`torchrl.data.TensorStorage` that gathers rows with ``index_select``.
@@ -38,14 +40,21 @@ class IndexSelectStorage(TensorStorage):
         simple = isinstance(rows, Tensor) and rows.ndim == 1 and rows.dtype in (torch.int64, torch.int32)
         if not (simple and self._is_full and isinstance(data, TensorDictBase)):
             return super().get(index)
-        return self._gather(data, rows, rows.shape[0])
+        return self._gather(data, rows, rows.shape[0], {})
 
-    def _gather(self, data: TensorDictBase, rows: Tensor, size: int) -> TensorDictBase:
-        """`data[rows]`, nested batch sizes included."""
+    def _gather(
+        self, data: TensorDictBase, rows: Tensor, size: int, following: dict[Successors, Tensor]
+    ) -> TensorDictBase:
+        """`data[rows]`, nested batch sizes included; ``following`` keeps the rows behind ``rows``."""
         gathered: dict[str, Any] = {}
         for name, value in data.items():
             if isinstance(value, TensorDictBase):
-                gathered[name] = self._gather(value, rows, size)
+                gathered[name] = self._gather(value, rows, size, following)
+            elif isinstance(value, FollowingRows):
+                successors = value.successors
+                if successors not in following:
+                    following[successors] = successors(rows)
+                gathered[name] = value.rows.index_select(0, following[successors])
             else:
                 gathered[name] = self._plain(value).index_select(0, rows)
         # The sizes are right by construction; checking them again doubles the cost.

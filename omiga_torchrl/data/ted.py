@@ -1,4 +1,4 @@
-"""Memory-mapped TensorDicts in TorchRL's TED layout: written by appending, whole or not at all."""
+"""Memory-mapped TensorDicts in TorchRL's TED layout, every observation once: written by appending."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import torch
 from tensordict import MemoryMappedTensor, TensorDict, TensorDictBase
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.blocks import group_names
 from omiga_torchrl.data.episodes import Array, Episodes
 from omiga_torchrl.errors import DataError
 
@@ -22,11 +21,17 @@ _Path = tuple[str, ...]
 
 # Larger pieces, such as the rows of a long episode, are not copied on the way to the file.
 _BUFFER_BYTES = 2**17
+# Of the file of episodes' last rows, until it goes to the end of the entry's.
+_LAST = "last"
 
 
 @dataclass
 class TedWriter:
     """Appends whole episodes to the files of a memory-mapped TensorDict in TorchRL's TED layout.
+
+    Entries with one row more per episode than steps, such as observations, are one file each, which holds the
+    rows of all T steps and then the last ones of all E episodes `[T + E, ...]`: what follows a step is the
+    next row, or its episode's last one, and is not written again.
 
     Files are written, not mapped: what is written does not count as this process's memory,
     and a full disk is an error instead of a crash.
@@ -47,12 +52,12 @@ class TedWriter:
         """Write all transitions of ``block``."""
         rows = {key: storable(values) for key, values in row_entries(block)}
         steps = {key: storable(values) for key, values in self._step_entries(block)}
-        given = {*rows, *steps, *(("next", *key) for key in rows)}
-        if self.rows and given != self._files.keys():
-            differing = sorted("/".join(key) for key in given ^ self._files.keys())
+        given = {*rows, *steps}
+        if self.rows and given != self._kinds.keys():
+            differing = sorted("/".join(key) for key in given ^ self._kinds.keys())
             raise DataError(
-                f"OfflineDataset: {', '.join(map(repr, differing))} are in some parts of the data only. Is "
-                "one of the files of another task?"
+                f"OfflineDataset: the entries {differing} are in some parts of the data only. Is one of the "
+                "files of another task?"
             )
         for key, values in rows.items():
             self.write_rows(key, values, block)
@@ -75,18 +80,18 @@ class TedWriter:
                 yield ("next", name, "reward"), group.reward[..., None]
 
     def write_rows(self, key: _Path, values: Array, block: Episodes) -> None:
-        """Append an entry with one row more per episode than steps, at this step and the next.
+        """Append an entry with one row more per episode than steps.
 
         Args:
             key: the entry.
             values: `[R, ...]`.
             block: says where its episodes end.
         """
-        values, ends = storable(values), np.cumsum(block.length + 1)
+        values, last = storable(values), np.cumsum(block.length + 1) - 1
         # Slices of the block, one per episode: nothing is copied on the way to the file.
-        for first, last in zip((ends - block.length - 1).tolist(), ends.tolist(), strict=True):
-            self._write(key, values[first : last - 1])
-            self._write(("next", *key), values[first + 1 : last])
+        for first, end in zip((last - block.length).tolist(), last.tolist(), strict=True):
+            self._write(key, values[first:end])
+        self._open((*key, _LAST)).write(values[last].data)
 
     def write(self, key: _Path, values: Array) -> None:
         """Append rows to one entry only; its rows have to add up to those of the others."""
@@ -99,41 +104,50 @@ class TedWriter:
             os.link(source, path)
         except OSError:  # another file system, or one without links
             shutil.copyfile(source, path)
-        self._files[key] = open(path, "ab")  # noqa: SIM115
         self._kinds[key] = like[:0].numpy().dtype, tuple(like.shape[1:])
 
     def _path(self, key: _Path) -> Path:
-        path = self.folder.joinpath(*key[:-1], f"{key[-1]}.memmap")
+        path = entry_file(self.folder, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def _write(self, key: _Path, values: Array) -> None:
+    def _open(self, key: _Path) -> IO[bytes]:
         if key not in self._files:
             self._files[key] = open(self._path(key), "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115
-            self._kinds[key] = values.dtype, values.shape[1:]
-        if (values.dtype, values.shape[1:]) != self._kinds[key]:
+        return self._files[key]
+
+    def _write(self, key: _Path, values: Array) -> None:
+        given = values.dtype, values.shape[1:]
+        kind = self._kinds.setdefault(key, given)
+        if given != kind:
             raise DataError(
-                f"OfflineDataset: {'/'.join(key)!r} changes from {self._kinds[key]} to "
-                f"{(values.dtype, values.shape[1:])} within the data. Is one of the files of another task?"
+                f"OfflineDataset: {'/'.join(key)!r} changes from {kind} to {given} within the data. Is one "
+                "of the files of another task?"
             )
-        self._files[key].write(values.data)
+        self._open(key).write(values.data)
 
     def close(self) -> None:
         """Write the TensorDict's own description; the folder can be loaded from then on."""
         nested: dict[str, Any] = {}
-        for key, file in self._files.items():
-            file.close()
-            dtype, shape = self._kinds[key]
-            leaf = MemoryMappedTensor.from_filename(
-                file.name,
-                dtype=torch.from_numpy(np.empty(0, dtype)).dtype,
-                shape=torch.Size((self.rows, *shape)),
-            )
+        for key, (dtype, shape) in self._kinds.items():
+            self._join(key)
             inner = nested
             for part in key[:-1]:
                 inner = inner.setdefault(part, {})
-            inner[key[-1]] = leaf
+            inner[key[-1]] = _map(self._path(key), dtype, (self.rows, *shape))
         _nest(nested, (self.rows,)).memmap_(str(self.folder))
+
+    def _join(self, key: _Path) -> None:
+        """Close the file of an entry, with the last rows of the episodes behind those of the steps."""
+        for part in (key, (*key, _LAST)):
+            if part in self._files:
+                self._files[part].close()
+        if (*key, _LAST) in self._files:
+            last = self._path((*key, _LAST))
+            with self._path(key).open("ab") as file, last.open("rb") as rows:
+                shutil.copyfileobj(rows, file)
+            last.unlink()
+            last.parent.rmdir()
 
     def abandon(self) -> None:
         """Close the files without describing them."""
@@ -142,6 +156,16 @@ class TedWriter:
                 file.close()
             except OSError:  # the buffer cannot be flushed to a full disk either
                 continue
+
+
+def entry_file(folder: Path, key: _Path) -> Path:
+    """The file of an entry of a conversion.
+
+    Args:
+        folder: the conversion.
+        key: the entry.
+    """
+    return folder.joinpath(*key[:-1], f"{key[-1]}.memmap")
 
 
 def row_entries(block: Episodes) -> Iterator[tuple[_Path, Array]]:
@@ -159,6 +183,12 @@ def row_entries(block: Episodes) -> Iterator[tuple[_Path, Array]]:
         for name, group in groups.items():
             if entry in group.arrays():
                 yield (name, entry), group.arrays()[entry]
+
+
+def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> MemoryMappedTensor:
+    return MemoryMappedTensor.from_filename(
+        path, dtype=torch.from_numpy(np.empty(0, dtype)).dtype, shape=torch.Size(shape)
+    )
 
 
 def _nest(nested: dict[str, Any], batch: tuple[int, ...]) -> TensorDictBase:
@@ -180,23 +210,10 @@ def storable(values: Array) -> Array:
     return np.ascontiguousarray(values, dtype)
 
 
-def row_bytes(block: Episodes) -> int:
-    """Bytes on disk of one transition of ``block``."""
-    per_row = sum(2 * storable(rows[:1]).nbytes for _, rows in row_entries(block))
+def expected_bytes(block: Episodes, steps: int) -> int:
+    """Bytes on disk of so many transitions in episodes like those of ``block``."""
+    per_row = sum(storable(rows[:1]).nbytes for _, rows in row_entries(block))
     actions = sum(storable(group.action[:1]).nbytes for group in block.groups.values())
     own = sum(4 * group.n_agents for group in block.groups.values() if group.reward is not None)
-    return per_row + actions + own + 8 + 4 + 3
-
-
-def load_ted(folder: Path) -> TensorDictBase:
-    """The transitions in ``folder``, memory-mapped `[T]`; not yet locked.
-
-    Where no state is stored, it is the observations of all agents in a row: of a team of one group a view
-    of the same memory. Teams of several groups always have it stored.
-    """
-    data = TensorDict.load_memmap(folder).unlock_()
-    for part in (data, data["next"]):
-        if part.get(keys.STATE, None) is None:
-            (group,) = group_names(data)
-            part.set(keys.STATE, part[group, "observation"].flatten(1))
-    return data
+    last = steps * len(block) // max(1, block.steps)
+    return (per_row + actions + own + 8 + 4 + 3) * steps + per_row * last

@@ -27,7 +27,11 @@ from omiga_torchrl.functional.bounds import (
     to_unit,
 )
 from omiga_torchrl.functional.brac import brac_actor_loss
-from omiga_torchrl.functional.censored import censored_gaussian_log_density
+from omiga_torchrl.functional.censored import (
+    censored_gaussian_cross_entropy,
+    censored_gaussian_kl,
+    censored_gaussian_log_density,
+)
 from omiga_torchrl.functional.conservative import boltzmann_kl, conservative_penalty, counterfactual_weights
 from omiga_torchrl.functional.density import tanh_gaussian_log_density
 from omiga_torchrl.functional.dice import (
@@ -79,6 +83,8 @@ __all__ = [
     "brac_actor_loss",
     "capped_exp",
     "categorical_kl",
+    "censored_gaussian_cross_entropy",
+    "censored_gaussian_kl",
     "censored_gaussian_log_density",
     "clamp_to_bounds",
     "clipped_exponential_weight",

@@ -60,6 +60,92 @@ def censored_gaussian_log_density(
     return feature_sum(torch.where(is_above | is_below, log_atom, log_density), low, high)
 
 
+def censored_gaussian_cross_entropy(
+    loc: Float[Tensor, "*batch features"],
+    scale: Float[Tensor, "*batch features"],
+    other_loc: Float[Tensor, "*batch features"],
+    other_scale: Float[Tensor, "*batch features"],
+    *,
+    low: float | Float[Tensor, "*#batch features"] = -1.0,
+    high: float | Float[Tensor, "*#batch features"] = 1.0,
+) -> Float[Tensor, "*batch"]:
+    """``- E_p log q`` of censored Gaussians p and q, features summed, exact; of p with itself its entropy.
+
+    With ``l = (-1 - m) / s``, ``u = (1 - m) / s`` and the moments of p inside the bounds
+    ``M0 = Phi(u) - Phi(l)``, ``M1 = s (phi(l) - phi(u))``, ``M2 = s^2 (M0 + l phi(l) - u phi(u))`` about m it
+    is, feature by feature, with d = m - m'::
+
+        - Phi(-u) log Phi(-u') - Phi(l) log Phi(l')
+        + M0 log(s' sqrt(2 pi) h) + (M2 + 2 d M1 + d^2 M0) / (2 s'^2)
+
+    Probabilities of the bounds, densities in between, as in :func:`censored_gaussian_log_density`.
+    Reparametrised samples would give its value, but not its gradient: log q jumps at the bounds.
+
+    Args:
+        loc: mean m of the Gaussian behind p.
+        scale: its standard deviation s, > 0.
+        other_loc: mean m' of the one behind q.
+        other_scale: its standard deviation s', > 0.
+
+    Keyword Args:
+        low: lower bound of actions, or of each feature.
+        high: upper bound; a feature without a range counts nothing. h is half the range.
+
+    Examples:
+        >>> import torch
+        >>> zero, one = torch.zeros(1), torch.ones(1)
+        >>> censored_gaussian_cross_entropy(zero, one, zero, one)
+        tensor(1.3109)
+    """
+    loc, scale, other_loc, other_scale = map(at_least_single, (loc, scale, other_loc, other_scale))
+    lower, upper = (-1 - loc) / scale, (1 - loc) / scale
+    phi_lower, phi_upper = ((-0.5 * x.square() - LOG_SQRT_TWO_PI).exp() for x in (lower, upper))
+    below, above = torch.special.ndtr(lower), torch.special.ndtr(-upper)
+    inside = torch.special.ndtr(upper) - below
+    first = scale * (phi_lower - phi_upper)
+    second = scale.square() * (inside + lower * phi_lower - upper * phi_upper)
+    shift = loc - other_loc
+    squares = second + 2 * shift * first + shift.square() * inside
+    log_norm = other_scale.log() + LOG_SQRT_TWO_PI + log_bound(half_ranges(low, high))
+    of_atoms = -above * log_normal_cdf((other_loc - 1) / other_scale)
+    of_atoms = of_atoms - below * log_normal_cdf((-1 - other_loc) / other_scale)
+    return feature_sum(of_atoms + inside * log_norm + squares / (2 * other_scale.square()), low, high)
+
+
+def censored_gaussian_kl(
+    loc: Float[Tensor, "*batch features"],
+    scale: Float[Tensor, "*batch features"],
+    other_loc: Float[Tensor, "*batch features"],
+    other_scale: Float[Tensor, "*batch features"],
+    *,
+    low: float | Float[Tensor, "*#batch features"] = -1.0,
+    high: float | Float[Tensor, "*#batch features"] = 1.0,
+) -> Float[Tensor, "*batch"]:
+    """``KL(p || q)`` of censored Gaussians with the same bounds, features summed.
+
+    The cross-entropy minus the entropy, see :func:`censored_gaussian_cross_entropy`. At most that of the
+    Gaussians before they are clipped: it does not matter how far beyond a bound both lie.
+
+    Args:
+        loc: mean of the Gaussian behind p.
+        scale: its standard deviation, > 0.
+        other_loc: mean of the one behind q.
+        other_scale: its standard deviation, > 0.
+
+    Keyword Args:
+        low: lower bound of actions, or of each feature.
+        high: upper bound; a feature without a range counts nothing.
+
+    Examples:
+        >>> import torch
+        >>> one = torch.ones(1)
+        >>> censored_gaussian_kl(9 * one, one, 7 * one, one) < 1e-6  # both are nearly always on the bound
+        tensor(True)
+    """
+    cross = censored_gaussian_cross_entropy(loc, scale, other_loc, other_scale, low=low, high=high)
+    return cross - censored_gaussian_cross_entropy(loc, scale, loc, scale, low=low, high=high)
+
+
 def log_normal_cdf(x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """``log Phi(x)``, accurate in both tails: :func:`torch.special.log_ndtr`, which ``vmap`` has no rule for.
 

@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from omiga_torchrl.errors import unknown_name
-from omiga_torchrl.functional.censored import censor, censored_gaussian_log_density
+from omiga_torchrl.functional.censored import (
+    censor,
+    censored_gaussian_cross_entropy,
+    censored_gaussian_kl,
+    censored_gaussian_log_density,
+)
 from omiga_torchrl.functional.precision import at_least_single
 from omiga_torchrl.modules.distributions import BoundedGaussian, TanhGaussian
 from omiga_torchrl.specs import TeamSpec
@@ -21,7 +26,7 @@ class CensoredGaussian(BoundedGaussian):
     What a Gaussian policy becomes when a recorder or an environment clips its actions: the bounds have
     probabilities of their own (Tobin 1958). Cloning clipped actions is well-posed with it, while the density
     of a tanh-Gaussian has no bound there. ``log_prob`` is the log of the probability for actions on or beyond
-    a bound, and of the density in between. There is no closed-form entropy.
+    a bound, and of the density in between.
 
     Args:
         loc: mean of x ``[*B, A]``; -1 and 1 are the bounds.
@@ -46,6 +51,20 @@ class CensoredGaussian(BoundedGaussian):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log likelihood ``[*B]`` of actions ``[*B, A]``; actions beyond the bounds count as on them."""
         return censored_gaussian_log_density(value, self.loc, self.scale, low=self.low, high=self.high)
+
+    def entropy(self) -> Tensor:
+        """``- E log_prob`` ``[*B]``, exact."""
+        mine = self.loc, self.scale
+        return censored_gaussian_cross_entropy(*mine, *mine, low=self.low, high=self.high)
+
+    def divergence_from(self, other: CensoredGaussian) -> Tensor:
+        """``KL(self || other)`` ``[*B]``, exact.
+
+        Args:
+            other: with the same bounds.
+        """
+        both = self.loc, self.scale, other.loc, other.scale
+        return censored_gaussian_kl(*both, low=self.low, high=self.high)
 
 
 PolicyDistribution = Literal["auto", "tanh", "censored"]

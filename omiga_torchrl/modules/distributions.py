@@ -20,8 +20,7 @@ class BoundedGaussian(Distribution, ABC):
     """Base of Gaussians whose samples are brought into bounds, independent features.
 
     Subclasses say how: :meth:`to_action`, and what that does to densities: ``log_prob``. Samples are of the
-    precision of ``loc``; what they are made of, of single precision at least. There is no closed-form
-    entropy or mean.
+    precision of ``loc``; what they are made of, of single precision at least.
 
     Args:
         loc: mean of the Gaussian ``[*B, A]``.

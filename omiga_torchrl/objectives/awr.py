@@ -102,7 +102,7 @@ class AWRLoss(TeamLoss):
     def actor_loss(self, data: TensorDictBase | TeamView) -> Tensor:
         """``- min(exp(A / temperature), max_weight) log pi_i(a_i | o_i)``; trains the policy."""
         batch = self.view(data)
-        advantage = lambda_return(batch) - batch.v_tot.detach()
+        advantage = lambda_return(batch) - batch.v_tot
         if self.has_mixer:
             advantage = advantage.unsqueeze(-1).expand(batch.agents)
         if self.normalize_advantage:

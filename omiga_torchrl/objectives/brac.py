@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from omiga_torchrl import functional as F
 from omiga_torchrl.errors import require_count, require_number
-from omiga_torchrl.modules import TanhGaussian
 from omiga_torchrl.objectives.base import TeamLoss
-from omiga_torchrl.objectives.sampled_actions import SampledActions
-from omiga_torchrl.objectives.values import log_probs
+from omiga_torchrl.objectives.brac_policy import policy_evaluation, policy_value, require_known_divergence
 from omiga_torchrl.objectives.view import TeamView
-
-_PUBLISHED_SAMPLES = 4
 
 
 class BRACLoss(TeamLoss):
@@ -35,10 +30,10 @@ class BRACLoss(TeamLoss):
         loss_alpha    = - mean alpha (KL(pi_i | b_i) - target_divergence), if there is a target
 
     The smaller twin of each agent counts. Discrete: all expectations are exact sums over the legal
-    actions. Continuous: one a' and one action for Q; KL is exact between tanh-Gaussians, and else the
-    mean of ``log pi - log b`` over samples of the policy, as published. The behavior model learns at
-    the same time; the released code trains it beforehand. Of a mixer that is not linear, w_i is the
-    slope of Q_tot at the data's actions.
+    actions. Continuous: one a' and one action for Q; KL is exact between tanh-Gaussians, and between
+    censored ones, and else the mean of ``log pi - log b`` over samples of the policy, as published. The
+    behavior model learns at the same time; the released code trains it beforehand. Of a mixer that is not
+    linear, w_i is the slope of Q_tot at the data's actions.
 
     Args:
         actor_network: policy with a distribution, e.g. :func:`omiga_torchrl.modules.make_actor`.
@@ -57,7 +52,8 @@ class BRACLoss(TeamLoss):
             bound, and has a gradient only where that leads back.
         entropy_coeff: price of certainty >= 0, in units of return. Default 0, as published.
         num_action_samples: number of samples of the policy for KL (continuous only), >= 1. Published 4. None
-            (default) takes 4 where no closed form is known; samples that tanh rounds to a bound distort KL.
+            (default) takes 4 where no closed form is known; samples that tanh rounds to a bound distort KL,
+            and with censored Gaussians its gradient, so that it must be None there.
         warmup_steps: first updates in which the policy only clones the data, >= 0. Published 20,000. The
             output has ``next_updates``, which :meth:`TeamLoss.advance` stores; the count is kept in the
             state_dict. Default 0.
@@ -65,7 +61,8 @@ class BRACLoss(TeamLoss):
 
     Raises:
         KeyError: an entry is missing.
-        ValueError: an argument is out of its range, or an entry's shape is not the expected one.
+        ValueError: an argument is out of its range, an entry's shape is not the expected one, or only one of
+            policy and behavior model is a censored Gaussian: where one has atoms, both must have.
 
     Examples:
         >>> from omiga_torchrl.algorithms import make_algorithm
@@ -103,6 +100,7 @@ class BRACLoss(TeamLoss):
         require_count("BRACLoss", 0, warmup_steps=warmup_steps)
         if num_action_samples is not None:
             require_count("BRACLoss", 1, num_action_samples=num_action_samples)
+        require_known_divergence(actor_network, behavior_network, num_action_samples)
         self.target_divergence, self.max_alpha = target_divergence, max_alpha
         self.num_action_samples, self.warmup_steps = num_action_samples, warmup_steps
         self.terms: tuple[str, ...] = ("qvalue", "actor", "behavior")
@@ -174,75 +172,3 @@ class BRACLoss(TeamLoss):
         if self.target_divergence is None:
             return self.alpha
         return self.log_alpha.detach().clamp(max=math.log(self.max_alpha)).exp()
-
-
-class PolicyEvaluation(NamedTuple):
-    """The policy of every agent as its loss sees it, each ``[*B, N]``.
-
-    Attributes:
-        q: Q_i of its action, with gradient to the policy only.
-        entropy: H_i.
-        divergence: KL from the behavior model.
-    """
-
-    q: Tensor
-    entropy: Tensor
-    divergence: Tensor
-
-
-def policy_evaluation(batch: TeamView, num_samples: int | None) -> PolicyEvaluation:
-    """Evaluate the policy at this step, once for all terms.
-
-    Args:
-        batch: the batch.
-        num_samples: of the policy for KL, continuous actions; None is exact where that is known, else 4.
-    """
-
-    def evaluate(part: TeamView) -> PolicyEvaluation:
-        return _summed_evaluation(part) if part.is_discrete else _sampled_evaluation(part, num_samples)
-
-    return batch.once("policy_evaluation", lambda: PolicyEvaluation(*batch.gather_all(evaluate)))
-
-
-def _summed_evaluation(batch: TeamView) -> PolicyEvaluation:
-    policy_log_probs, action_mask = batch.policy_log_probs, batch.action_mask
-    behavior_log_probs = batch.with_distribution("behavior_network", log_probs, detach_params=True)
-    q, entropy = _expectations(batch.q_values_min.detach(), policy_log_probs, action_mask)
-    return PolicyEvaluation(q, entropy, F.categorical_kl(policy_log_probs, behavior_log_probs, action_mask))
-
-
-def _sampled_evaluation(batch: TeamView, num_samples: int | None) -> PolicyEvaluation:
-    policy = batch.policy
-    samples = SampledActions.from_policy(policy, num_samples or _PUBLISHED_SAMPLES)
-
-    def divergence_from(behavior: Distribution) -> Tensor:
-        if num_samples is None and isinstance(policy, TanhGaussian) and isinstance(behavior, TanhGaussian):
-            parameters = policy.loc, policy.scale, behavior.loc, behavior.scale
-            return F.gaussian_kl(*parameters, low=policy.low, high=policy.high)
-        behavior_log_prob = behavior.log_prob(samples.action)
-        return F.sampled_kl(samples.log_prob.movedim(0, -1), behavior_log_prob.movedim(0, -1))
-
-    divergence = batch.with_distribution("behavior_network", divergence_from, detach_params=True)
-    q = F.ensemble_minimum(batch.q_at(samples.action[0], detach_params=True))
-    return PolicyEvaluation(q, -samples.log_prob.mean(0), divergence)
-
-
-def policy_value(step: TeamView) -> tuple[Tensor, Tensor]:
-    """Target Q_i of the policy's actions and its entropy, each ``[*B, N]``: exact, or of one sample.
-
-    Args:
-        step: the next step of a batch, agents of one kind of actions.
-    """
-    if step.is_discrete:
-        return _expectations(step.target.q_values_min, step.policy_log_probs, step.action_mask)
-    samples = SampledActions.from_policy(step.policy, 1)
-    return F.ensemble_minimum(step.target.q_at(samples.action[0])), -samples.log_prob[0]
-
-
-def _expectations(
-    q_values: Tensor, policy_log_probs: Tensor, action_mask: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Mean of values ``[*B, N, K]`` under a policy, and its entropy."""
-    probs = policy_log_probs.exp()
-    q = F.expected_value(q_values, probs, action_mask)
-    return q, F.expected_value(-policy_log_probs, probs, action_mask)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from omiga_torchrl.report.plots import COLOURS
-from omiga_torchrl.report.statistics import mean_confidence_interval
-from omiga_torchrl.selection.ranking import ScoredPolicy, Selection
+from omiga_torchrl.selection.ranking import Selection
 
 _MOST = 40  # policies that are drawn
 
@@ -17,8 +15,9 @@ _MOST = 40  # policies that are drawn
 def plot_selection(selection: Selection, path: str | Path, title: str = "") -> Path:
     """The policies by their fitted value, the best on top: one colour a critic.
 
-    A small dot is a seed of the fit, the large one their mean, the bar Student's 95% interval of it. The
-    chosen policy is in bold type; those without a rank are left out, and of more than 40 the worst.
+    A small dot is a seed of the fit, the large one their mean, the bar their range, whose left end
+    ranks. The chosen policy is in bold type; those without a rank are left out, and of more than 40 the
+    worst.
 
     Args:
         selection: the ranking.
@@ -51,10 +50,9 @@ def plot_selection(selection: Selection, path: str | Path, title: str = "") -> P
                 [np.mean(values)], [height], s=36, color=colour, edgecolor="white", zorder=4, label=label
             )
             if len(values) > 1:
-                interval = mean_confidence_interval(values)
-                panel.plot(interval, [height] * 2, color=colour, alpha=0.4, linewidth=2.0, zorder=2)
-    low, high = _span(selection, shown)
-    panel.set_xlim(low, high)  # a wide interval of one policy must not hide the others
+                panel.plot(
+                    [min(values), max(values)], [height] * 2, color=colour, alpha=0.4, linewidth=2.0, zorder=2
+                )
     panel.set_yticks(heights, [one.name for one in shown], fontsize=8)
     panel.get_yticklabels()[0].set_fontweight("bold")
     panel.set_xlabel("fitted value: discounted return from the data's first states, raw reward")
@@ -67,9 +65,3 @@ def plot_selection(selection: Selection, path: str | Path, title: str = "") -> P
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
     return path
-
-
-def _span(selection: Selection, shown: Sequence[ScoredPolicy]) -> tuple[float, float]:
-    values = [x for one in shown for critic in selection.critics for x in one.values[critic]]
-    margin = 0.06 * (max(values) - min(values)) or 1.0
-    return min(values) - margin, max(values) + margin

@@ -9,13 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from omiga_torchrl.report.statistics import mean_confidence_interval
 from omiga_torchrl.report.table import Style, format_cells, format_interval, format_number
 from omiga_torchrl.selection.calibration import Calibration
 from omiga_torchrl.selection.scores import CheapScores
 
 COLUMNS = (
-    *("rank", "policy", "fitted value", "95% over seeds", "check", "coverage", "TD error", "mean value"),
+    *(
+        "rank",
+        "policy",
+        "fitted value",
+        "lowest to highest seed",
+        "check",
+        "coverage",
+        "TD error",
+        "mean value",
+    ),
     *("soft OPC", "log likelihood", "weight ESS"),
 )
 
@@ -46,14 +54,13 @@ class ScoredPolicy:
         """Mean fitted value over seeds; NaN without one."""
         return float(np.mean(self.values[critic])) if critic in self.values else math.nan
 
-    def lower(self, critic: str) -> float:
-        """Lower end of Student's 95% interval of the mean over seeds; of a single seed its value.
+    def lowest(self, critic: str) -> float:
+        """Lowest fitted value of all seeds; NaN without one.
 
-        Where a policy leaves the data its critics extrapolate, each seed in its own way: what all of them say
-        of such a policy is less certain, and mostly too high.
+        Where a policy leaves the data its critics extrapolate, each seed in its own way, and mostly upwards:
+        the lowest of an ensemble is the least wrong one.
         """
-        values = self.values.get(critic, [])
-        return mean_confidence_interval(values)[0] if len(values) > 1 else self.mean(critic)
+        return float(np.min(self.values[critic])) if critic in self.values else math.nan
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Selection:
     """The candidates of one task and dataset, best first; those without coverage come last, without a rank.
 
     Attributes:
-        policies: ranked by the lower end of the interval of their fitted value, of the first critic.
+        policies: ranked by the lowest fitted value of all seeds, of the first critic.
         critics: names of the critics; the first ranks, the others are checks.
         calibration: of the behaviour's own values, by critic.
         coverage_of_data: that of the data's own actions.
@@ -89,7 +96,7 @@ class Selection:
         first = self.critics[0]
 
         def key(one: ScoredPolicy) -> tuple[bool, float]:
-            value = one.lower(first)
+            value = one.lowest(first)
             return not math.isfinite(value), -value if math.isfinite(value) else 0.0
 
         object.__setattr__(self, "policies", sorted(self.policies, key=key))
@@ -97,11 +104,11 @@ class Selection:
     @property
     def ranked(self) -> list[ScoredPolicy]:
         """The policies that have a rank, best first."""
-        return [one for one in self.policies if math.isfinite(one.lower(self.critics[0]))]
+        return [one for one in self.policies if math.isfinite(one.lowest(self.critics[0]))]
 
     @property
     def chosen(self) -> ScoredPolicy:
-        """The policy of the highest lower end."""
+        """The policy whose lowest value is the highest."""
         return self.ranked[0]
 
     @property
@@ -142,8 +149,8 @@ class Selection:
                     f"spread {one.spread:.3g} of its returns: more steps, or other settings"
                 )
         for critic in self.critics[1:]:
-            place = sorted((one.lower(critic) for one in self.ranked), reverse=True)
-            rank = place.index(self.chosen.lower(critic)) + 1
+            place = sorted((one.lowest(critic) for one in self.ranked), reverse=True)
+            rank = place.index(self.chosen.lowest(critic)) + 1
             if rank > max(1, len(place) // 4):
                 found.append(f"the {critic} critic has {self.chosen.name} at place {rank} of {len(place)}")
         return found
@@ -163,7 +170,7 @@ class Selection:
                 [
                     *(ranks.get(id(one), "-"), one.name),
                     format_number(one.mean(self.critics[0]) if values else None),
-                    format_interval(mean_confidence_interval(values) if len(values) > 1 else None),
+                    format_interval((min(values), max(values)) if len(values) > 1 else None),
                     *(" ".join(checks), f"{one.coverage:.2f}"),
                     *(format_number(value) for value in vars(one.cheap).values()),
                 ]

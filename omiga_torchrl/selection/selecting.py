@@ -11,7 +11,7 @@ from torch import Tensor
 
 from omiga_torchrl.data import OfflineDataset
 from omiga_torchrl.data.normalisation import Normalisation
-from omiga_torchrl.errors import DataError
+from omiga_torchrl.errors import DataError, require_seed
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.selection.actions import PolicyActions, policy_actions, scaled
 from omiga_torchrl.selection.candidates import Candidate, OpenCandidate, open_candidate
@@ -31,7 +31,7 @@ def select_policies(
     critics: Sequence[FQEConfig],
     *,
     deterministic: bool = True,
-    least_coverage: float = 0.5,
+    least_coverage: float = 0.95,
     seed: int = 0,
     notes: Sequence[str] = (),
 ) -> Selection:
@@ -44,24 +44,27 @@ def select_policies(
 
     Keyword Args:
         deterministic: judge the most likely actions, as evaluation does, instead of samples.
-        least_coverage: share of a policy's actions that must have a like in the data.
+        least_coverage: share of a policy's actions that must have a like in the data, in units of that of the
+            data's own actions.
         seed: first seed of the fits.
         notes: what was left out before.
 
     Raises:
         DataError: a policy is of another team than the data, or the data cover no candidate's actions.
     """
+    require_seed("select_policies", seed=seed)
     data, spec = _in_memory(dataset.data), dataset.spec
     known = scaled(data, Normalisation.of(dataset.card))
     coverage = Coverage(spec, data, seed=seed)
     opened = [_open(candidate, spec) for candidate in candidates]
     actions = [_act(one, data, deterministic) for one in opened]
     shares = [coverage.of(acted[0].now) for acted in actions]
-    covered = [i for i, share in enumerate(shares) if share >= least_coverage]
+    least = least_coverage * coverage.of_data
+    covered = [i for i, share in enumerate(shares) if share >= least]
     if not covered:
         listed = ", ".join(f"{one.name} ({share:.2f})" for one, share in zip(candidates, shares, strict=True))
         raise DataError(
-            f"select: the data must cover the candidates' actions, of which at least {least_coverage:.2f} "
+            f"select: the data must cover the candidates' actions, of which at least {least:.2f} "
             f"need a like in the data, got {listed}. No value can be fitted; try them in the environment."
         )
     fitted: dict[str, FittedValues] = {}
@@ -84,7 +87,7 @@ def select_policies(
         [config.critic for config in critics],
         {name: one.calibration for name, one in fitted.items()},
         coverage.of_data,
-        least_coverage,
+        least,
         notes,
         {"critics": [asdict(config) for config in critics], "deterministic": deterministic, "seed": seed},
     )

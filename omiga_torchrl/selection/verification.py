@@ -85,7 +85,7 @@ def chance_regret(truth: Sequence[float], among: Sequence[float], k: int) -> flo
 def judge_selection(selection: Selection, truth: Mapping[str, float]) -> dict[str, Any]:
     """Judgements of all scores of a selection, and of choosing at random and among the last policies.
 
-    A fitted value counts by the lower end of its interval, which ranks, and by its mean.
+    A fitted value counts by its lowest seed, which ranks, and by its mean.
 
     Args:
         selection: the ranking.
@@ -94,7 +94,7 @@ def judge_selection(selection: Selection, truth: Mapping[str, float]) -> dict[st
     names = [one.name for one in selection.policies]
     returns = [truth[name] for name in names]
     scores: dict[str, list[float | None]] = {
-        f"FQE {critic}": [one.lower(critic) for one in selection.policies] for critic in selection.critics
+        f"FQE {critic}": [one.lowest(critic) for one in selection.policies] for critic in selection.critics
     }
     for critic in selection.critics:
         scores[f"FQE {critic}, mean"] = [one.mean(critic) for one in selection.policies]

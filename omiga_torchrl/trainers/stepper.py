@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -13,6 +14,10 @@ from torchrl.trainers import OptimizationStepper, Trainer
 from omiga_torchrl.trainers.parameter_groups import ParameterGroups
 from omiga_torchrl.trainers.precision import Precision
 from omiga_torchrl.trainers.step import BatchLoss, Updater, check_update_intervals, train_step
+
+# Since torch 2.13: each loss has its own limit of compilations, the ninth of a process compiles as the first.
+_COMPILE_OPTIONS = inspect.signature(torch.compile).parameters
+_ISOLATED: dict[str, Any] = {"isolate_recompiles": True} if "isolate_recompiles" in _COMPILE_OPTIONS else {}
 
 
 class GroupedStepper(OptimizationStepper):
@@ -90,5 +95,5 @@ class GroupedStepper(OptimizationStepper):
         if self._compiled is None or self._compiled._orig_mod is not loss:
             # The eager loss's random numbers, in its order.
             options: Any = {"fallback_random": True}
-            self._compiled = torch.compile(loss, fullgraph=True, dynamic=False, options=options)
+            self._compiled = torch.compile(loss, fullgraph=True, dynamic=False, options=options, **_ISOLATED)
         return cast(BatchLoss, self._compiled)

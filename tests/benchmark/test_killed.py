@@ -106,6 +106,6 @@ def test_a_failing_run_is_named_and_the_others_are_reported(tmp_path: Path) -> N
     process = start(tmp_path / "wrong", wrong, "seeds=[0]", "~suite.cells.balance")
     text = process.communicate(timeout=600)[0]
     assert process.returncode == 1
-    assert "1 jobs failed, the others are done" in text and "alpha is -1" in text
+    assert "1 jobs failed, the others are done" in text and "got -1" in text
     page = (tmp_path / "wrong" / "grid" / "report.html").read_text()
     assert "1 of 2 runs are missing" in page and "Failed: omiga__vmas-navigation__mixed" in page

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
+from tensordict import TensorDict
 from torchrl.envs import TransformedEnv
+from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
 from omiga_torchrl.data import OfflineDataset, ReadOptions, check_dataset, check_dataset_fits
@@ -14,6 +18,7 @@ from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import evaluate
 from omiga_torchrl.modules import is_censored
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.trainers import OfflineTrainer
 
 from .line_env import LineEnv, write_line
 
@@ -29,7 +34,7 @@ def columns(bound):
 def open_line(folder, low, high, **options):
     path = write_line(folder / "line.vlt" / "Good", low, high)
     bounds = {"action_low": columns(low), "action_high": columns(high)}
-    return OfflineDataset(path, root=folder, batch_size=256, **{**bounds, **options})
+    return OfflineDataset(path, root=folder, **{"batch_size": 256, **bounds, **options})
 
 
 def trained_return(dataset, env, name="bc", steps=150):
@@ -91,6 +96,50 @@ def test_losses_do_not_depend_on_the_units(name):
         if name in ("omiga", "iql", "comadice", "bcq", "icq", "cql"):  # densities have another unit
             losses = {key: value for key, value in losses.items() if key in ("loss_qvalue", "loss_value")}
         assert losses == {key: pytest.approx(expected[key], rel=1e-4, abs=1e-4) for key in losses}, low
+
+
+HUMANOID = 0.4  # 0.4000000059604645 in single precision, in which environments have their bounds
+
+
+@pytest.fixture(scope="module")
+def humanoid_and_unit(tmp_path_factory):
+    """The same data in both boxes, as transitions and as sequences of five steps."""
+    made = {}
+    for bound, length in itertools.product((1.0, HUMANOID), (None, 5)):
+        folder = tmp_path_factory.mktemp("box")
+        batch = 256 if length is None else 100
+        made[bound, length] = open_line(folder, -bound, bound, slice_len=length, batch_size=batch)
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(n for n, one in ALGORITHMS.items() if "continuous" in one.actions))
+def test_every_algorithm_trains_and_evaluates_in_the_units_of_humanoid(humanoid_and_unit, name):
+    """Data, policy and environment have +-0.4: actions are 0.4 times, and returns are, those of +-1."""
+    returns, actions = {}, {}
+    for bound in (1.0, HUMANOID):
+        dataset, env = (
+            humanoid_and_unit[bound, 5 if ALGORITHMS[name].sequences else None],
+            LineEnv(-bound, bound),
+        )
+        check_dataset_fits(dataset, env)
+        torch.manual_seed(0)
+        parts = make_algorithm(name, dataset.spec, hidden_sizes=[8])
+        OfflineTrainer(
+            **parts.trainer_arguments,
+            replay_buffer=dataset,
+            total_steps=3,
+            lr=1e-2,
+            progress_bar=False,
+            seed=1,
+        ).train()
+        returns[bound] = evaluate(parts.policy, env, episodes=2, seed=1).mean_return
+        seen = dataset.data[:200]["agents"].select("observation").clone()
+        with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
+            torch.manual_seed(2)
+            actions[bound] = parts.policy(TensorDict({"agents": seen}, [200]))["agents", "action"]
+    assert actions[HUMANOID].abs().max() <= 0.4 + 1e-7
+    torch.testing.assert_close(actions[HUMANOID] / 0.4, actions[1.0], rtol=1e-4, atol=1e-5)
+    assert returns[HUMANOID] == pytest.approx(returns[1.0], rel=1e-3)
 
 
 @pytest.mark.parametrize(

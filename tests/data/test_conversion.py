@@ -26,8 +26,9 @@ from omiga_torchrl.data import (
     read_card,
 )
 from omiga_torchrl.data.conversion import convert
-from omiga_torchrl.data.ted import TedWriter, load_ted
+from omiga_torchrl.data.ted import TedWriter
 from omiga_torchrl.data.ted_folder import write_whole
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 
 from .conftest import make_episodes

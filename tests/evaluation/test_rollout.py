@@ -49,6 +49,29 @@ def test_stops_when_all_are_done() -> None:
     assert env.resets == 1
 
 
+class Renewed(CountingEnv):
+    """From the second episode on, every environment wins and terminates after four steps."""
+
+    def _reset(self, tensordict: TensorDictBase | None, **kwargs: object) -> TensorDictBase:
+        if tensordict is not None and (chosen := tensordict.get("_reset", None)) is not None:
+            self.goal = torch.where(chosen.reshape(-1), 4, self.goal)
+        return super()._reset(tensordict, **kwargs)
+
+
+def test_what_comes_after_the_first_episode_does_not_count() -> None:
+    result = evaluate(still, Renewed([3, 12], wins=True), episodes=2, seed=0)
+    assert result.returns.tolist() == [3.0, 12.0] and result.lengths.tolist() == [3, 12]
+    assert result.terminated.tolist() == [False, True] and result.won.tolist() == [False, False]
+
+
+@pytest.mark.parametrize(("stands_still", "resets"), [(True, 1), (False, 3)])
+def test_only_environments_that_stand_still_are_stepped_on(stands_still: bool, resets: int) -> None:
+    env = CountingEnv([2, 5])  # the first one ends after steps 2 and 4
+    env.ended_stand_still = stands_still
+    assert evaluate(still, env, episodes=2, seed=0).lengths.tolist() == [2, 5]
+    assert env.resets == resets
+
+
 def test_wins() -> None:
     result = evaluate(still, CountingEnv([4, 2, 4, 3], wins=True), episodes=4, seed=0)
     assert result.won.tolist() == [True, False, True, False]
@@ -116,6 +139,9 @@ def test_nan_action_names_the_agent() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="episodes=0"):
         evaluate(still, CountingEnv([2]), episodes=0, seed=0)
+    for seed in (-1, 2**32):
+        with pytest.raises(ValueError, match=rf"evaluate: seed is {seed}; expected .* \[0, 2\*\*32\)"):
+            evaluate(still, CountingEnv([2]), episodes=1, seed=seed)
     with pytest.raises(DataError, match="1 of 2 environments did not end within 20 steps"):
         evaluate(still, CountingEnv([2, 1000]), episodes=2, seed=0, max_steps=20)
     with pytest.raises(KeyError, match="Does the policy write this key"):
@@ -136,8 +162,10 @@ def test_protocol_and_record() -> None:
     for field in ("interval", "episodes", "final_episodes"):
         with pytest.raises(ValueError, match=f"{field}=0"):
             Protocol(**{field: 0})
-    with pytest.raises(ValueError, match="seed=-1"):
+    with pytest.raises(ValueError, match="seed is -1; expected a whole number"):
         Protocol(seed=-1)
+    with pytest.raises(ValueError, match="final_seed is 4294967296"):
+        Protocol(seed=2**32 - 1_000_000)
     record = EvaluationResult(torch.tensor([1.0]), torch.tensor([2]), torch.tensor([True])).to_record()
     assert record == {
         "returns": [1.0],

@@ -17,7 +17,6 @@ from torchrl.envs import EnvBase
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import record_video, video
 from omiga_torchrl.evaluation.frames import frame_source, mujoco_gl
-from omiga_torchrl.evaluation.vmas_drawing import VmasDrawing
 from tests.evaluation.toy_env import AGENTS, CountingEnv
 
 
@@ -148,23 +147,6 @@ def test_vmas_is_drawn_where_its_renderer_fails(tmp_path: Path, monkeypatch: pyt
     frames = read_gif(path)
     assert len(frames) == 6 and frames[0].shape == (480, 480, 3)
     assert (frames[0] != frames[-1]).any()
-
-
-def test_the_drawing_shows_agents_where_they_are() -> None:
-    env = make_env("vmas/navigation", num_envs=1, seed=0).base_env._env
-    for i, agent in enumerate(env.world.agents):
-        agent.set_pos(torch.tensor([[0.5 * (i - 1), 0.0]]), batch_index=None)
-    for goal in env.world.landmarks:
-        goal.set_pos(torch.tensor([[0.0, 0.9]]), batch_index=None)
-    frame = VmasDrawing(env)()
-    unit = 240 / env.scenario.viewer_zoom
-
-    def is_white(x: float, y: float) -> bool:
-        return bool((frame[round(240 - y * unit), round(240 + x * unit)] == 255).all())
-
-    assert not any(is_white(x, 0.0) for x in (-0.5, 0.0, 0.5))
-    assert is_white(-0.25, 0.0) and is_white(0.25, 0.0)
-    assert not is_white(0.0, 0.9) and is_white(0.0, -0.9)
 
 
 def test_vmas_own_renderer(tmp_path: Path) -> None:

@@ -25,6 +25,13 @@ def test_against_torch_distributions():
     torch.testing.assert_close(got, reference.log_prob(action), rtol=1e-9, atol=1e-9)
 
 
+def test_small_actions_keep_their_digits():
+    """Within [-1, 1] nothing is rescaled: adding and taking off 1 would round 1e-9 to 0."""
+    action = torch.tensor([1e-9])
+    found = tanh_gaussian_log_density(action, torch.zeros(1), torch.full((1,), 1e-9))
+    assert found.item() == pytest.approx(-0.5 - math.log(1e-9) - 0.5 * math.log(2 * math.pi), rel=1e-6)
+
+
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), (-0.4, 0.4), (0.0, 3.0)])
 def test_integrates_to_one(bounds):
     low, high = bounds

@@ -25,6 +25,14 @@ def test_lambda_by_hand_over_a_time_out_and_a_termination():
     assert target.tolist() == pytest.approx([6.5, 12.0, 11.5, 4.0])
 
 
+def test_lambda_with_a_baseline_that_is_not_the_value():
+    reward, value = torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])
+    baseline, no = torch.tensor([4.0, 8.0]), torch.zeros(2, dtype=torch.bool)
+    # The last step has no trace: y1 = 2 + .5 * 20 = 12;  y0 = 1 + .5 (10 + .5 (12 - 4)) = 8
+    target = lambda_target(reward, value, no, no, 0.5, 0.5, baseline)
+    assert target.tolist() == pytest.approx([8.0, 12.0])
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 8), st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**31))
 def test_lambda_equals_the_forward_sum_of_n_step_returns(steps, gamma, lmbda, seed):

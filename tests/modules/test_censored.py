@@ -68,9 +68,14 @@ def test_the_official_variant_keeps_the_published_density(name):
     assert not is_censored(make_algorithm(name, CLIPPED, variant="official", hidden_sizes=[8]).policy)
 
 
-@pytest.mark.parametrize("name", ["cql", "cfcql", "brac_p"])
+@pytest.mark.parametrize("name", ["cql", "cfcql"])
 def test_losses_that_integrate_over_actions_have_densities(name):
     assert not is_censored(make_algorithm(name, CLIPPED, hidden_sizes=[8]).policy)
+
+
+def test_conservative_q_learning_that_clones_warns_of_clipped_actions():
+    with pytest.warns(UserWarning, match=r"actions of agents are exactly on a bound.*'max_q'.*awac"):
+        make_algorithm("cql", CLIPPED, hidden_sizes=[8], actor_objective="weighted_bc")
 
 
 def test_groups_share_one_distribution():

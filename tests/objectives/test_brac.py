@@ -9,12 +9,15 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
+from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from omiga_torchrl.algorithms import make_algorithm
-from omiga_torchrl.modules import behavior_model, categorical_actor, make_actor
+from omiga_torchrl.functional import censored_gaussian_kl
+from omiga_torchrl.modules import behavior_model, categorical_actor, is_censored, make_actor
 from omiga_torchrl.modules.builders import make_mixer, qvalue_ensemble
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.brac import BRACLoss
+from omiga_torchrl.specs import TeamSpec
 from tests.objectives import transcription as by_hand
 from tests.objectives.bandit import ninety_ten, spec, table, train
 from tests.objectives.contract import (
@@ -151,6 +154,63 @@ def test_samples_estimate_the_exact_divergence():
     for loss in (exact, sampled):
         ForeachSoftUpdate(loss, tau=0.5)
     assert sampled(data)["divergence"].item() == pytest.approx(exact(data)["divergence"].item(), abs=0.01)
+
+
+CLIPPED = replace(CONTINUOUS, clipped=True)
+
+
+def test_censored_policies_diverge_exactly():
+    """The divergence is that of the distributions, the entropy's price its mean; both reach the policy."""
+    torch.manual_seed(0)
+    loss = make_algorithm("brac_p", CLIPPED, hidden_sizes=[8], mixer="none").loss
+    data = CLIPPED.fake_batch(16)
+    data["agents", "action"] = (2 * data["agents", "action"]).clamp(-1, 1)
+    with torch.no_grad():
+        policy, behavior = (net.get_dist(data) for net in (loss.actor_network, loss.behavior_network))
+        expected = censored_gaussian_kl(policy.loc, policy.scale, behavior.loc, behavior.scale)
+        entropy = policy.entropy()
+    terms = []
+    for coeff in (0.0, 0.25):
+        loss.entropy_coeff.fill_(coeff)
+        torch.manual_seed(1)
+        out = loss(data)
+        terms.append(out["loss_actor"])
+        assert out["divergence"].item() == pytest.approx(expected.mean().item(), rel=1e-5)
+    assert (terms[0] - terms[1]).item() == pytest.approx(0.25 * entropy.mean().item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("distribution", ["tanh", "censored"])
+def test_a_high_price_clones_clipped_actions(distribution):
+    """Actions clip(1.5 o + noise): 58 % on a bound, which a tanh-Gaussian takes for two-sided ones."""
+    torch.manual_seed(0)
+    spec = TeamSpec(1, 1, 1, 1, clipped=True)
+    parts = make_algorithm(
+        "brac_p", spec, hidden_sizes=[32], mixer="none", alpha=100.0, distribution=distribution
+    )
+    o = torch.rand(512, 1, 1) * 4 - 2
+    data = spec.fake_batch(512)
+    data["agents", "observation"] = o
+    data["agents", "action"] = (o + 0.5 * torch.randn_like(o)).clamp(-1, 1)
+    train(parts.loss, data, 60)
+    with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
+        found = parts.policy(data.select(("agents", "observation")).clone())["agents", "action"]
+    error = (found - o.clamp(-1, 1)).square().mean().sqrt().item()
+    assert (error < 0.1) == (distribution == "censored")
+
+
+def test_atoms_must_be_on_both_sides():
+    censored, tanh = (
+        make_actor(CONTINUOUS, hidden_sizes=(8,), distribution=name) for name in ("censored", "tanh")
+    )
+    qvalue = networks(CONTINUOUS, "none")[1]
+    for pair in ((censored, tanh), (tanh, censored)):
+        with pytest.raises(ValueError, match=r"both be censored Gaussians or neither.*distribution='tanh'"):
+            BRACLoss(pair[0], qvalue, pair[1])
+    with pytest.raises(ValueError, match="num_action_samples must be None with censored Gaussians, got 4"):
+        make_algorithm("brac_p", CLIPPED, hidden_sizes=[8], num_action_samples=4)
+    with pytest.raises(ValueError, match="distribution must be 'tanh' or 'auto' with behavior_model='vae'"):
+        make_algorithm("brac_p", CLIPPED, behavior_model="vae", distribution="censored")
+    assert not is_censored(make_algorithm("brac_p", CLIPPED, behavior_model="vae").policy)
 
 
 def on_a_bandit(**kwargs):

@@ -40,6 +40,7 @@ def offline(tmp_path_factory):
         "normalise_observations=true",
         "algorithm.hidden_sizes=[8]",
         "trainer.steps=3",
+        "seed=3",
     )
     call("train", "train", *small, f"out={out}", *COMMON)
     return next(out.iterdir())
@@ -68,6 +69,7 @@ def test_an_interrupted_run_resumes_to_the_same_end(offline, tmp_path, monkeypat
     monkeypatch.undo()
     call("finetune", "finetune", *how, f"out={tmp_path / 'parts'}", "existing=resume")
     whole, parts = (next((tmp_path / name).iterdir()) for name in ("whole", "parts"))
+    assert whole.name == parts.name == "td3_bc_finetuned__vmas-navigation__mixed__seed3"  # the run's seed
     assert lines_of(whole) == lines_of(parts)
     steps = [("training", 0), ("training", 3), ("training", 6), ("final", 6)]
     assert [one for one in lines_of(whole) if one[0] != "best"] == steps

@@ -76,7 +76,7 @@ def test_a_budget_curve_ends_at_the_best():
 def test_what_stands_against_a_ranking_is_said():
     clear = Selection([scored("a", 3.0, 3.1), scored("b", 1.0, 1.2)], ["linear"], {})
     assert clear.ties == [] and clear.warnings == [] and clear.chosen.name == "a"
-    # b has the higher mean, but its seeds do not agree: the lower end ranks
+    # b has the higher mean, but its seeds do not agree: the lowest one ranks
     policies = [scored("a", 3.0, 2.8), scored("b", 1.0, 5.0), scored("far", coverage=0.1)]
     tied = Selection(policies, ["linear"], {}, 0.95, 0.5)
     assert tied.ties == ["b"] and [one.name for one in tied.ranked] == ["a", "b"]
@@ -92,5 +92,5 @@ def test_what_stands_against_a_ranking_is_said():
 def test_tables_have_ranks_and_empty_cells():
     selection = Selection([scored("far", coverage=0.1), scored("a", 3.0, 3.2, td_error=0.5)], ["linear"], {})
     lines = selection.table().splitlines()
-    assert lines[2].startswith("| 1 | a | 3.100 | [1.829, 4.371] |") and "| 0.500 |" in lines[2]
+    assert lines[2].startswith("| 1 | a | 3.100 | [3.000, 3.200] |") and "| 0.500 |" in lines[2]
     assert lines[3].startswith("| - | far |  |  |")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensordict import TensorDict
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 from torchrl.data.replay_buffers import SamplerWithoutReplacement
 from torchrl.trainers import Trainer
@@ -161,6 +162,22 @@ def test_nan_guard_sees_gradients() -> None:
     parameter.register_hook(lambda grad: grad * float("inf"))
     with pytest.raises(FloatingPointError, match="grad_norm_a"):
         trainer.train()
+
+
+def test_the_nan_guard_looks_at_exactly_its_interval() -> None:
+    guard, bad = NaNGuardHook(3), TensorDict({"loss_a": torch.tensor(torch.nan)})
+    guard(1, bad)
+    guard(2, bad)
+    with pytest.raises(FloatingPointError, match="'loss_a' is nan at step 1"):
+        guard(3, bad)
+
+
+@pytest.mark.parametrize(("kib", "kept"), [(1, 10), (300, 3), (2048, 1)])
+def test_the_nan_guard_keeps_a_mebibyte_of_batches_and_one_at_least(kib: int, kept: int) -> None:
+    guard = NaNGuardHook(10)
+    for _ in range(12):
+        guard.keep_batch(TensorDict({"x": torch.zeros(kib, 256)}, [kib]))
+    assert len(guard._batches) == kept
 
 
 def test_hook_errors(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def test_right_ones_pass_and_draw_no_random_number(name: str) -> None:
         ({"evaluation__final_episodes": 0}, "evaluation.final_episodes is 0; expected at least 1"),
         ({"evaluation__epsiodes": 3}, "unknown key of evaluation 'epsiodes'; did you mean 'episodes'"),
         ({"seed": -1}, "seed is -1; expected at least 0"),
+        ({"evaluation__seed": 2**32}, "evaluation.seed is 4294967296; expected a whole number in"),
         ({"seeds": [0, 0]}, "seeds must be different ones"),
         ({"logger": "wandbb"}, "unknown logger 'wandbb'; did you mean 'wandb'"),
         ({"precision": "hihg"}, "did you mean 'high'"),

@@ -18,7 +18,7 @@ from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.layouts import Reading, ReadOptions
 from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.left_out import LeftOut
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 
 if TYPE_CHECKING:

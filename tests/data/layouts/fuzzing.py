@@ -10,7 +10,7 @@ import numpy as np
 
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import LAYOUTS, ReadOptions
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 from tests.data.layouts.helpers_hdf5 import mutate
 
@@ -37,7 +37,7 @@ def change_values(values, rng):
 
 
 def change_dtype(values, rng):
-    if values.dtype.kind == "S":  # changed before, perhaps to letters that are no numbers
+    if values.dtype.kind in "SU":  # changed before, perhaps to letters that are no numbers
         return values
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")

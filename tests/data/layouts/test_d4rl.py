@@ -12,7 +12,7 @@ from omiga_torchrl.data.layouts import ReadOptions
 from omiga_torchrl.data.layouts import d4rl as module
 from omiga_torchrl.data.layouts.d4rl import D4rlLayout
 from omiga_torchrl.data.spans import block_spans
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 
 from .helpers_hdf5 import assert_survives_damage, read_all, transitions, write_h5

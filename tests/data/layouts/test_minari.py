@@ -16,7 +16,7 @@ from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions
 from omiga_torchrl.data.layouts import minari as module
 from omiga_torchrl.data.layouts.minari import MinariLayout
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 
 from .helpers_hdf5 import assert_same, assert_survives_damage, h5py, read_all, transitions, write_h5

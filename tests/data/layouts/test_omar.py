@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions, omar, omar_files
 from omiga_torchrl.data.layouts.omar import OmarLayout
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 from tests.data.layouts.helpers_files import make_omar, write_every_layout, write_npys
 from tests.data.layouts.helpers_hdf5 import assert_survives_damage, read_all, transitions

@@ -13,7 +13,7 @@ from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions, omiga_mujoco_fields
 from omiga_torchrl.data.layouts import omiga_mujoco as module
 from omiga_torchrl.data.layouts.omiga_mujoco import OmigaMujocoLayout
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 from tests.data.conftest import make_episodes
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions, omiga_smac
 from omiga_torchrl.data.layouts.omiga_smac import OmigaSmacLayout
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 from tests.data.layouts.helpers_files import fingerprint, make_smac, write_every_layout, write_smac
 from tests.data.layouts.helpers_hdf5 import mutate, read_all, transitions

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions, padded
 from omiga_torchrl.data.layouts.pymarl_h5 import PymarlH5Layout
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 
 from .helpers_hdf5 import assert_survives_damage, h5py, read_all, write_h5

@@ -12,7 +12,7 @@ from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions, padded_writing
 from omiga_torchrl.data.layouts.padded import padded_to_episodes
 from omiga_torchrl.data.layouts.pymarl_npy import PymarlNpyLayout
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 from tests.data.conftest import make_episodes
 from tests.data.layouts.helpers_files import fingerprint, make_padded, write_every_layout, write_npys

@@ -13,7 +13,7 @@ from omiga_torchrl.data import Episodes, OfflineDataset
 from omiga_torchrl.data.conversion import convert
 from omiga_torchrl.data.layouts import ReadOptions, vault_blocks, vault_ends, vault_files, vault_writing
 from omiga_torchrl.data.layouts.vault import VaultLayout
-from omiga_torchrl.data.ted import load_ted
+from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 from tests.data.conftest import make_episodes
 from tests.data.layouts.helpers_files import fingerprint, write_every_layout

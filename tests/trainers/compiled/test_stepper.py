@@ -101,6 +101,12 @@ def test_unknown_mode() -> None:
         toy_trainer(3, compile="jit")
 
 
+def test_every_loss_of_a_process_has_its_own_limit_of_compilations() -> None:
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for _ in range(2):
+            assert trained("loss", 1).step_count == 1
+
+
 class HostReader(ToyLoss):
     """A loss that reads a value on the host."""
 

@@ -1,0 +1,43 @@
+"""Pictures of VMAS worlds: what is where, and how large."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+pytest.importorskip("vmas")
+
+from omiga_torchrl.envs import make_env
+from omiga_torchrl.evaluation.vmas_drawing import VmasDrawing
+
+
+def test_the_drawing_shows_agents_where_they_are() -> None:
+    env = make_env("vmas/navigation", num_envs=1, seed=0).base_env._env
+    for i, agent in enumerate(env.world.agents):
+        agent.set_pos(torch.tensor([[0.5 * (i - 1), 0.0]]), batch_index=None)
+    for goal in env.world.landmarks:
+        goal.set_pos(torch.tensor([[0.0, 0.9]]), batch_index=None)
+    frame = VmasDrawing(env)()
+    unit = 240 / env.scenario.viewer_zoom
+
+    def is_white(x: float, y: float) -> bool:
+        return bool((frame[round(240 - y * unit), round(240 + x * unit)] == 255).all())
+
+    assert not any(is_white(x, 0.0) for x in (-0.5, 0.0, 0.5))
+    assert is_white(-0.25, 0.0) and is_white(0.25, 0.0)
+    assert not is_white(0.0, 0.9) and is_white(0.0, -0.9)
+
+
+@pytest.mark.parametrize(("size", "shape"), [((700, 350), (480, 960, 3)), ((350, 700), (960, 480, 3))])
+def test_the_drawing_has_the_sides_of_the_viewer(size: tuple[int, int], shape: tuple[int, ...]) -> None:
+    env = make_env("vmas/navigation", num_envs=1, seed=0).base_env._env
+    env.scenario.viewer_size = size
+    for agent in env.world.agents:
+        agent.set_pos(torch.zeros(1, 2), batch_index=None)
+    for goal in env.world.landmarks:
+        goal.set_pos(torch.tensor([[0.9, 0.9]]), batch_index=None)
+    frame = VmasDrawing(env)()
+    assert frame.shape == shape
+    y, x = (frame != 255).any(-1).nonzero()
+    unit = 240 / env.scenario.viewer_zoom  # pixels; the shorter side shows the zoom in both directions
+    assert abs(x.min() - (shape[1] / 2 - 0.1 * unit)) < 4 and abs(y.max() - (shape[0] / 2 + 0.1 * unit)) < 4
