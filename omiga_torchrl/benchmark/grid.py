@@ -12,33 +12,17 @@ from typing import Any, Final, Literal
 from omiga_torchrl.benchmark.collecting import data_facts, finished_run, make_record
 from omiga_torchrl.benchmark.records import SUFFIX, write_record
 from omiga_torchrl.benchmark.schedule import Job
+from omiga_torchrl.benchmark.sources import RECORDING, Source, find_source
 from omiga_torchrl.benchmark.suite import Cell, RunSpec, Suite
-from omiga_torchrl.data import published_dataset
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.plain_files import read_json
 
-RECORDING: Final = "recording"
 _QUIET: Final = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=stdout")
 Vectorize = Literal["auto", "true", "false"]
 # Hidden layers up to which several seeds in one process are faster on a CPU, see docs/speed.md; and steps
 # below which compiling them as one graph takes longer than training them one after the other.
 _SMALL: Final = 64
 _FEW: Final = 3_000
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the data of a cell come from.
-
-    Attributes:
-        kind: ``"recording"``, or the name of the published or bundled dataset.
-        train: value of ``dataset`` for ``recipes/train.py``.
-        inspect: value of ``dataset`` for ``recipes/inspect_dataset.py``.
-    """
-
-    kind: str
-    train: str
-    inspect: str
 
 
 @dataclass
@@ -61,6 +45,9 @@ class Grid:
         vectorize: seeds of a setting in one process; ``"auto"`` where that is faster, see docs/speed.md. They
             train at once; of fewer than 3,000 steps on a CPU one after the other.
         imports: modules that the recipes import first.
+
+    Raises:
+        SettingsError: the data of a cell are not here, and are not recorded.
     """
 
     suite: Suite
@@ -73,7 +60,9 @@ class Grid:
     specs: list[tuple[RunSpec, str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sources = {cell.name: self._source(cell) for cell in self.suite.cells}
+        self.sources = {
+            cell.name: find_source(cell, self.out / "datasets", self.data_root) for cell in self.suite.cells
+        }
         self.specs = [(one, one.key(self.sources[one.cell.name].kind)) for one in self.suite.runs()]
 
     @property
@@ -93,18 +82,6 @@ class Grid:
     def missing(self) -> list[str]:
         """The keys of runs without a record."""
         return [key for _, key in self.specs if not (self.records / f"{key}{SUFFIX}").is_file()]
-
-    def _source(self, cell: Cell) -> Source:
-        if cell.published is not None:
-            try:
-                published_dataset(cell.published).locate(self.data_root)
-                return Source(cell.published, cell.published, cell.published)
-            except FileNotFoundError:
-                pass
-        if not cell.transitions:
-            return Source(cell.name, cell.tier, cell.name)
-        path = str(self.out / "datasets" / cell.task / cell.tier)
-        return Source(RECORDING, path, path)
 
     def _data_jobs(self, cell: Cell) -> list[Job]:
         source, folder = self.sources[cell.name], self._facts(cell).parent

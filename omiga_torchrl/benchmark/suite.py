@@ -178,13 +178,13 @@ def parse_suite(name: str, values: Mapping[str, Any]) -> Suite:
     known = ("title", "protocol", "cells", "algorithms", "presets", "train", "seeds")
     _require_known("key of suite", values, known)
     protocol = {**values.get("protocol", {"name": name})}
-    if values.get("seeds"):
+    if values.get("seeds") is not None:
         protocol["seeds"] = values["seeds"]
     suite = Suite(
         name=name,
         title=values.get("title", name),
         protocol=BenchmarkProtocol.from_dict(protocol),
-        cells=tuple(cell for group in values.get("cells", {}).values() for cell in _cells(group)),
+        cells=tuple(cell for name, group in values.get("cells", {}).items() for cell in _cells(name, group)),
         contenders=tuple(_contender(label, one or {}) for label, one in values.get("algorithms", {}).items()),
         presets=values.get("presets") or {DEFAULT_PRESET: {}},
         train=tuple(values.get("train", ())),
@@ -193,24 +193,23 @@ def parse_suite(name: str, values: Mapping[str, Any]) -> Suite:
     return suite
 
 
-def _cells(group: Mapping[str, Any]) -> list[Cell]:
-    known = [one.name for one in fields(Cell) if one.name != "tier"]
-    _require_known("key of cells", group, [*known, "tiers"])
-    given: dict[str, Any] = {name: _frozen(one) for name, one in group.items()}
-    published = given.pop("published", None)
-    return [
-        Cell(**given, tier=tier, published=published and published.format(tier=tier))
-        for tier in given.pop("tiers", ())
-    ]
+def _cells(name: str, group: Mapping[str, Any]) -> list[Cell]:
+    known = {one.name for one in fields(Cell)} - {"tier"} | {"tiers"}
+    _require_known(f"key of cells.{name}", group, sorted(known))
+    if missing := [key for key in ("task", "tiers") if not group.get(key)]:
+        raise SettingsError(f"benchmark: cells.{name} has no {missing[0]}; expected a task and its tiers.")
+    given = _frozen(group)
+    published, tiers = given.pop("published", None), given.pop("tiers")
+    return [Cell(**given, tier=one, published=published and published.format(tier=one)) for one in tiers]
 
 
 def _contender(label: str, values: Mapping[str, Any]) -> Contender:
     _require_known(f"key of algorithms.{label}", values, [one.name for one in fields(Contender)][1:])
-    return Contender(label, **{name: _frozen(one) for name, one in values.items()})
+    return Contender(label, **_frozen(values))
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _frozen(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
 
 
 def _require_known(kind: str, values: Mapping[str, Any], known: Iterable[str]) -> None:
