@@ -46,7 +46,8 @@ class RayLauncher:
                 "start --head`, or name it in the variable RAY_ADDRESS."
             ) from error
         self._ray: Any = ray
-        self._task = ray.remote(run_job)
+        # A process of its own for each; the schedule, which sees the results, is who tries again.
+        self._task = ray.remote(num_cpus=1, max_calls=1, max_retries=0)(run_job)
 
     def cores(self) -> int:
         """Those of the cluster."""
@@ -55,8 +56,7 @@ class RayLauncher:
     def start(self, command: Sequence[str], log: Path, handles: Sequence[int]) -> RayWorker:
         """Starts a recipe, see :class:`omiga_torchrl.benchmark.launchers.Launcher`."""
         gpus = int(any(one.startswith("device=cuda") for one in command))
-        # A process of its own for each; the schedule, which sees the results, is who tries again.
-        task = self._task.options(num_cpus=1, num_gpus=gpus, max_retries=0, max_calls=1)
+        task = self._task.options(num_gpus=gpus)
         return RayWorker(self._ray, task.remote(list(command), str(log.resolve()), os.getcwd()), log)
 
 

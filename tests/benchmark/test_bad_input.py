@@ -29,7 +29,9 @@ def suite(**cell: Any) -> Suite:
 def write(out: Path, seeds: tuple[int, ...], **changed: Any) -> list[Path]:
     """Records of the suite's own runs."""
     keys = {spec.seed: key for spec, key in Grid(suite(), out).specs}
-    return [write_record(out / "records", fake_record(seed=one, **{"key": keys[one], **changed})) for one in seeds]
+    return [
+        write_record(out / "records", fake_record(seed=one, **{"key": keys[one], **changed})) for one in seeds
+    ]
 
 
 def report(out: Path) -> str:
@@ -55,7 +57,9 @@ def test_data_that_are_not_here_are_missed_before_work_begins(tmp_path: Path) ->
     with pytest.raises(SettingsError, match=r"no data of vmas/navigation/poor; expected a bundled dataset"):
         run_suite(suite(tiers=["poor"]), tmp_path / "out", progress=False)
     cell = {"task": "mujoco/hopper-3x1", "tiers": ["expert"], "published": "omiga:hopper-3x1/{tier}"}
-    with pytest.raises(SettingsError, match=r"expected the file of omiga:hopper-3x1/expert\. Set transitions"):
+    with pytest.raises(
+        SettingsError, match=r"expected the file of omiga:hopper-3x1/expert\. Set transitions"
+    ):
         run_suite(suite(**cell), tmp_path / "out", data_root=str(tmp_path), progress=False)
     assert not (tmp_path / "out").exists()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -11,6 +14,8 @@ from omiga_torchrl.envs.tabular_factored import factored_values, greedy_joint_po
 from omiga_torchrl.envs.tabular_game import TabularGame
 from omiga_torchrl.envs.tabular_games import matrix_game, tabular_game
 from omiga_torchrl.envs.tabular_solutions import expected_return, state_visits
+
+ROOT = Path(__file__).parents[2]
 
 
 def mean_visits(game: TabularGame, tier: str) -> torch.Tensor:
@@ -61,26 +66,30 @@ def test_the_two_step_game_has_six_and_a_half_for_a_sum() -> None:
     assert first.tolist() == pytest.approx([0.0, -0.99 * 0.5])
 
 
-@pytest.mark.parametrize(
-    ("name", "tier", "clone", "alone", "mixed", "optimum"),
-    [
-        ("credit", "lone-experts", 0.0, 4.0, 5.0, 5.0),
-        ("credit", "random", 5.0, 5.0, 5.0, 5.0),  # cloning: the first of equally frequent actions, by chance
-        ("tmaze", "lone-experts", 0.0, 4.0, 5.0, 5.0),
-        ("two-step", "random", 7.0, 7.0, 7.0, 8.0),
-        ("climbing", "random", 11.0, 5.0, 5.0, 11.0),
-        ("xor", "experts", 0.0, 0.0, 0.0, 1.0),
-    ],
-)
-def test_the_worth_of_mixing(
-    name: str, tier: str, clone: float, alone: float, mixed: float, optimum: float
-) -> None:
+def documented() -> list[list[str]]:
+    """Rows of the table in docs/concepts/values.md: game, data, cloned, none, linear and vdn, optimum."""
+    text = (ROOT / "docs" / "concepts" / "values.md").read_text(encoding="utf-8")
+    table = text.partition("| game, data |")[2].partition("\n\n")[0]
+    return [re.split(r", | \| ", line.strip("| ")) for line in table.splitlines()[2:]]
+
+
+@pytest.mark.parametrize("row", documented(), ids=lambda row: "-".join(row[:2]))
+def test_the_worth_of_mixing_is_as_documented(row: list[str]) -> None:
+    name, tier, clone, alone, mixed, optimum = row
     game = tabular_game(name)
-    best = max(expected_return(game, policy) for policy in game_policies(game, "experts").values())
-    assert best == pytest.approx(optimum)
-    assert cloned(name, tier) == pytest.approx(clone)
-    assert reached(name, tier, mixed=False) == pytest.approx(alone)
-    assert reached(name, tier, mixed=True) == pytest.approx(mixed)
+    best = [expected_return(game, policy) for policy in game_policies(game, "experts").values()]
+    found = (cloned(name, tier), reached(name, tier, mixed=False), reached(name, tier, mixed=True), max(best))
+    told = (clone, alone, mixed, optimum)
+    for value, text in zip(found, told, strict=True):
+        assert text == "by chance" or value == pytest.approx(float(text)), row
+
+
+def test_agents_that_have_to_agree_have_equal_values() -> None:
+    """By chance: nothing tells the actions apart."""
+    game = tabular_game("xor")
+    for mixed in (False, True):
+        q = factored_values(game, mean_visits(game, "experts"), mixed=mixed)
+        assert (q[0, :, 0] - q[0, :, 1]).abs().max().item() < 1e-9
 
 
 def test_an_iteration_that_does_not_settle_is_said() -> None:
