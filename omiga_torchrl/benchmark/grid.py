@@ -20,8 +20,10 @@ from omiga_torchrl.plain_files import read_json
 RECORDING: Final = "recording"
 _QUIET: Final = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=stdout")
 Vectorize = Literal["auto", "true", "false"]
-# Hidden layers up to which several seeds in one process are faster on a CPU, see docs/speed.md.
+# Hidden layers up to which several seeds in one process are faster on a CPU, see docs/speed.md; and steps
+# below which compiling them as one graph takes longer than training them one after the other.
 _SMALL: Final = 64
+_FEW: Final = 3_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Grid:
         out: folder.
         data_root: folder of converted and downloaded data; ``None`` is the user's cache.
         device: of the networks.
-        vectorize: seeds of a setting in one process; ``"auto"`` where that is faster, see docs/speed.md.
+        vectorize: seeds of a setting in one process; ``"auto"`` where that is faster, see docs/speed.md. They
+            train at once; of fewer than 3,000 steps on a CPU one after the other.
         imports: modules that the recipes import first.
     """
 
@@ -140,6 +143,8 @@ class Grid:
             values["seed"] = str(spec.seed)
         else:
             values |= {"vectorize": "true", "seeds": f"[{','.join(str(one.seed) for one, _ in members)}]"}
+            if self._are_few_steps(spec):
+                values["compile"] = "none"
         return self._job(
             name,
             "train",
@@ -197,9 +202,18 @@ class Grid:
     def _trains_together(self, spec: RunSpec) -> bool:
         if self.vectorize != "auto":
             return self.vectorize == "true"
-        sizes = [one for one in spec.overrides if one.startswith("algorithm.hidden_sizes=")]
-        hidden = [int(size) for one in sizes for size in re.findall(r"\d+", one)]
+        hidden = _numbers(spec, "algorithm.hidden_sizes")
         return self.device != "cpu" or (bool(hidden) and max(hidden) <= _SMALL)
+
+    def _are_few_steps(self, spec: RunSpec) -> bool:
+        steps = _numbers(spec, "trainer.steps")
+        return self.device == "cpu" and bool(steps) and steps[0] < _FEW
+
+
+def _numbers(spec: RunSpec, key: str) -> list[int]:
+    """The numbers that a run's override has; none without it."""
+    values = [one.partition("=")[2] for one in spec.overrides if one.startswith(f"{key}=")]
+    return [int(number) for value in values for number in re.findall(r"\d+", value)]
 
 
 def setting_of(key: str) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatch
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 from omiga_torchrl.algorithms import ALGORITHMS
-from omiga_torchrl.behaviors.tiers import Tier
+from omiga_torchrl.behaviors.tiers import available_tiers
 from omiga_torchrl.benchmark.protocol import BenchmarkProtocol, evaluation_protocol
 from omiga_torchrl.envs import available_tasks
 from omiga_torchrl.errors import SettingsError, require_count, unknown_name
@@ -227,8 +227,8 @@ def _check_cells(suite: Suite) -> None:
         require_count("benchmark", 0, **{f"transitions of {cell.name}": cell.transitions})
         if cell.task not in (tasks := available_tasks()):
             raise unknown_name("benchmark", "task", cell.task, tasks)
-        if cell.transitions and cell.tier not in get_args(Tier):
-            raise unknown_name("benchmark", "tier", cell.tier, get_args(Tier))
+        if cell.transitions and cell.tier not in (tiers := available_tiers(cell.task)):
+            raise unknown_name("benchmark", "tier", cell.tier, tiers)
 
 
 def _check_contenders(suite: Suite) -> None:
