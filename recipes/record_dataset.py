@@ -156,6 +156,11 @@ def keeps_existing(out: Path, existing: str) -> bool:
 def find_checkpoints(options: RecordDataset) -> list[Path]:
     """The behaviour policies to play: freshly trained, given, or bundled; random actions, games: none."""
     if options.tier == "random" or options.tier in get_args(GameTier):
+        if options.checkpoints or options.train_behaviour:
+            raise ValueError(
+                f"record_dataset: tier={options.tier} plays no trained policy, got checkpoints="
+                f"{options.checkpoints} and train_behaviour={options.train_behaviour}. Leave them out."
+            )
         return []
     if options.train_behaviour:
         return train_behaviour(
@@ -170,7 +175,13 @@ def find_checkpoints(options: RecordDataset) -> list[Path]:
             **options.ppo,
         )
     if options.checkpoints:
-        return sorted(Path(options.checkpoints).glob("*.pt"))
+        found = sorted(Path(options.checkpoints).glob("*.pt"))
+        if not found:
+            raise FileNotFoundError(
+                f"record_dataset: checkpoints={options.checkpoints} has no files *.pt; expected a folder "
+                "that train_behaviour=true has written."
+            )
+        return found
     return bundled_behaviours(options.task)
 
 
