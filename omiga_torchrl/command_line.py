@@ -74,10 +74,30 @@ def run_once(component: str, config: Any, function: Callable[[Any], Any]) -> Any
     Raises:
         SystemExit: what the settings or the data say is wrong; the message is printed.
     """
+    with told_errors():
+        return function(settings_of(component, config))
+
+
+def settings_of(component: str, config: Any) -> Any:
+    """The configuration of a recipe as an instance of its dataclass.
+
+    Args:
+        component: the recipe, for messages.
+        config: Hydra's.
+
+    Raises:
+        SettingsError: a value that must be given is not, or there is an entry that is no field.
+    """
     from omegaconf import OmegaConf
 
-    with told_errors():
-        return function(require_fields(component, OmegaConf.to_object(config)))
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        given = " ".join(f"{name}=..." for name in missing)
+        raise SettingsError(
+            f"{component}: {' and '.join(missing)} must be given, got none. Add {given}; there are examples "
+            f"at the beginning of configs/{component}.yaml."
+        )
+    return require_fields(component, OmegaConf.to_object(config))
 
 
 def checked_overrides(component: str, arguments: Sequence[str], schema: type, configs: Path) -> list[str]:

@@ -95,7 +95,8 @@ def _joined(
         if agents[-1] != sizes.n_agents or value.shape[: len(agents)] != agents:
             raise ValueError(
                 f"GroupedTeamSpec: {(group, name)!r} must have {sizes.n_agents} agents after the batch "
-                f"dimensions {tuple(agents[:-1])}, got the shape {tuple(value.shape)}."
+                f"dimensions {tuple(agents[:-1])}, got the shape {tuple(value.shape)}. Were the networks "
+                "built for other data?"
             )
         if size is not None and value.ndim > len(agents):
             _require_features(group, name, value, getattr(sizes, size))

@@ -231,5 +231,6 @@ def require_groups(component: str, names: Iterable[str], spec: AnyTeamSpec) -> N
     given, expected = list(names), list(spec.groups)
     if sorted(given) != sorted(expected):
         raise ValueError(
-            f"{component}: groups must be {', '.join(expected)}, got {', '.join(given) or 'none'}."
+            f"{component}: groups must be {', '.join(expected)}, got {', '.join(given) or 'none'}. Give each "
+            "its entry, by the names of the task's spec."
         )

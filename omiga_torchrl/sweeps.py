@@ -9,8 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from omiga_torchrl.command_line import is_told, told
-from omiga_torchrl.errors import require_fields
+from omiga_torchrl.command_line import is_told, settings_of, told
 from omiga_torchrl.trainers.interruption import TrainingInterrupted, clean_interruption
 
 _LOG = logging.getLogger(__name__)
@@ -90,13 +89,12 @@ def run_job(component: str, config: Any, function: Callable[[Any], float]) -> fl
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
-    from omegaconf import OmegaConf
 
     with clean_interruption():
         hydra = HydraConfig.get()
         alone = hydra.mode != RunMode.MULTIRUN
         try:
-            settings: Any = require_fields(component, OmegaConf.to_object(config))
+            settings = settings_of(component, config)
             if not alone:
                 _name_job(settings, hydra)
             return function(settings)

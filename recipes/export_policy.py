@@ -6,15 +6,16 @@ The launch command and examples are in ``configs/export_policy.yaml``.
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 
-from omiga_torchrl.errors import require_fields
+from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.evaluation import PolicyFacts
 from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import export_policy, find_policy
@@ -64,8 +65,10 @@ def export(config: ExportPolicyConfig) -> Path:
 @hydra.main(config_path="configs", config_name="export_policy", version_base="1.3")
 def main(config: Any) -> None:
     """Entry point of the command line."""
-    export(cast(ExportPolicyConfig, require_fields("export_policy", OmegaConf.to_object(config))))
+    run_once("export_policy", config, export)
 
 
 if __name__ == "__main__":
+    configs = Path(__file__).parent / "configs"
+    sys.argv[1:] = checked_overrides("export_policy", sys.argv[1:], ExportPolicyConfig, configs)
     main()

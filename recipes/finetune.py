@@ -210,6 +210,7 @@ def finetune(config: FinetuneConfig) -> float:
     best.prune()
     run.finish()
     _LOG.info("finished: %s", run.path)
+    _LOG.info("next: python -m omiga_torchrl run report runs=%s", settings.out)
     return run.final_return
 
 

@@ -191,10 +191,10 @@ def _finite(value: Any) -> Any:
 @hydra.main(version_base="1.3", config_path="configs", config_name="select_policy")
 def main(config: Any) -> None:
     """Rank the policies of the runs that the configuration names."""
-    run_once("select", config, select)
+    run_once("select_policy", config, select)
 
 
 if __name__ == "__main__":
     configs = Path(__file__).parent / "configs"
-    sys.argv[1:] = checked_overrides("select", sys.argv[1:], SelectConfig, configs)
+    sys.argv[1:] = checked_overrides("select_policy", sys.argv[1:], SelectConfig, configs)
     main()

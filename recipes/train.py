@@ -29,12 +29,13 @@ from omiga_torchrl.report import RunWriter
 from omiga_torchrl.sweeps import mark_sweep, run_job, run_recipe
 from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
 from omiga_torchrl.trainers.best import BestPolicy, Restored
+from omiga_torchrl.trainers.dataset_names import dataset_name
 from omiga_torchrl.trainers.grids import comma_lists, train_variants
 from omiga_torchrl.trainers.loggers import close_logger, open_logger
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
 from omiga_torchrl.trainers.runs import evaluation_hook, final_evaluations, open_run
-from omiga_torchrl.trainers.settings import algorithm_arguments, check_settings, dataset_name
+from omiga_torchrl.trainers.settings import algorithm_arguments, check_settings
 
 _LOG = logging.getLogger("train")
 _EVALUATE = "python -m omiga_torchrl run evaluate"

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
-from omiga_torchrl.command_line import checked_overrides, find_mistakes, is_told, told_errors
-from omiga_torchrl.errors import StorageError, require_count
-from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
+from omiga_torchrl.command_line import checked_overrides, find_mistakes, is_told, settings_of, told_errors
+from omiga_torchrl.errors import SettingsError, StorageError, require_count
+from omiga_torchrl.trainers.options import MISSING, SpeedOptions, TrainerOptions
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -71,6 +72,20 @@ def test_every_value_of_a_sweep_is_checked(configs: Path) -> None:
         "train: trainer.lr is 'fast'; expected a number.",
         "train: seed is 1.5; expected a whole number.",
     ]
+
+
+@dataclass
+class Needed:
+    runs: str = MISSING
+    out: str = MISSING
+
+
+def test_values_that_must_be_given_are_named() -> None:
+    with pytest.raises(
+        SettingsError, match=r"^report: out and runs must be given.*Add out=\.\.\. runs=\.\.\.;"
+    ):
+        settings_of("report", OmegaConf.structured(Needed))
+    assert settings_of("report", OmegaConf.structured(Needed("a", "b"))) == Needed("a", "b")
 
 
 def test_errors_of_the_library_are_told_and_others_show_the_way(

@@ -246,5 +246,5 @@ class Episodes:
 
 def _given(name: str, value: Array | None) -> Array:
     if value is None:
-        raise TypeError(f"Episodes: {name} must be given.")
+        raise TypeError(f"Episodes: {name} must be given, or groups=, got neither. Pass {name}=.")
     return value

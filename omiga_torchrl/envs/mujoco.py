@@ -157,7 +157,7 @@ def _choose_version(
         if not ant or version not in (None, "v4"):
             raise ValueError(
                 f"make_env: contact={contact!r} with mujoco/{name}, version {version or task.version!r}; "
-                f"expected a task of ant, version 'v4'. Leave contact or version away."
+                f"expected a task of ant, version 'v4'. Leave one of them out."
             )
     if contact is not None:
         # Ant-v5 leaves the world body away (105 numbers): the published data hold 111.

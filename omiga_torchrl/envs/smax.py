@@ -65,7 +65,7 @@ def make_smax_env(
     if options.get("action_type", "discrete") != "discrete":
         raise ValueError(
             f"make_env: action_type={options['action_type']!r} with smax/{name}; expected 'discrete'. "
-            "Leave it away."
+            "Leave it out."
         )
     limit = max_steps or _MAX_STEPS
     return SmaxTeamEnv(

@@ -90,5 +90,5 @@ def _require_controlled(task: str, controlled: Sequence[str], groups: list[str],
     if rule is None and set(groups) - set(controlled):
         raise ValueError(
             f"make_env: controlled of {task} must be all groups, {', '.join(groups)}, as it has no rule for "
-            f"agents without a policy; got {', '.join(controlled)}. Leave controlled away."
+            f"agents without a policy; got {', '.join(controlled)}. Leave controlled out."
         )

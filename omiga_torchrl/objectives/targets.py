@@ -39,7 +39,11 @@ def check_estimator(component: str, value_type: ValueEstimators, parameters: dic
         )
     unknown = set(parameters) - _PARAMETERS[value_type]
     if unknown:
-        raise TypeError(f"{component}: {value_type} takes no {sorted(unknown)}.")
+        known = ", ".join(sorted(_PARAMETERS[value_type]))
+        raise TypeError(
+            f"{component}: {value_type} must be made with {known} only, got {', '.join(sorted(unknown))}. "
+            "Leave the others out."
+        )
     require_number(component, "in [0, 1]", **parameters)
 
 

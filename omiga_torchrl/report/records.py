@@ -173,8 +173,10 @@ def load_runs(root: str | Path) -> list[Run]:
     """
     files = sorted(Path(root).rglob(RUN_FILE))
     if not files:
+        found = "none" if Path(root).is_dir() else "no such folder"
         raise FileNotFoundError(
-            f"load_runs: no {RUN_FILE} below {root}; expected folders written by RunWriter."
+            f"load_runs: {root} must hold folders of runs, each with a {RUN_FILE}, got {found}. Pass what "
+            "out= of recipes/train.py was, or one run's folder."
         )
     runs = []
     for file in files:

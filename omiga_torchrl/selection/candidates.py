@@ -22,8 +22,8 @@ from omiga_torchrl.policies import TeamPolicy, load_policy
 from omiga_torchrl.report import Evaluation, Run
 from omiga_torchrl.trainers import load_checkpoint
 from omiga_torchrl.trainers.checkpoint import checkpoints
+from omiga_torchrl.trainers.dataset_names import dataset_name
 from omiga_torchrl.trainers.former import present_loss_state
-from omiga_torchrl.trainers.settings import dataset_name
 
 Which = Literal["all", "last"]
 

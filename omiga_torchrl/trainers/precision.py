@@ -117,19 +117,21 @@ def find_device(name: str) -> torch.device:
         >>> find_device("gpu")
         Traceback (most recent call last):
             ...
-        ValueError: device must be cpu, cuda, cuda:<number> or auto, got 'gpu'. Did you mean 'cuda'?
+        ValueError: find_device: device must be cpu, cuda, cuda:<number> or auto, got 'gpu'. Did you ...
     """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
         hint = "Did you mean 'cuda'?" if kind in ("gpu", "nvidia") else "Pass one of them."
-        raise ValueError(f"device must be cpu, cuda, cuda:<number> or auto, got {name!r}. {hint}")
+        raise ValueError(
+            f"find_device: device must be cpu, cuda, cuda:<number> or auto, got {name!r}. {hint}"
+        )
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= found:
         build = "" if torch.version.cuda else " This build of torch has no CUDA."
         raise ValueError(
-            f"device must be one that is here, got {name!r} with {found} CUDA devices.{build} "
+            f"find_device: device must be one that is here, got {name!r} with {found} CUDA devices.{build} "
             f"Use device=cpu or device=auto."
         )
     return torch.device(name)

@@ -6,7 +6,6 @@ import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, get_args
 
 from omiga_torchrl.algorithms import make_algorithm
@@ -22,6 +21,7 @@ from omiga_torchrl.errors import (
     require_choice,
     require_count,
     require_number,
+    require_seed,
     told_together,
     unknown_name,
 )
@@ -29,6 +29,7 @@ from omiga_torchrl.evaluation import Protocol
 from omiga_torchrl.random_state import get_random_state, set_random_state
 from omiga_torchrl.report.run_folder import EXISTING
 from omiga_torchrl.specs import TeamSpec
+from omiga_torchrl.trainers.dataset_names import dataset_name, require_dataset
 from omiga_torchrl.trainers.diagnosis import OnNonFinite
 from omiga_torchrl.trainers.grids import grid_variants
 from omiga_torchrl.trainers.precision import Precision, find_device
@@ -93,16 +94,6 @@ def algorithm_arguments(algorithm: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in algorithm.items() if name not in NOT_ARGUMENTS}
 
 
-def dataset_name(config: Any) -> str:
-    """The dataset that is meant: a published one, a file or folder, or a bundled tier of the task.
-
-    Args:
-        config: with the fields ``task`` and ``dataset``.
-    """
-    elsewhere = config.task is None or ":" in config.dataset or Path(config.dataset).exists()
-    return str(config.dataset if elsewhere else f"{config.task}/{config.dataset}")
-
-
 def _check_counts(config: Any) -> None:
     trainer = config.trainer
     counts: dict[str, tuple[int, Any]] = {
@@ -158,7 +149,9 @@ def _check_logger(config: Any) -> None:
 def _check_protocol(config: Any) -> None:
     _require_keys("evaluation", config.evaluation, [field.name for field in fields(Protocol)])
     for name, value in config.evaluation.items():
-        require_count("train", 0 if name == "seed" else 1, **{f"evaluation.{name}": value})
+        if name != "seed":
+            require_count("train", 1, **{f"evaluation.{name}": value})
+    require_seed("train", **{"evaluation.seed": config.evaluation.get("seed", 0)})
 
 
 def _check_data(config: Any) -> None:
@@ -170,10 +163,20 @@ def _check_data(config: Any) -> None:
     ReadOptions(**given)
     if config.reward_scale not in ("std", None):
         require_number("train", "> 0", reward_scale=config.reward_scale)
-    open_source(dataset_name(config), cache_root(config.data_root), layout, given)
+    if config.task is None or config.task in available_tasks():  # or else the task is what is wrong
+        require_dataset(config)
+        open_source(dataset_name(config), cache_root(config.data_root), layout, given)
 
 
-def _check_task(config: Any) -> None:
+def check_task(config: Any) -> None:
+    """Raise unless a recipe's task is there.
+
+    Args:
+        config: with the fields ``task``, which may be ``None``, and ``task_kwargs``.
+
+    Raises:
+        ValueError: there is none of this name; lists the nearest and all.
+    """
     # Tasks that are not listed may be known: their environment says so.
     if config.task is not None and config.task not in available_tasks():
         make_env(config.task, **config.task_kwargs)
@@ -236,5 +239,5 @@ def _require_keys(group: str, given: Mapping[str, Any], known: Iterable[str]) ->
 
 _CHECKS: Final[tuple[Callable[[Any], None], ...]] = (
     *(_check_counts, _check_rates, _check_choices, _check_logger, _check_protocol),
-    *(_check_task, _check_data, _check_algorithm, _check_slices),
+    *(check_task, _check_data, _check_algorithm, _check_slices),
 )

@@ -44,10 +44,19 @@ def padded(data, steps):
 
 
 @EVERY
-def test_recurrent_networks_learn_from_sequences(name, spec):
-    parts = build(name, spec, rnn_hidden_size=8)
-    torch.stack(list(losses(parts, sequences(spec, 8)).values())).sum().backward()
-    assert all(p.grad is not None for group in parts.parameter_groups.values() for p in group)
+@pytest.mark.parametrize("recurrent", [None, 8])
+def test_every_parameter_group_and_every_layer_is_trained(name, spec, recurrent):
+    parts = build(name, spec, rnn_hidden_size=recurrent)
+    torch.stack(list(losses(parts, sequences(spec, 32)).values())).sum().backward()
+    names = {parameter: key for key, parameter in parts.loss.named_parameters()}
+    still = {
+        names[parameter]
+        for group in parts.parameter_groups.values()
+        for parameter in group
+        if parameter.grad is None or not parameter.grad.any()
+    }
+    assert still == set()
+    assert {p for group in parts.parameter_groups.values() for p in group} == set(names)
 
 
 @EVERY

@@ -2,217 +2,217 @@
 
 ::
 
-    python -m tests.objectives.golden --record             # write golden.json, all cases
-    python -m tests.objectives.golden --record --only icq  # replace these, keep the others
-    python -m tests.objectives.golden --compare            # largest relative difference of every case
+    python -m tests.objectives.golden --compare             # largest difference of every case
     python -m tests.objectives.golden --compare --only omiga
+    python -m tests.objectives.golden --record --only icq   # write these algorithms' files anew
+    python -m tests.objectives.golden --record              # write all files anew
 
-Parameters, data and random draws follow from names and shapes, never from an order: after a renaming
-only the tables below change.
+One file an algorithm, ``golden_numbers/<algorithm>.safetensors``; of every case of it
+
+- ``loss_*``: the loss of the first and of the tenth step, ``[2]``;
+- a network's name: mean and standard deviation of its first gradient, and two checksums of its parameters
+  after one and after ten steps (see :func:`checksums`), ``[6]``; of its target network the latter, ``[4]``;
+- ``action``: what the policy does with the first batch after ten steps.
+
+Parameters, data and random draws follow from names and shapes, never from an order.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from tensordict import TensorDictParams
 from torch import Tensor, nn
+from torchrl.envs.utils import ExplorationType, set_exploration_type
+from torchrl.modules import set_recurrent_mode
 from torchrl.objectives import LossModule
 from torchrl.objectives.utils import ValueEstimators
 
-from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl import keys
+from omiga_torchrl.algorithms import Algorithm, make_algorithm
 from omiga_torchrl.objectives import ForeachSoftUpdate
-from omiga_torchrl.renames import rename_arguments
+from omiga_torchrl.objectives.sequences import prev_actions
 from tests.objectives.golden_cases import CASES, SPECS, Case, generator, make_batch
 from tests.objectives.golden_draws import without_order
 
-# From the loss terms of today to those of the record.
-TERMS = {
-    "loss_behavior": "loss_behaviour",
-    "loss_lagrange": "loss_normaliser",
-    "loss_state_value": "loss_shared_value",
-}
-# From attributes of a loss, today's and later ones, to the networks of the record.
-NETWORKS = {
-    "behaviour_network": "behavior",
-    "behavior_network": "behavior",
-    "shared_value_network": "state_value",
-    "state_value_network": "state_value",
-    "normaliser": "lagrange",
-    "lagrange_multiplier": "lagrange",
-    "value_normaliser": "value_lagrange",
-    "value_lagrange_multiplier": "value_lagrange",
-}
-# From parts of today's paths of parameters inside their networks, "a/b", to those of the record.
-LEAVES: dict[str, str] = {}
+FOLDER = Path(__file__).with_name("golden_numbers")
+STEPS = 10
+# In float64 the numbers of other processors and other kernels differ by 1e-12; a changed formula by more.
+RTOL = 1e-8
+Record = dict[str, Tensor]
+Parts = dict[str, dict[str, Tensor]]
 
-# Coefficients that were recorded as the inverse of a number of few digits.
-EXACT = {"omac": ("temperature",)}
 
-RECORD = Path(__file__).with_name("golden.json")
-RTOL, ATOL = 1e-10, 1e-12
-Record = dict[str, Any]
-Parts = dict[tuple[str, str], dict[str, Tensor]]
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """Networks and coefficients that are made inside are in float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
 
 # Parameters ---------------------------------------------------------------------------
 
 
-def _leaf_name(key: str | tuple[str, ...]) -> str:
-    name = key if isinstance(key, str) else "/".join(key)
-    for today, recorded in LEAVES.items():
-        name = name.replace(today, recorded)
-    return name
-
-
 def parts_of(loss: LossModule) -> Parts:
-    """The learned tensors of every network and their targets, by (network, "online" or "target") and path."""
+    """The learned tensors of every network, of its target network, and of the loss itself, by their paths."""
     children = {name: part for name, part in loss.named_children() if isinstance(part, TensorDictParams)}
     found: Parts = {}
     for name, online in children.items():
         learned = [key for key, leaf in online.items(True, True) if isinstance(leaf, nn.Parameter)]
         if name.startswith("target_") or not learned:
             continue
-        attribute = name.removesuffix("_params")
-        network = NETWORKS.get(attribute, attribute.removesuffix("_network"))
-        for role, params in (("online", online), ("target", children.get(f"target_{name}"))):
-            if params is not None:
-                leaves = dict(params.items(True, True))
-                found[network, role] = {_leaf_name(key): leaves[key] for key in learned}
-    for name, parameter in loss._parameters.items():
-        if parameter is not None:
-            found[NETWORKS.get(name, name), "online"] = {"": parameter}
-    return found
+        for role in (name, f"target_{name}"):
+            if role in children:
+                leaves = dict(children[role].items(True, True))
+                found[role.removesuffix("_params")] = {"/".join(key): leaves[key] for key in learned}
+    own = {name: {"": leaf} for name, leaf in loss._parameters.items() if leaf is not None}
+    return found | own
 
 
 @torch.no_grad()
 def fill(parts: Parts) -> None:
     """Overwrites all parameters with numbers that follow from their names."""
-    for (network, role), leaves in parts.items():
+    for network, leaves in parts.items():
         for path, leaf in leaves.items():
-            source = generator(f"{network}/{path}/{role}")
-            leaf.copy_(0.4 * torch.randn(leaf.shape, generator=source, dtype=torch.float64))
+            leaf.copy_(0.4 * torch.randn(leaf.shape, generator=generator(f"{network}/{path}")))
 
 
-def round_coefficients(loss: LossModule, exact: Collection[str] = ()) -> None:
-    """Rounds coefficients to six digits: those that went through float32 become what was asked for."""
-    for name, buffer in loss.named_buffers():
-        if buffer.ndim == 0 and buffer.dtype.is_floating_point and name not in exact:
-            buffer.fill_(float(f"{buffer.item():.6g}"))
+def checksums(network: str, leaves: dict[str, Tensor]) -> list[float]:
+    """Norm of a network's parameters, and their product with a fixed vector, which sees their places."""
+    total = torch.zeros(2)
+    for path, leaf in leaves.items():
+        fixed = torch.randn(leaf.shape, generator=generator(f"{network}/{path}/fixed"))
+        total += torch.stack([leaf.detach().square().sum(), (leaf.detach() * fixed).sum()])
+    return [math.sqrt(total[0].item()), total[1].item()]
 
 
 # One case -----------------------------------------------------------------------------
 
 
-def make_loss(case: Case) -> tuple[LossModule, ForeachSoftUpdate | None]:
-    """The loss in float64, with parameters that follow from their names, and the updater of its targets."""
-    given = {key: value for key, value in case.arguments.items() if key != "lambda"}
-    arguments = rename_arguments(case.algorithm, {**case.sizes(), **given}, warn=False)
-    made = make_algorithm(case.algorithm, SPECS[case.kind], **arguments)
-    loss = made.loss.double()
-    if "lambda" in case.arguments:
-        loss.make_value_estimator(ValueEstimators.TDLambda, gamma=0.9, lmbda=case.arguments["lambda"])
-    round_coefficients(loss, EXACT.get(case.algorithm, ()))
-    updater = None if made.target_updater is None else ForeachSoftUpdate(loss, tau=0.1)
-    fill(parts_of(loss))
-    return loss, updater
+def make_loss(case: Case) -> tuple[Algorithm, ForeachSoftUpdate | None]:
+    """The algorithm, with parameters that follow from their names, and the updater of its targets."""
+    made = make_algorithm(case.algorithm, SPECS[case.kind], **case.arguments)
+    if "lambda" in case.given:
+        made.loss.make_value_estimator(ValueEstimators.TDLambda, gamma=0.9, lmbda=case.given["lambda"])
+    updater = None if made.target_updater is None else ForeachSoftUpdate(made.loss, tau=0.1)
+    fill(parts_of(made.loss))
+    return made, updater
 
 
-def _gradient_norm(leaves: dict[str, Tensor]) -> float:
-    found = [leaf.grad.square().sum().item() for leaf in leaves.values() if leaf.grad is not None]
-    return math.sqrt(sum(found))
+def _gradient(leaves: dict[str, Tensor]) -> list[float]:
+    found = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves.values()]
+    flat = torch.cat([gradient.flatten() for gradient in found])
+    return [flat.mean().item(), flat.std(correction=0).item()]
 
 
-def _totals(leaves: dict[str, Tensor]) -> list[float]:
-    return [sum(leaf.sum().item() for leaf in leaves.values())] + [
-        sum(leaf.square().sum().item() for leaf in leaves.values())
-    ]
-
-
+@in_float64()
 def measure(case: Case) -> Record:
-    """Losses and gradients of the first update, and losses and parameters of the tenth."""
-    loss, updater = make_loss(case)
-    parts = parts_of(loss)
-    online = {network: leaves for (network, role), leaves in parts.items() if role == "online"}
-    optimizer = torch.optim.Adam([leaf for leaves in online.values() for leaf in leaves.values()], lr=1e-3)
+    """Ten updates by Adam on two batches in turn: the numbers that the top of this file names."""
+    made, updater = make_loss(case)
+    parts = parts_of(made.loss)
+    learned = {name: leaves for name, leaves in parts.items() if not name.startswith("target_")}
+    optimizer = torch.optim.Adam([leaf for leaves in learned.values() for leaf in leaves.values()], lr=1e-3)
     batches = [make_batch(case, index) for index in range(2)]
-    record: Record = {}
-    for step in range(case.steps):
+    numbers: dict[str, list[float]] = {}
+    for step in range(STEPS):
         with without_order():
-            out = loss(batches[step % 2])
+            out = made.loss(batches[step % 2])
         terms = {key: value.sum() for key, value in out.items() if key.startswith("loss_")}
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
-        losses = {TERMS.get(key, key): value.item() for key, value in terms.items()}
         if step == 0:
-            record["losses"] = losses
-            record["gradients"] = {network: _gradient_norm(leaves) for network, leaves in online.items()}
+            numbers = {name: _gradient(leaves) for name, leaves in learned.items()}
         optimizer.step()
-        loss.advance(out)
+        made.loss.advance(out)
         if updater is not None:
             updater.step()
-    if case.steps == 1:
-        return {"losses": record["losses"]}
-    totals = {f"{network}/{role}": _totals(leaves) for (network, role), leaves in parts.items()}
-    return record | {"later losses": losses, "parameters": totals}
+        if step in (0, STEPS - 1):
+            for key, value in terms.items():
+                numbers.setdefault(key, []).append(value.item())
+            for name, leaves in parts.items():
+                numbers.setdefault(name, []).extend(checksums(name, leaves))
+    record = {name: torch.tensor(values) for name, values in numbers.items()}
+    return record | {"action": _act(made, case)}
 
 
-# The record ---------------------------------------------------------------------------
+@torch.no_grad()
+def _act(made: Algorithm, case: Case) -> Tensor:
+    batch = make_batch(case, 0).exclude("next")
+    if case.memory:
+        batch[keys.LAST_ACTION] = prev_actions(batch[keys.ACTION], time=1)
+    with without_order(), set_exploration_type(ExplorationType.DETERMINISTIC), set_recurrent_mode(True):
+        return made.policy(batch.exclude(keys.ACTION))[keys.ACTION].double()
 
 
-def _flat(record: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    if isinstance(record, (int, float)):
-        yield name, record
-        return
-    for key, value in record.items() if isinstance(record, dict) else enumerate(record):
-        yield from _flat(value, f"{name}/{key}".removeprefix("/"))
+# The records --------------------------------------------------------------------------
 
 
 def differences(expected: Record, found: Record) -> dict[str, float]:
-    """Relative difference of every recorded number, infinite where it is missing; at most RTOL is equal."""
-    today = dict(_flat(found))
-    out = {}
-    for name, value in _flat(expected):
-        difference = abs(today.get(name, math.inf) - value) / (abs(value) + ATOL / RTOL)
-        out[name] = math.inf if math.isnan(difference) else difference
+    """Largest relative difference of every entry, infinite where one is missing or of another shape."""
+    out = dict.fromkeys(expected.keys() | found.keys(), math.inf)
+    for name in expected.keys() & found.keys():
+        before, now = expected[name], found[name]
+        if before.shape == now.shape:
+            by = (now - before).abs() / before.abs().clamp(min=1e-3)
+            out[name] = by.max().nan_to_num(math.inf).item()
     return out
 
 
-def _compare(names: list[str]) -> int:
-    expected, failed = json.loads(RECORD.read_text()), 0
-    for name in names:
-        try:
-            found = differences(expected[name], measure(CASES[name]))
-            where = max(found, key=lambda entry: found[entry])
-            worst, told = found[where], where
-        except Exception as error:
-            worst, told = math.inf, f"{type(error).__name__}: {error}"[:200]
-        failed += worst > RTOL
-        sys.stdout.write(f"{'FAIL' if worst > RTOL else 'ok':4} {worst:8.1e}  {name}  ({told})\n")
-    sys.stdout.write(f"{failed} of {len(names)} cases differ by more than {RTOL:g}\n")
-    return int(failed > 0)
+def read(algorithm: str) -> dict[str, Record]:
+    """The recorded numbers of an algorithm, by case."""
+    records: dict[str, Record] = {}
+    for key, value in load_file(FOLDER / f"{algorithm}.safetensors").items():
+        case, _, name = key.partition(": ")
+        records.setdefault(case, {})[name] = value
+    return records
+
+
+def record(algorithm: str) -> None:
+    """Measure all cases of an algorithm, and write its file."""
+    FOLDER.mkdir(exist_ok=True)
+    found = {case: measure(CASES[algorithm][case]) for case in CASES[algorithm]}
+    flat = {f"{case}: {name}": value for case, numbers in found.items() for name, value in numbers.items()}
+    save_file(flat, FOLDER / f"{algorithm}.safetensors", metadata={"steps": str(STEPS), "rtol": str(RTOL)})
+
+
+def compare(algorithm: str) -> int:
+    """Print the largest difference of every case, and give the number of those that differ."""
+    failed = 0
+    for case, expected in read(algorithm).items():
+        found = differences(expected, measure(CASES[algorithm][case]))
+        where = max(found, key=lambda name: found[name])
+        failed += found[where] > RTOL
+        word = "FAIL" if found[where] > RTOL else "ok"
+        sys.stdout.write(f"{word:4} {found[where]:8.1e}  {algorithm}/{case}  ({where})\n")
+    return failed
 
 
 def main() -> int:
     """Records or compares, as the command line says."""
     parser = argparse.ArgumentParser(description="Golden numbers of the losses.")
     mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--record", action="store_true", help="write golden.json")
+    mode.add_argument("--record", action="store_true", help="write golden_numbers/*.safetensors")
     mode.add_argument("--compare", action="store_true", help="print the largest difference of every case")
-    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--only", default="", help="algorithms whose name contains this")
     asked = parser.parse_args()
+    names = [name for name in CASES if asked.only in name]
     if asked.compare:
-        return _compare([name for name in CASES if asked.only in name])
-    records = json.loads(RECORD.read_text()) if asked.only else {}
-    records |= {name: measure(case) for name, case in CASES.items() if asked.only in name}
-    lines = [f"{json.dumps(name)}: {json.dumps(records[name], allow_nan=False)}" for name in CASES]
-    RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        failed = sum(map(compare, names))
+        sys.stdout.write(f"{failed} cases differ by more than {RTOL:g}\n")
+        return int(failed > 0)
+    for name in names:
+        record(name)
     return 0
 
 

@@ -13,6 +13,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from omiga_torchrl import keys
+from omiga_torchrl.algorithms import ALGORITHMS, default_arguments
 from omiga_torchrl.specs import TeamSpec
 
 SPECS = {
@@ -21,54 +22,51 @@ SPECS = {
     "agent-continuous": TeamSpec(1, 5, 2, 5),
     "agent-discrete": TeamSpec(1, 5, 4, 5, discrete=True, masked=True),
 }
-SEQUENCES_ONLY = ("awr", "icq")
-CONTINUOUS_ONLY = ("omar", "td3_bc")
-MIXABLE = ("awac", "awr", "bcq", "brac_p", "comadice", "cql", "iql", "omar", "td3_bc")
-ALGORITHMS = ("bc", "icq", "omac", "omiga", *MIXABLE)
-
-SMALL = {"hidden": [8], "mixer_hidden": [6]}
-# What some have besides: small models of behaviour, and temperatures at which weights are not all alike.
-OWN: dict[str, dict[str, Any]] = {
-    "bcq": {"behaviour_hidden": [8]},
-    "comadice": {"alpha": 1.0},
-    "cql": {"behaviour_hidden": [8]},
-    "icq": {"behaviour_hidden": [8]},
-    "omiga": {"alpha": 0.5},
+SIZES: dict[str, Any] = {
+    "hidden_sizes": [8],
+    "mixer_hidden_sizes": [6],
+    "behavior_hidden_sizes": [8],
+    "rnn_hidden_size": 6,
 }
+# Temperatures at which weights are not all alike.
+OWN: dict[str, dict[str, Any]] = {"comadice": {"alpha": 1.0}, "omiga": {"alpha": 0.5}}
 # Algorithm, kinds separated by blanks, arguments; "lambda" stands for TDLambda.
 VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("awac", "team-continuous", {"max_weight": 1.5, "samples": 3}),
+    ("awac", "team-continuous", {"max_weight": 1.5, "num_action_samples": 3}),
     ("awr", "team-discrete", {"max_weight": 1.5}),
     ("bcq", "team-continuous", {"vae_loss": "squared_error"}),
     ("brac_p", "team-continuous team-discrete", {"target_divergence": 0.5}),
-    ("brac_p", "team-continuous", {"warm_up": 2}),
-    ("brac_p", "team-continuous team-discrete", {"entropy_coeff": 0.1}),
-    ("brac_p", "team-continuous", {"samples": 3}),
-    ("brac_p", "team-continuous", {"behaviour": "vae"}),
+    ("brac_p", "team-continuous", {"warmup_steps": 2}),
+    ("brac_p", "team-continuous team-discrete", {"entropy_coeff": 0.2}),
+    ("brac_p", "team-continuous", {"num_action_samples": 3}),
+    ("brac_p", "team-continuous", {"behavior_model": "vae"}),
     ("comadice", "team-continuous team-discrete agent-continuous", {"variant": "official"}),
     ("comadice", "team-discrete", {"variant": "official", "max_weight": 2.0}),
     ("cql", "team-continuous team-discrete", {"penalty": "joint"}),
     ("cql", "team-continuous team-discrete", {"penalty": "summed"}),
-    ("cql", "team-continuous team-discrete", {"share_sharpness": 0.5}),
-    ("cql", "team-continuous", {"policy": "weighted"}),
+    ("cql", "team-continuous team-discrete", {"penalty_inverse_temperature": 0.5}),
+    ("cql", "team-continuous", {"actor_objective": "weighted_bc"}),
     ("cql", "team-continuous", {"variant": "official"}),
     ("cql", "team-continuous", {"reduction": "sum"}),
-    ("icq", "team-continuous team-discrete agent-continuous agent-discrete", {"weighting": "behaviour"}),
     ("icq", "team-continuous team-discrete agent-continuous agent-discrete", {"variant": "official"}),
-    ("icq", "agent-continuous agent-discrete", {"variant": "official", "weighting": "behaviour"}),
-    ("icq", "team-continuous", {"td_lambda": 0.5, "critic_alpha": 5.0}),
+    ("icq", "team-continuous", {"td_lambda": 0.5, "critic_temperature": 5.0}),
+    ("icq_behavior", "agent-continuous agent-discrete", {"variant": "official"}),
     ("iql", "team-continuous team-discrete", {"lambda": 0.8}),
+    ("iql", "team-continuous", {"value_scale": "svn"}),
+    ("matd3_bc", "team-continuous", {"variant": "official"}),
+    ("matd3_bc", "team-continuous", {"critics_read_state": False}),
     ("omar", "team-continuous", {"variant": "official"}),
-    ("omar", "team-continuous", {"search": "softmax"}),
-    ("omar", "team-continuous", {"candidate_noise": None}),
-    ("omar", "team-continuous", {"refine": False}),
+    ("omar", "team-continuous", {"cem_update": "softmax"}),
+    ("omar", "team-continuous", {"action_noise_std": None}),
+    ("omar", "team-continuous", {"cem_refit": False}),
     ("omiga", "team-continuous team-discrete", {"variant": "official"}),
     ("omiga", "team-continuous team-discrete", {"alpha": "auto"}),
-    ("omiga", "team-continuous", {"overflow": "clamp", "max_scaled_advantage": 1.0}),
-    ("omiga", "team-continuous", {"overflow": "linear", "max_scaled_advantage": 1.0}),
+    ("omiga", "team-continuous", {"clip_mode": "clamp", "max_exponent": 1.0}),
+    ("omiga", "team-continuous", {"clip_mode": "linear", "max_exponent": 1.0}),
     ("omiga", "team-continuous", {"lambda": 0.8}),
     ("omiga", "team-continuous", {"reduction": "sum"}),
     ("omiga", "team-discrete", {"reduction": "none"}),
+    ("rebrac", "team-continuous", {"layer_norm": False}),
     ("td3_bc", "team-continuous", {"lambda": 0.8}),
 )
 
@@ -78,66 +76,74 @@ class Case:
     """One algorithm with its arguments on one kind of batch.
 
     Attributes:
-        algorithm: its name when the numbers were recorded.
+        algorithm: its name.
         kind: a key of :data:`SPECS`.
         memory: whether its networks are recurrent.
         masked: whether batches have padding and, for a team, absent agents.
-        arguments: its arguments besides sizes, by their names when the numbers were recorded.
+        given: its arguments besides sizes.
     """
 
     algorithm: str
     kind: str
     memory: bool
     masked: bool
-    arguments: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """What the record knows it by."""
+        """What the records know it by, beside its algorithm."""
         parts = ["recurrent" if self.memory else "forward", "masked" if self.masked else "plain"]
-        told = [f"{key}={value}" for key, value in self.arguments.items()]
-        return "/".join([self.algorithm, self.kind, *parts, *told])
+        told = [f"{key}={value}" for key, value in self.given.items()]
+        return "/".join([self.kind, *parts, *told])
 
     @property
     def in_sequences(self) -> bool:
         """Whether its batches are sequences ``[B, T]``."""
-        return self.memory or self.algorithm in SEQUENCES_ONLY or "lambda" in self.arguments
+        return self.memory or ALGORITHMS[self.algorithm].sequences or "lambda" in self.given
 
     @property
-    def steps(self) -> int:
-        """Recorded updates; one where alpha moves by itself, which is no part of the losses' mathematics."""
-        return 1 if self.arguments.get("alpha") == "auto" else 10
+    def arguments(self) -> dict[str, Any]:
+        """Its arguments, those that make it small included."""
+        known = default_arguments(self.algorithm)
+        small = {name: size for name, size in SIZES.items() if name in known}
+        if not self.memory:
+            del small["rnn_hidden_size"]
+        given = {name: value for name, value in self.given.items() if name != "lambda"}
+        return {**small, **OWN.get(self.algorithm, {}), **given}
 
-    def sizes(self) -> dict[str, Any]:
-        """The arguments that make it small."""
-        small = {"hidden": SMALL["hidden"]} if self.algorithm == "bc" else SMALL
-        return {**small, **OWN.get(self.algorithm, {}), **({"recurrent": 6} if self.memory else {})}
 
-
-def _all_cases() -> Iterator[Case]:
-    pairs = [
-        (name, kind)
-        for name, kind in product(ALGORITHMS, SPECS)
-        if name not in CONTINUOUS_ONLY or kind.endswith("continuous")
-    ]
-    for name, kind in pairs:
+def _of_algorithm(name: str) -> Iterator[Case]:
+    """Every kind of team that it is defined for; with a critic also every way to mix, but its default."""
+    known, defaults = ALGORITHMS[name], default_arguments(name)
+    default = {"auto": "linear"}.get(defaults.get("mixer"), defaults.get("mixer"))
+    mixers = {"linear", "none", "vdn"} & set(known.mixers) - {default} if default else set()
+    for kind in SPECS:
+        if kind.partition("-")[2] not in known.actions:
+            continue
         if kind.startswith("agent"):
             yield Case(name, kind, False, False)
             yield Case(name, kind, True, True)
             continue
         for memory, masked in product((False, True), repeat=2):
             yield Case(name, kind, memory, masked)
-        if name in MIXABLE:
-            yield Case(name, kind, True, True, {"mixer": "linear" if name == "omar" else "none"})
-            yield Case(name, kind, False, True, {"mixer": "vdn"})
-    for name, kinds, arguments in VARIANTS:
+        for mixer in sorted(mixers):
+            yield Case(name, kind, mixer != "vdn", True, {"mixer": mixer})
+
+
+def _all_cases() -> Iterator[Case]:
+    for name in sorted(ALGORITHMS.registered):
+        yield from _of_algorithm(name)
+    for name, kinds, given in VARIANTS:
         for kind in kinds.split():
-            yield Case(name, kind, False, True, arguments)
+            yield Case(name, kind, False, True, given)
     for name in ("comadice", "icq", "omiga"):
         yield Case(name, "team-continuous", True, True, {"burn_in": 1})
 
 
-CASES = {case.name: case for case in _all_cases()}
+CASES: dict[str, dict[str, Case]] = {name: {} for name in sorted(ALGORITHMS.registered)}
+"""The cases of every algorithm, by name."""
+for _case in _all_cases():
+    CASES[_case.algorithm][_case.name] = _case
 
 
 def generator(name: str) -> torch.Generator:

@@ -81,7 +81,7 @@ def test_errors(tmp_path: Path) -> None:
         writer.evaluation(1, "bst", returns=[1.0])
     with pytest.raises(ValueError, match="no returns"):
         writer.evaluation(1, "final", returns=[])
-    with pytest.raises(FileNotFoundError, match=r"no run\.json below"):
+    with pytest.raises(FileNotFoundError, match=r"each with a run\.json, got no such folder"):
         load_runs(tmp_path / "elsewhere")
     json.loads((writer.path / "run.json").read_text())
 

@@ -116,7 +116,10 @@ class Layout(ABC):
             FileExistsError: there is something at ``path``.
             DataError: the layout has no place for these data, or cannot be written.
         """
-        raise DataError(f"OfflineDataset: the layout {self.name!r} can be read, not written.")
+        raise DataError(
+            f"OfflineDataset: {path} must be written in a layout that can be, got {self.name!r}, which can "
+            "only be read. Choose e.g. 'vault', 'pymarl-npy' or 'omiga-mujoco'."
+        )
 
 
 def to_floats(values: Array) -> Array:

@@ -99,7 +99,8 @@ def load_pickled(path: Path) -> Any:
         size = path.stat().st_size
         if size > _LARGEST:
             raise DataError(
-                f"OfflineDataset: {path} has {size >> 20} MiB, expected at most {_LARGEST >> 20}."
+                f"OfflineDataset: {path} has {size >> 20} MiB, expected at most {_LARGEST >> 20}, as it is "
+                "read at once. Write its episodes to several files."
             )
         _require_whole(path, size)
         try:
@@ -130,7 +131,10 @@ def _require_whole(path: Path, size: int) -> None:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > size:
-                raise DataError(f"OfflineDataset: {path} is compressed; torch.save writes no such file.")
+                raise DataError(
+                    f"OfflineDataset: {path} is compressed, which torch.save never does, and may be of any "
+                    "size inside; it was not opened. Unpack it, and pass what is in it."
+                )
             # torch itself does not look at the checksums.
             damaged = archive.testzip()
         if damaged is not None:

@@ -139,8 +139,10 @@ def _require_in_order(rows: Rows, following: Array) -> None:
     """Raise where what was seen after a step is not what the next one has, or could not be."""
     seen = rows.values["obs"]
     if following.shape != seen.shape:
-        shapes = f"{following.shape[1:]} in a step, 'obs' {seen.shape[1:]}"
-        raise DataError(f"{rows.where}: 'new_obs' has the shape {shapes}; expected the same.")
+        raise DataError(
+            f"{rows.where}: 'new_obs' must have the shape of 'obs' in a step, {seen.shape[1:]}, got "
+            f"{following.shape[1:]}. Write both as the environment gives them."
+        )
     jumps = (following[:-1] != seen[1:]).any((1, 2))
     if jumps.any():
         raise DataError(

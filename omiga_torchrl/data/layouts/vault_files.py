@@ -117,11 +117,17 @@ class VaultFiles:
 def _read_metadata(folder: Path) -> dict[str, Any]:
     file = folder / METADATA_FILE
     if file.stat().st_size > LARGEST_METADATA:
-        raise DataError(f"OfflineDataset: {file} has {file.stat().st_size} bytes. Is it a vault's?")
+        raise DataError(
+            f"OfflineDataset: {file} must be the description of a vault, of at most {LARGEST_METADATA} "
+            f"bytes, got {file.stat().st_size}. Is the folder a vault?"
+        )
     metadata = json.loads(file.read_text())
     version = metadata["version"]
     if int(version) != int(VERSION):
-        raise DataError(f"OfflineDataset: {file} is of vault version {version}; expected {VERSION}.")
+        raise DataError(
+            f"OfflineDataset: {file} is of vault version {version}; expected {VERSION}. Was it "
+            "written by another flashbax? Write it again with one of this version."
+        )
     return metadata
 
 

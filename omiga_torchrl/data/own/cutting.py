@@ -123,7 +123,8 @@ def find_episodes(run: Run, options: ReadOptions) -> Array:
     rows = {len(one) for one in observations.values()}
     if len(rows) > 1:
         raise DataError(
-            f"{run.where}: 'observation' has {sorted(rows)} rows in the groups. Give as many in all."
+            f"{run.where}: 'observation' must have the same number of rows in every group, got "
+            f"{sorted(rows)}. Give one row a step for all of them."
         )
     jumps = _find_jumps(run)
     team = run.team

@@ -69,18 +69,21 @@ class _Pass:
             known = self.n_actions.setdefault(group, count)
             if known != count:
                 raise DataError(
-                    f"{run.where}: 'action' is of {count} actions, of {known} before. Pass n_actions=."
+                    f"{run.where}: 'action' must be of {known} actions as in the episodes before, got "
+                    f"{count}. Pass n_actions=, the number of actions of the task."
                 )
         for group, names in run.form.groups.items():
             if self.agents.setdefault(group, names) != names:
                 raise DataError(
-                    f"{run.where}: 'observation' is of the agents {names}, of {self.agents[group]} before. "
-                    "Pass team=, all of them, and agent_mask= where some are missing."
+                    f"{run.where}: 'observation' must be of the agents {self.agents[group]} as before, "
+                    f"got {names}. Pass team= with all of them, and agent_mask= where some are missing."
                 )
         missing = self.agents.keys() - run.form.groups.keys()
         if missing:
             raise DataError(
-                f"{run.where}: 'observation' lacks the groups {sorted(missing)}, which are in others."
+                f"{run.where}: 'observation' must have the groups of the episodes before, got none of "
+                f"{', '.join(sorted(missing))}. Give all groups in all episodes; agent_mask= says who is "
+                "absent."
             )
 
 

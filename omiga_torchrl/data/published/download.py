@@ -70,4 +70,7 @@ def _fetch_from_any(published: PublishedDataset, file: Path, progress: bool) -> 
         raise problems[0]
     kind = OSError if any(isinstance(one, OSError) for one in problems) else DataError
     all_of_them = "; ".join(map(str, problems))
-    raise kind(f"download: no link to {published.name} works: {all_of_them}") from problems[-1]
+    raise kind(
+        f"download: no link to {published.name} works: {all_of_them}. Fetch it in a browser and put it at "
+        f"{file}."
+    ) from problems[-1]

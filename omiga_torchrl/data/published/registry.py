@@ -112,7 +112,10 @@ def read_family(path: Path) -> Iterator[PublishedDataset]:
             for tier, own in shared["tiers"].items():
                 yield _dataset(facts, group, tier, {**facts["defaults"], **shared, **own})
     except (json.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"read_family: {path.name}: {type(error).__name__}: {error}.") from error
+        raise DataError(
+            f"read_family: {path.name} must describe a family of datasets as the files beside it do, got "
+            f"{type(error).__name__}: {error}. Compare it with one of them."
+        ) from error
 
 
 def _dataset(facts: dict[str, Any], group: str, tier: str, fields: dict[str, Any]) -> PublishedDataset:

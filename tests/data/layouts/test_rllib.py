@@ -155,7 +155,7 @@ def test_an_episode_without_an_end(tmp_path):
         ("rewards", [1.0], r"line 2: 'obs' is float64 of shape \(2, 3\), expected 1 rows"),
         ("t", [0, 2], "its steps 't' do not follow each other"),
         ("new_obs", [[9.0, 9, 9], [0.0, 0, 0]], "'new_obs' of step 0 is not 'obs' of the next"),
-        ("new_obs", [[9.0], [0.0]], r"'new_obs' has the shape \(1, 1\) in a step, 'obs' \(1, 3\)"),
+        ("new_obs", [[9.0], [0.0]], r"must have the shape of 'obs' in a step, \(1, 3\), got \(1, 1\)"),
         ("terminateds", [0, 0.5], "'terminateds' holds other values"),
         ("eps_id", [1000, 1001], "line 2: episode 1000 goes on after its end"),
         ("agent_index", [[0], [0]], r"\['agent_index'\] have too many dimensions"),

@@ -59,7 +59,7 @@ def test_metadata_that_is_none(tmp_path):
         (json.dumps({**good, "version": 2.0}), "of vault version 2.0; expected 1.2"),
         (json.dumps({**good, "structure_shape": 3}), "cannot be read: AttributeError"),
         ("[" * 10**5, "cannot be read: RecursionError"),
-        (" " * 2**21, "has 2097152 bytes"),
+        (" " * 2**21, "at most 1048576 bytes, got 2097152"),
     ):
         file.write_text(content)
         assert LAYOUT.matches(path)

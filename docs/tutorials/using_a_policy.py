@@ -1,0 +1,116 @@
+"""# From runs to a policy in use
+
+Training has left checkpoints of several runs. Which one is to be used, if there is no environment to try them in? How does
+it get to a machine without PyTorch? And what if there is an environment in the end?
+"""
+
+# %%
+# Two algorithms, and three checkpoints of each. They are evaluated here, so that the choice can be judged below; with
+# `task=null` there is no environment at all, as with data of your own.
+import shlex
+
+from omiga_torchrl.cli import main
+
+QUIET = "hydra.job_logging.root.level=WARNING"
+
+
+def recipe(command):
+    """Run a recipe as the command line does, `python -m omiga_torchrl run ...`."""
+    main(["run", *shlex.split(command)])
+
+
+recipe(
+    "train -m algorithm=iql,td3_bc out=runs/mine trainer.steps=600 trainer.keep_checkpoints=3"
+    f" trainer.progress_bar=false evaluation.interval=200 evaluation.episodes=50 evaluation.final_episodes=50 {QUIET}"
+)
+
+# %%
+# **Choosing.** Fitted-Q evaluation asks the data what each policy would earn, several times; coverage asks whether the data
+# know what it does. Candidates are ranked by the lower end of their interval, as a policy that leaves the data gets values
+# that are too high and uncertain.
+recipe(
+    "select_policy runs=runs/mine critics=[linear] fqe.steps=400 fqe.behavior_steps=800 fqe.seeds=3 " + QUIET
+)
+
+# %%
+# Was it right? The returns in the environment, which it did not read:
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from omiga_torchrl.report import load_runs
+
+selection = json.loads(Path("runs/mine/selection/selection.json").read_text())
+returns = {
+    f"{run.path.name}@{one.step}": one.mean_return
+    for run in load_runs("runs/mine")
+    for one in run.evaluations
+    if one.label != "best"
+}
+figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+for policy in selection["policies"]:
+    if not policy["values"]:
+        continue  # too little coverage
+    values = policy["values"]["linear"]
+    name, step = policy["name"].split("__")[0], policy["name"].rpartition("@")[2]
+    axes.plot([min(values), max(values)], [returns[policy["name"]]] * 2, color="#9aa5b1")
+    axes.plot(np.mean(values), returns[policy["name"]], "o", color="#2563eb")
+    axes.annotate(
+        f"{name}, {step}",
+        (max(values), returns[policy["name"]]),
+        xytext=(6, -3),
+        textcoords="offset points",
+        fontsize=8,
+    )
+axes.set(xlabel="fitted value, dot: mean, line: seeds", ylabel="return in the environment")
+print("chosen:", selection["chosen"], "with return", round(returns[selection["chosen"]], 2))
+
+# %%
+# The fits above are short; the defaults take some minutes for as many policies. What such a ranking is worth, and when it
+# warns: [Selection](../selection.md).
+#
+# **Exporting.** ONNX needs numpy and onnxruntime where it is used: no PyTorch, no TorchRL, nothing of this library.
+# Scaling of observations and the bounds of actions are inside. Beside the program there is a page for a model hub.
+recipe(f"export_policy policy=runs/mine/selection/chosen format=onnx license=mit out=exported/chosen {QUIET}")
+print(sorted(path.name for path in Path("exported/chosen").iterdir()))
+
+# %%
+# These lines are all that the other machine runs:
+import onnxruntime
+
+session = onnxruntime.InferenceSession("exported/chosen/policy.onnx")
+card = json.loads(Path("exported/chosen/card.json").read_text())
+for port in (*card["inputs"], *card["outputs"]):
+    print(port["name"], port["shape"], port["dtype"])
+
+observation = np.random.default_rng(0).normal(size=(5, 3, 18)).astype(np.float32)
+(action,) = session.run(["action"], {"observation": observation})
+
+# %%
+# The same actions as here:
+from omiga_torchrl.policies import load_policy
+
+expected, _ = load_policy("runs/mine/selection/chosen", mode="deterministic").act(observation)
+print(f"largest difference: {np.abs(action - expected).max():.1e}")
+
+# %%
+# **Fine-tuning.** With an environment the policy goes on learning, half of every batch from the data and half from what it
+# does now. The first evaluation is the policy as it came.
+recipe(
+    "finetune policy=runs/mine/iql__vmas-navigation__mixed__seed0 out=runs/finetune trainer.steps=600"
+    f" trainer.progress_bar=false evaluation.interval=100 evaluation.episodes=50 evaluation.final_episodes=50 {QUIET}"
+)
+(run,) = load_runs("runs/finetune")
+curve = run.labelled("training")
+figure, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
+for low, high in ((25, 75), (10, 90)):
+    band = [np.percentile(one.returns, (low, high)) for one in curve]
+    axes.fill_between([one.step for one in curve], *np.transpose(band), color="#2563eb", alpha=0.15, lw=0)
+axes.plot([one.step for one in curve], [np.median(one.returns) for one in curve], color="#2563eb")
+axes.set(xlabel="steps of fine-tuning", ylabel="return: median, 50 and 80%")
+
+# %%
+# How exploration, the share of the data and the warm-up are set: [From offline to online](../finetuning.md). How a policy is
+# called in a loop of your own, and someone else's is evaluated here: [Policies](../policies.md).
