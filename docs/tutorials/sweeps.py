@@ -16,8 +16,8 @@ def recipe(command):
     main(["run", *shlex.split(command)])
 
 
-QUIET = "hydra.job_logging.root.level=WARNING trainer.progress_bar=false"
-SHORT = "trainer.steps=600 trainer.batch_size=128 evaluation.interval=150 evaluation.episodes=25 evaluation.final_episodes=100"
+QUIET = "hydra.job_logging.root.level=WARNING hydra/hydra_logging=none trainer.progress_bar=false"
+SHORT = "trainer.steps=1200 trainer.batch_size=128 evaluation.interval=300 evaluation.episodes=25 evaluation.final_episodes=100"
 
 # %%
 # A sweep is `-m` and lists: here two algorithms times three seeds, each run in a folder of its own. What is there already is

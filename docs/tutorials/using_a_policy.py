@@ -11,7 +11,7 @@ import shlex
 
 from omiga_torchrl.cli import main
 
-QUIET = "hydra.job_logging.root.level=WARNING"
+QUIET = "hydra.job_logging.root.level=WARNING hydra/hydra_logging=none"
 
 
 def recipe(command):
