@@ -200,3 +200,21 @@ def require_count(component: str, least: int, **values: object) -> None:
             raise ValueError(
                 f"{component}: {name} is {value!r}; expected at least {least}, and a whole number."
             )
+
+
+def require_seed(component: str, **values: object) -> None:
+    """Raise ``ValueError`` unless every value is a seed that NumPy and PyTorch take.
+
+    Args:
+        component: who takes the seeds.
+        **values: the seeds by their arguments' names.
+
+    Examples:
+        >>> require_seed("evaluate", seed=-1)
+        Traceback (most recent call last):
+            ...
+        ValueError: evaluate: seed is -1; expected a whole number in [0, 2**32).
+    """
+    for name, value in values.items():
+        if not (isinstance(value, Integral) and 0 <= int(value) < 2**32):
+            raise ValueError(f"{component}: {name} is {value!r}; expected a whole number in [0, 2**32).")

@@ -16,7 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import MISSING
 
 from omiga_torchrl.benchmark import parse_suite, run_suite
-from omiga_torchrl.command_line import checked_overrides, run_once
+from omiga_torchrl.benchmark.cluster import slurm_arguments
+from omiga_torchrl.command_line import checked_overrides, run_once, told_errors
 from omiga_torchrl.plugins import import_modules
 
 
@@ -30,12 +31,15 @@ class BenchmarkConfig:
         seeds: in place of the protocol's; null: those.
         out: folder of the grid, which processes and machines may share; null is ``runs/benchmark/<suite>``.
         workers: runs at a time; null: as many as there are cores.
-        launcher: ``local``, processes of this machine.
+        launcher: ``local``, processes of this machine; ``ray``, a running Ray cluster; ``slurm``, an array of
+            jobs, see ``configs/hydra/launcher/suite_slurm.yaml``.
+        nodes: jobs of the array, for ``launcher=slurm``.
         device: of the networks, see ``recipes/train.py``.
         vectorize: seeds of a setting in one process: ``true``, ``false``, or ``auto``, where that is faster.
         data_root: folder of converted and downloaded data; null is the user's cache.
         report_only: run nothing; report what is there.
         progress: show a progress bar.
+        process: number of this job of an array; the command line writes it.
     """
 
     imports: list[str] = field(default_factory=list)
@@ -44,11 +48,13 @@ class BenchmarkConfig:
     out: str | None = None
     workers: int | None = None
     launcher: str = "local"
+    nodes: int = 1
     device: str = "cpu"
     vectorize: str = "auto"
     data_root: str | None = None
     report_only: bool = False
     progress: bool = True
+    process: int = 0
 
 
 ConfigStore.instance().store("benchmark_schema", BenchmarkConfig)
@@ -65,7 +71,7 @@ def benchmark(config: BenchmarkConfig) -> float:
         workers=config.workers,
         launcher=config.launcher,
         device=config.device,
-        vectorize=cast(Any, config.vectorize),
+        vectorize=cast(Any, config.vectorize.lower()),  # YAML's true and false are given as words, too
         data_root=config.data_root,
         imports=config.imports,
         report_only=config.report_only,
@@ -82,4 +88,6 @@ def main(config: Any) -> float:
 if __name__ == "__main__":
     configs = Path(__file__).parent / "configs"
     sys.argv[1:] = checked_overrides("benchmark", sys.argv[1:], BenchmarkConfig, configs)
+    with told_errors():
+        sys.argv[1:] = slurm_arguments(sys.argv[1:])
     main()

@@ -66,6 +66,8 @@ def open_policy(config: EvaluateConfig) -> TeamPolicy:
 def run(config: EvaluateConfig) -> EvaluationResult:
     """Evaluate as ``config`` says and print the result."""
     import_modules(config.imports)
+    if config.video_path is not None and not config.video:
+        raise ValueError(f"evaluate: video_path={config.video_path} needs video=true.")
     policy = open_policy(config)
     task = config.task or policy.facts.task
     result = evaluate(

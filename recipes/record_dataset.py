@@ -9,12 +9,12 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import hydra
 from hydra.core.config_store import ConfigStore
 
-from omiga_torchrl.behaviors import read_behaviour, record_tier, train_behaviour
+from omiga_torchrl.behaviors import GameTier, read_behaviour, record_tier, train_behaviour
 from omiga_torchrl.command_line import checked_overrides, run_once
 from omiga_torchrl.data import DatasetCard, bundled_behaviours, read_card
 from omiga_torchrl.errors import unknown_name
@@ -33,7 +33,8 @@ class RecordDataset:
     Attributes:
         imports: modules to import first: those that register algorithms, environments or layouts of your own.
         task: task to record on, e.g. ``vmas/navigation``.
-        tier: random, poor, medium, good or expert, medium-replay, medium-expert, or mixed.
+        tier: random, poor, medium, good or expert, medium-replay, medium-expert, or mixed; of a tabular game
+            experts, lone-experts or random.
         behaviour: play this policy instead of a tier's: folder of a run, ``policy.pt``, a behaviour
             checkpoint, or one of your own as ``module:function``, see docs/policies.md.
         transitions: joint transitions wanted; episodes are whole.
@@ -153,8 +154,13 @@ def keeps_existing(out: Path, existing: str) -> bool:
 
 
 def find_checkpoints(options: RecordDataset) -> list[Path]:
-    """The behaviour policies to play: freshly trained, given, or bundled; none for random actions."""
-    if options.tier == "random":
+    """The behaviour policies to play: freshly trained, given, or bundled; random actions, games: none."""
+    if options.tier == "random" or options.tier in get_args(GameTier):
+        if options.checkpoints or options.train_behaviour:
+            raise ValueError(
+                f"record_dataset: tier={options.tier} plays no trained policy, got checkpoints="
+                f"{options.checkpoints} and train_behaviour={options.train_behaviour}. Leave them out."
+            )
         return []
     if options.train_behaviour:
         return train_behaviour(
@@ -169,7 +175,13 @@ def find_checkpoints(options: RecordDataset) -> list[Path]:
             **options.ppo,
         )
     if options.checkpoints:
-        return sorted(Path(options.checkpoints).glob("*.pt"))
+        found = sorted(Path(options.checkpoints).glob("*.pt"))
+        if not found:
+            raise FileNotFoundError(
+                f"record_dataset: checkpoints={options.checkpoints} has no files *.pt; expected a folder "
+                "that train_behaviour=true has written."
+            )
+        return found
     return bundled_behaviours(options.task)
 
 

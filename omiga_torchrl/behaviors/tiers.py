@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from tensordict.nn import TensorDictModuleBase
 from torchrl.envs import EnvBase
 
 from omiga_torchrl.behaviors.checkpoints import BehaviourCheckpoint, load_behaviour, read_behaviour
+from omiga_torchrl.behaviors.games import GameTier, record_game
 from omiga_torchrl.behaviors.joint_policy import as_team_policy
 from omiga_torchrl.behaviors.random_baseline import (
     EPISODES,
@@ -38,6 +39,22 @@ Tier = Literal["random", "poor", "medium", "good", "expert", "medium-replay", "m
 _POOR = 0.25
 _MEDIUM = 0.5
 _MIXED = (0.0, 0.4, 0.9)
+
+
+_GAMES = "tabular/"
+
+
+def available_tiers(task: str) -> tuple[str, ...]:
+    """The tiers that can be recorded of a task: those of checkpoints, or a game's own.
+
+    Args:
+        task: the task.
+
+    Examples:
+        >>> available_tiers("tabular/xor")
+        ('experts', 'lone-experts', 'random')
+    """
+    return get_args(GameTier if task.startswith(_GAMES) else Tier)
 
 
 def select_checkpoints(tier: Tier, checkpoints: Sequence[Path], *, random_return: float) -> list[Path]:
@@ -91,7 +108,7 @@ def select_checkpoints(tier: Tier, checkpoints: Sequence[Path], *, random_return
 
 def record_tier(
     task: str,
-    tier: Tier,
+    tier: Tier | GameTier,
     checkpoints: Sequence[Path],
     *,
     folder: str | Path,
@@ -107,8 +124,8 @@ def record_tier(
 
     Args:
         task: task to record on.
-        tier: see :func:`select_checkpoints`.
-        checkpoints: files of :func:`omiga_torchrl.behaviors.train_behaviour`, oldest first.
+        tier: see :func:`select_checkpoints`; of a tabular game :func:`omiga_torchrl.behaviors.game_policies`.
+        checkpoints: files of :func:`omiga_torchrl.behaviors.train_behaviour`, oldest first; none for games.
         folder: where ``data.npz`` and ``card.json`` go; an existing recording is replaced.
         transitions: joint transitions wanted; episodes are whole, so it is exceeded by
             at most one episode per policy.
@@ -126,6 +143,11 @@ def record_tier(
             of other arguments.
     """
     options, task_kwargs = RecordingSettings(**settings), dict(task_kwargs or {})
+    if task.startswith(_GAMES) and not checkpoints:
+        if task_kwargs:
+            raise ValueError(f"record_tier: task_kwargs is {task_kwargs}; expected none for {task}.")
+        sizes: dict[str, Any] = {"transitions": transitions, "num_envs": num_envs}
+        return record_game(task, cast(GameTier, tier), folder=folder, **sizes, **settings)
     # Policies of a robot's joint task read the simulator's own observation.
     joint = any(_is_joint(read_behaviour(path)[0], task) for path in checkpoints)
     played = {**task_kwargs, "raw_state": True} if joint else task_kwargs
@@ -135,7 +157,7 @@ def record_tier(
         spec = TeamSpec.from_env(env)
         _require_fit(checkpoints, spec, task)
         random_return = float(record_episodes(None, env, episodes=episodes).returns().mean())
-    paths = select_checkpoints(tier, checkpoints, random_return=random_return)
+    paths = select_checkpoints(cast(Tier, tier), checkpoints, random_return=random_return)
     baseline = random_baseline(task, played)
     infos = [read_behaviour(path)[0] for path in paths]
     seeds = {"recording": options.seed}

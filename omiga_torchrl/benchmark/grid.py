@@ -12,31 +12,17 @@ from typing import Any, Final, Literal
 from omiga_torchrl.benchmark.collecting import data_facts, finished_run, make_record
 from omiga_torchrl.benchmark.records import SUFFIX, write_record
 from omiga_torchrl.benchmark.schedule import Job
+from omiga_torchrl.benchmark.sources import RECORDING, Source, find_source
 from omiga_torchrl.benchmark.suite import Cell, RunSpec, Suite
-from omiga_torchrl.data import published_dataset
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.plain_files import read_json
 
-RECORDING: Final = "recording"
 _QUIET: Final = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=stdout")
 Vectorize = Literal["auto", "true", "false"]
-# Hidden layers up to which several seeds in one process are faster on a CPU, see docs/speed.md.
+# Hidden layers up to which several seeds in one process are faster on a CPU, see docs/speed.md; and steps
+# below which compiling them as one graph takes longer than training them one after the other.
 _SMALL: Final = 64
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the data of a cell come from.
-
-    Attributes:
-        kind: ``"recording"``, or the name of the published or bundled dataset.
-        train: value of ``dataset`` for ``recipes/train.py``.
-        inspect: value of ``dataset`` for ``recipes/inspect_dataset.py``.
-    """
-
-    kind: str
-    train: str
-    inspect: str
+_FEW: Final = 3_000
 
 
 @dataclass
@@ -56,8 +42,12 @@ class Grid:
         out: folder.
         data_root: folder of converted and downloaded data; ``None`` is the user's cache.
         device: of the networks.
-        vectorize: seeds of a setting in one process; ``"auto"`` where that is faster, see docs/speed.md.
+        vectorize: seeds of a setting in one process; ``"auto"`` where that is faster, see docs/speed.md. They
+            train at once; of fewer than 3,000 steps on a CPU one after the other.
         imports: modules that the recipes import first.
+
+    Raises:
+        SettingsError: the data of a cell are not here, and are not recorded.
     """
 
     suite: Suite
@@ -70,7 +60,9 @@ class Grid:
     specs: list[tuple[RunSpec, str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sources = {cell.name: self._source(cell) for cell in self.suite.cells}
+        self.sources = {
+            cell.name: find_source(cell, self.out / "datasets", self.data_root) for cell in self.suite.cells
+        }
         self.specs = [(one, one.key(self.sources[one.cell.name].kind)) for one in self.suite.runs()]
 
     @property
@@ -90,18 +82,6 @@ class Grid:
     def missing(self) -> list[str]:
         """The keys of runs without a record."""
         return [key for _, key in self.specs if not (self.records / f"{key}{SUFFIX}").is_file()]
-
-    def _source(self, cell: Cell) -> Source:
-        if cell.published is not None:
-            try:
-                published_dataset(cell.published).locate(self.data_root)
-                return Source(cell.published, cell.published, cell.published)
-            except FileNotFoundError:
-                pass
-        if not cell.transitions:
-            return Source(cell.name, cell.tier, cell.name)
-        path = str(self.out / "datasets" / cell.task / cell.tier)
-        return Source(RECORDING, path, path)
 
     def _data_jobs(self, cell: Cell) -> list[Job]:
         source, folder = self.sources[cell.name], self._facts(cell).parent
@@ -140,6 +120,8 @@ class Grid:
             values["seed"] = str(spec.seed)
         else:
             values |= {"vectorize": "true", "seeds": f"[{','.join(str(one.seed) for one, _ in members)}]"}
+            if self._are_few_steps(spec):
+                values["compile"] = "none"
         return self._job(
             name,
             "train",
@@ -197,9 +179,18 @@ class Grid:
     def _trains_together(self, spec: RunSpec) -> bool:
         if self.vectorize != "auto":
             return self.vectorize == "true"
-        sizes = [one for one in spec.overrides if one.startswith("algorithm.hidden_sizes=")]
-        hidden = [int(size) for one in sizes for size in re.findall(r"\d+", one)]
+        hidden = _numbers(spec, "algorithm.hidden_sizes")
         return self.device != "cpu" or (bool(hidden) and max(hidden) <= _SMALL)
+
+    def _are_few_steps(self, spec: RunSpec) -> bool:
+        steps = _numbers(spec, "trainer.steps")
+        return self.device == "cpu" and bool(steps) and steps[0] < _FEW
+
+
+def _numbers(spec: RunSpec, key: str) -> list[int]:
+    """The numbers that a run's override has; none without it."""
+    values = [one.partition("=")[2] for one in spec.overrides if one.startswith(f"{key}=")]
+    return [int(number) for value in values for number in re.findall(r"\d+", value)]
 
 
 def setting_of(key: str) -> str:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -31,6 +31,9 @@ class Worker(Protocol):
 class Launcher(Protocol):
     """What starts jobs."""
 
+    def cores(self) -> int:
+        """How many jobs may run at a time unless the user says it."""
+
     def start(self, command: Sequence[str], log: Path, handles: Sequence[int]) -> Worker:
         """Starts a recipe.
 
@@ -42,7 +45,18 @@ class Launcher(Protocol):
 
 
 class LocalLauncher:
-    """Starts every job as a process of this machine, in a session of its own: Ctrl-C does not reach it."""
+    """Starts every job as a process of this machine, in a session of its own: Ctrl-C does not reach it.
+
+    Args:
+        first: called in the process before the job.
+    """
+
+    def __init__(self, first: Callable[[], object] | None = None) -> None:
+        self._first = first
+
+    def cores(self) -> int:
+        """Those that this process may use; macOS and Windows tell only how many there are."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def start(self, command: Sequence[str], log: Path, handles: Sequence[int]) -> LocalWorker:
         """Starts a recipe, see :class:`Launcher`."""
@@ -56,6 +70,7 @@ class LocalLauncher:
                 env={**os.environ, **THREADS},
                 pass_fds=tuple(handles),
                 start_new_session=True,
+                preexec_fn=self._first,
             )
         return LocalWorker(process)
 

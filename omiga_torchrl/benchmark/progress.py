@@ -61,6 +61,8 @@ class ProgressBar:
             outcome: so far.
             running: names of jobs.
         """
+        if self._bar.disable:
+            return
         done = sum(self._jobs[name].runs for name in outcome.done)
         failed = sum(self._jobs[name].runs or 1 for name in outcome.failures)
         cells = sum(jobs <= outcome.done for jobs in self._cells.values())

@@ -103,6 +103,7 @@ def write_record(folder: str | Path, values: Mapping[str, Any]) -> Path:
 
     Raises:
         DataError: the run is there with another result; nothing is written.
+        StorageError: the disk is full, or the folder cannot be written; nothing is left half written.
 
     Examples:
         >>> import tempfile

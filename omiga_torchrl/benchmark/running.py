@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from omiga_torchrl.benchmark.cluster import RayLauncher
 from omiga_torchrl.benchmark.grid import Grid, Vectorize
 from omiga_torchrl.benchmark.launchers import Launcher, LocalLauncher
 from omiga_torchrl.benchmark.progress import ProgressBar
@@ -19,7 +19,7 @@ from omiga_torchrl.errors import require_choice, require_count, unknown_name
 from omiga_torchrl.trainers.interruption import TrainingInterrupted, clean_interruption
 
 _LOG = logging.getLogger(__name__)
-LAUNCHERS: dict[str, type[Launcher]] = {"local": LocalLauncher}
+LAUNCHERS: dict[str, Callable[[], Launcher]] = {"local": LocalLauncher, "ray": RayLauncher}
 
 
 def run_suite(
@@ -44,8 +44,8 @@ def run_suite(
         out: folder of the grid, which several processes and machines may share.
 
     Keyword Args:
-        workers: jobs at a time; ``None``: as many as this process has cores.
-        launcher: name of the launcher, ``"local"``.
+        workers: jobs at a time; ``None``: as many as this process, or the cluster, has cores.
+        launcher: ``"local"``, or ``"ray"``, on a running cluster.
         device: of the networks.
         vectorize: ``"true"``, ``"false"`` or ``"auto"``: train the seeds of a setting in one process.
         data_root: folder of converted and downloaded data; ``None`` is the user's cache.
@@ -65,8 +65,7 @@ def run_suite(
     if launcher not in LAUNCHERS:
         raise unknown_name("benchmark", "launcher", launcher, LAUNCHERS)
     require_choice("benchmark", vectorize=(vectorize, ("auto", "true", "false")))
-    workers = _cores() if workers is None else workers
-    require_count("benchmark", 1, workers=workers)
+    require_count("benchmark", 1, workers=1 if workers is None else workers)
     grid = Grid(suite, Path(out), data_root, device, vectorize, tuple(imports))
     grid.records.mkdir(parents=True, exist_ok=True)
     notes = load_records(grid.records).notes
@@ -76,7 +75,8 @@ def run_suite(
     try:
         with clean_interruption():
             if not report_only:
-                outcome = _run(grid, LAUNCHERS[launcher](), workers, progress)
+                starts = LAUNCHERS[launcher]()
+                outcome = _run(grid, starts, workers or starts.cores(), progress)
     except TrainingInterrupted as stop:
         done = len(grid.specs) - len(grid.missing())
         sys.stderr.write(f"{done} of {len(grid.specs)} done, run the same command to continue.\n")
@@ -86,11 +86,6 @@ def run_suite(
         _LOG.info("report: %s", _report(grid, notes, outcome))
     _tell_failures(outcome, done, len(grid.specs), grid.out)
     return done / len(grid.specs)
-
-
-def _cores() -> int:
-    """Those that this process may use; macOS and Windows tell only how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(grid: Grid, launcher: Launcher, workers: int, progress: bool) -> Outcome:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatch
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 from omiga_torchrl.algorithms import ALGORITHMS
-from omiga_torchrl.behaviors.tiers import Tier
+from omiga_torchrl.behaviors.tiers import available_tiers
 from omiga_torchrl.benchmark.protocol import BenchmarkProtocol, evaluation_protocol
 from omiga_torchrl.envs import available_tasks
 from omiga_torchrl.errors import SettingsError, require_count, unknown_name
@@ -178,13 +178,13 @@ def parse_suite(name: str, values: Mapping[str, Any]) -> Suite:
     known = ("title", "protocol", "cells", "algorithms", "presets", "train", "seeds")
     _require_known("key of suite", values, known)
     protocol = {**values.get("protocol", {"name": name})}
-    if values.get("seeds"):
+    if values.get("seeds") is not None:
         protocol["seeds"] = values["seeds"]
     suite = Suite(
         name=name,
         title=values.get("title", name),
         protocol=BenchmarkProtocol.from_dict(protocol),
-        cells=tuple(cell for group in values.get("cells", {}).values() for cell in _cells(group)),
+        cells=tuple(cell for name, group in values.get("cells", {}).items() for cell in _cells(name, group)),
         contenders=tuple(_contender(label, one or {}) for label, one in values.get("algorithms", {}).items()),
         presets=values.get("presets") or {DEFAULT_PRESET: {}},
         train=tuple(values.get("train", ())),
@@ -193,24 +193,23 @@ def parse_suite(name: str, values: Mapping[str, Any]) -> Suite:
     return suite
 
 
-def _cells(group: Mapping[str, Any]) -> list[Cell]:
-    known = [one.name for one in fields(Cell) if one.name != "tier"]
-    _require_known("key of cells", group, [*known, "tiers"])
-    given: dict[str, Any] = {name: _frozen(one) for name, one in group.items()}
-    published = given.pop("published", None)
-    return [
-        Cell(**given, tier=tier, published=published and published.format(tier=tier))
-        for tier in given.pop("tiers", ())
-    ]
+def _cells(name: str, group: Mapping[str, Any]) -> list[Cell]:
+    known = {one.name for one in fields(Cell)} - {"tier"} | {"tiers"}
+    _require_known(f"key of cells.{name}", group, sorted(known))
+    if missing := [key for key in ("task", "tiers") if not group.get(key)]:
+        raise SettingsError(f"benchmark: cells.{name} has no {missing[0]}; expected a task and its tiers.")
+    given = _frozen(group)
+    published, tiers = given.pop("published", None), given.pop("tiers")
+    return [Cell(**given, tier=one, published=published and published.format(tier=one)) for one in tiers]
 
 
 def _contender(label: str, values: Mapping[str, Any]) -> Contender:
     _require_known(f"key of algorithms.{label}", values, [one.name for one in fields(Contender)][1:])
-    return Contender(label, **{name: _frozen(one) for name, one in values.items()})
+    return Contender(label, **_frozen(values))
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _frozen(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
 
 
 def _require_known(kind: str, values: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -227,8 +226,8 @@ def _check_cells(suite: Suite) -> None:
         require_count("benchmark", 0, **{f"transitions of {cell.name}": cell.transitions})
         if cell.task not in (tasks := available_tasks()):
             raise unknown_name("benchmark", "task", cell.task, tasks)
-        if cell.transitions and cell.tier not in get_args(Tier):
-            raise unknown_name("benchmark", "tier", cell.tier, get_args(Tier))
+        if cell.transitions and cell.tier not in (tiers := available_tiers(cell.task)):
+            raise unknown_name("benchmark", "tier", cell.tier, tiers)
 
 
 def _check_contenders(suite: Suite) -> None:

@@ -11,7 +11,7 @@ import torch
 from torchrl.envs import EnvBase
 
 from omiga_torchrl.envs.env_checks import check_env
-from omiga_torchrl.errors import unknown_name
+from omiga_torchrl.errors import require_seed, unknown_name
 from omiga_torchrl.plugins import load_plugins
 
 
@@ -146,6 +146,8 @@ def make_env(
     for argument, value in (("num_envs", num_envs), ("max_steps", max_steps)):
         if value is not None and value < 1:
             raise ValueError(f"make_env: {argument} is {value}; expected at least 1.")
+    if seed is not None:
+        require_seed("make_env", seed=seed)
     family = _FAMILIES[prefix]
     options: dict[str, Any] = {"num_envs": num_envs, "max_steps": max_steps, "device": device, **task_kwargs}
     if family.unchecked:

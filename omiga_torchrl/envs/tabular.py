@@ -11,7 +11,8 @@ from torchrl.data import Categorical, Composite, Unbounded
 from torchrl.envs import Compose, EnvBase, RewardSum, StepCounter, TransformedEnv
 
 from omiga_torchrl import keys
-from omiga_torchrl.envs.tabular_games import TabularGame, tabular_game
+from omiga_torchrl.envs.tabular_game import TabularGame
+from omiga_torchrl.envs.tabular_games import tabular_game
 from omiga_torchrl.errors import DataError, require_shape
 
 
@@ -28,7 +29,7 @@ def make_tabular_env(
     Args:
         name: e.g. ``"xor"``; see :func:`omiga_torchrl.envs.tabular_games.tabular_tasks`.
         num_envs: games played together.
-        seed: without effect, the games are deterministic.
+        seed: of the states that episodes begin in; without effect in games that have one.
         max_steps: length of episodes in steps; None is the game's own.
         device: where the tables are.
 
@@ -56,7 +57,7 @@ class TabularTeamEnv(EnvBase):
     Args:
         game: the game.
         num_envs: number of copies B.
-        seed: without effect.
+        seed: of the states that episodes begin in.
         device: where the tables are.
 
     Raises:
@@ -78,6 +79,7 @@ class TabularTeamEnv(EnvBase):
         self.game = TabularGame(**{**vars(game), **moved})
         self.group_map = {keys.GROUP: [f"agent_{agent}" for agent in range(game.n_agents)]}
         self._now = torch.full((num_envs,), game.start, device=self.device)
+        self._starts, self._chance = self.game.starts, torch.Generator()
         self._make_specs(num_envs)
         self.set_seed(seed)
 
@@ -120,8 +122,11 @@ class TabularTeamEnv(EnvBase):
 
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
         named = None if tensordict is None else tensordict.get("_reset", None)
-        start = torch.full_like(self._now, self.game.start)
-        self._now = start if named is None else torch.where(named.reshape(-1), start, self._now)
+        start = self._starts[0].expand_as(self._now)
+        if len(self._starts) > 1:
+            drawn = torch.randint(len(self._starts), self._now.shape, generator=self._chance)
+            start = self._starts[drawn.to(self.device)]
+        self._now = start.clone() if named is None else torch.where(named.reshape(-1), start, self._now)
         ended = torch.zeros(*self.batch_size, 1, dtype=torch.bool, device=self.device)
         return self._seen({keys.DONE: ended, keys.TERMINATED: ended.clone()})
 
@@ -134,4 +139,7 @@ class TabularTeamEnv(EnvBase):
         )
 
     def _set_seed(self, seed: int | None) -> None:
-        """Nothing here is random."""
+        if seed is None:
+            self._chance.seed()
+        else:
+            self._chance.manual_seed(seed)

@@ -7,66 +7,16 @@ both orders teach a factorised policy to play each action half of the time.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
+from omiga_torchrl.envs.tabular_credit import tmaze_game, two_step_game
+from omiga_torchrl.envs.tabular_game import TabularGame, list_joint_actions
 from omiga_torchrl.errors import unknown_name
 
 Cell = tuple[int, int]
 Place = tuple[Cell, Cell]
-
-
-@dataclass(frozen=True)
-class TabularGame:
-    """A deterministic team game with S states and J joint actions of N agents.
-
-    Joint actions are numbered as ``itertools.product`` lists them; see ``joint_actions``.
-
-    Attributes:
-        reward: reward of the team, ``[S, J]``.
-        next_state: state after each joint action, ``[S, J]``, integers.
-        terminal: whether the game is then over, ``[S, J]``, boolean.
-        joint_actions: every joint action, ``[J, N]``, integers.
-        observation: what agents see of each state, ``[S, N, O]``.
-        state: features of each state, ``[S, F]``.
-        start: state that episodes begin in.
-        max_steps: length of episodes in steps; longer ones are truncated.
-        discount: discount that the exact solutions use by default.
-    """
-
-    reward: Tensor
-    next_state: Tensor
-    terminal: Tensor
-    joint_actions: Tensor
-    observation: Tensor
-    state: Tensor
-    start: int = 0
-    max_steps: int = 1
-    discount: float = 0.99
-
-    @property
-    def n_agents(self) -> int:
-        """Number of agents N."""
-        return self.joint_actions.shape[1]
-
-    @property
-    def n_actions(self) -> int:
-        """Actions K of each agent."""
-        return int(self.joint_actions.max()) + 1
-
-    def joint_index(self, action: Tensor) -> Tensor:
-        """The number ``[*B]`` of joint actions ``[*B, N]``.
-
-        Examples:
-            >>> tabular_game("xor").joint_index(torch.tensor([1, 0]))
-            tensor(2)
-        """
-        powers = self.n_actions ** torch.arange(self.n_agents - 1, -1, -1, device=action.device)
-        return (action * powers).sum(-1)
 
 
 def matrix_game(payoff: Sequence[Sequence[float]]) -> TabularGame:
@@ -83,7 +33,7 @@ def matrix_game(payoff: Sequence[Sequence[float]]) -> TabularGame:
     if table.ndim != 2 or table.shape[0] != table.shape[1]:
         raise ValueError(f"matrix_game: payoff has shape {tuple(table.shape)}; expected a square [K, K].")
     reward = table.flatten().unsqueeze(0)
-    joint = _joint_actions(2, len(table))
+    joint = list_joint_actions(2, len(table))
     over = torch.ones_like(reward, dtype=torch.bool)
     observation, state = torch.ones(1, 2, 1), torch.ones(1, 1)
     return TabularGame(reward, torch.zeros_like(reward, dtype=torch.long), over, joint, observation, state)
@@ -116,7 +66,7 @@ def bridge_game(*, adjacent: bool = True, max_steps: int = 20) -> TabularGame:
     cells = [(r, c) for r, row in enumerate(_BRIDGE) for c, kind in enumerate(row) if kind == "A"]
     places: list[Place] = [(first, second) for first in cells for second in cells]
     number = {place: i for i, place in enumerate(places)}
-    joint = _joint_actions(2, len(_MOVES))
+    joint = list_joint_actions(2, len(_MOVES))
     shape = (len(places), len(joint))
     reward, following = torch.zeros(shape), torch.zeros(shape, dtype=torch.long)
     terminal = torch.zeros(shape, dtype=torch.bool)
@@ -164,10 +114,6 @@ def _distance_reward(place: Place, after: Place) -> float:
     return total / 2
 
 
-def _joint_actions(n_agents: int, n_actions: int) -> Tensor:
-    return torch.tensor(list(itertools.product(range(n_actions), repeat=n_agents)))
-
-
 TABULAR_GAMES: dict[str, Callable[[], TabularGame]] = {
     "xor": lambda: matrix_game([[0, 1], [1, 0]]),
     # AlberDICE's released game: both playing the second action is punished.
@@ -176,6 +122,10 @@ TABULAR_GAMES: dict[str, Callable[[], TabularGame]] = {
     "penalty": lambda: matrix_game([[10, 0, -10], [0, 2, 0], [-10, 0, 10]]),
     # The same authors: the best joint action is surrounded by penalties.
     "climbing": lambda: matrix_game([[11, -30, 0], [-30, 7, 6], [0, 0, 5]]),
+    # Agent 0's first action is worth 1 to the team, agent 1's is worth 4.
+    "credit": lambda: matrix_game([[5, 1, 1], [4, 0, 0], [4, 0, 0]]),
+    "two-step": two_step_game,
+    "tmaze": tmaze_game,
     "bridge": bridge_game,
     "bridge-ends": lambda: bridge_game(adjacent=False),
 }

@@ -7,7 +7,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from omiga_torchrl import keys
-from omiga_torchrl.envs.tabular_games import TabularGame
+from omiga_torchrl.envs.tabular_game import TabularGame
 
 _TOLERANCE = 1e-9
 
@@ -102,8 +102,46 @@ def policy_values(game: TabularGame, policy: Tensor, *, gamma: float | None = No
     return torch.linalg.solve(torch.eye(states, dtype=torch.float64) - gamma * transition, reward)
 
 
+def state_visits(game: TabularGame, policy: Tensor) -> Tensor:
+    """How often an episode plays each joint action in each state, on average: ``[S, J]``.
+
+    Args:
+        game: the game; its time limit counts.
+        policy: probabilities of the joint actions ``[S, J]``.
+
+    Examples:
+        >>> from omiga_torchrl.envs.tabular_games import tabular_game
+        >>> state_visits(tabular_game("xor"), torch.tensor([[0.5, 0.5, 0.0, 0.0]])).tolist()
+        [[0.5, 0.5, 0.0, 0.0]]
+    """
+    policy = policy.double()
+    starts = torch.bincount(game.starts, minlength=len(policy)).double()
+    now, visits = starts / starts.sum(), torch.zeros_like(policy)
+    for _ in range(game.max_steps):
+        played = now.unsqueeze(-1) * policy
+        visits += played
+        goes_on = (played * ~game.terminal).flatten()
+        now = torch.zeros_like(now).index_add_(0, game.next_state.flatten(), goes_on)
+    return visits
+
+
+def expected_return(game: TabularGame, policy: Tensor) -> float:
+    """The mean return of a joint policy ``[S, J]``, undiscounted and within the game's time limit.
+
+    Args:
+        game: the game.
+        policy: probabilities of the joint actions.
+
+    Examples:
+        >>> from omiga_torchrl.envs.tabular_games import tabular_game
+        >>> expected_return(tabular_game("xor"), torch.full((1, 4), 0.25))
+        0.5
+    """
+    return float((state_visits(game, policy) * game.reward).sum())
+
+
 def enumerate_episodes(game: TabularGame, allowed: Tensor, *, limit: int = 10_000) -> TensorDictBase:
-    """Every episode from the start in which only allowed joint actions are played, once each.
+    """Every episode from the starts in which only allowed joint actions are played, once each.
 
     Behaviour data without chance: select rows to repeat some (``data[torch.tensor([0, 0, 1])]``),
     and real steps to have transitions (``data[data["collector", "mask"]]``).
@@ -130,7 +168,7 @@ def enumerate_episodes(game: TabularGame, allowed: Tensor, *, limit: int = 10_00
         ([[[0, 1]], [[1, 0]]], [1.0, 1.0])
     """
     finished: list[list[tuple[int, int]]] = []
-    open_paths: list[tuple[int, list[tuple[int, int]]]] = [(game.start, [])]
+    open_paths: list[tuple[int, list[tuple[int, int]]]] = [(start, []) for start in game.starts.tolist()]
     while open_paths:
         state, path = open_paths.pop()
         choices = allowed[state].nonzero().flatten().tolist()

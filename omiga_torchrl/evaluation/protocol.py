@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from omiga_torchrl.errors import require_seed
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -17,7 +19,7 @@ class Protocol:
             seeds, so that all runs face the same initial states.
 
     Raises:
-        ValueError: a count is below one or the seed is negative.
+        ValueError: a count is below one or the seed is not in [0, 2**32 - 1,000,000).
 
     Examples:
         >>> Protocol(interval=500).final_seed
@@ -33,8 +35,8 @@ class Protocol:
         for name in ("interval", "episodes", "final_episodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Protocol: {name}={getattr(self, name)}; expected at least 1.")
-        if self.seed < 0:
-            raise ValueError(f"Protocol: seed={self.seed}; expected at least 0.")
+        require_seed("Protocol", seed=self.seed)
+        require_seed("Protocol", final_seed=self.final_seed)
 
     @property
     def final_seed(self) -> int:

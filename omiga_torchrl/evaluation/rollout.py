@@ -15,7 +15,7 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from omiga_torchrl import keys
 from omiga_torchrl.envs.memory import with_memory
-from omiga_torchrl.errors import DataError, require_key, require_shape
+from omiga_torchrl.errors import DataError, require_key, require_seed, require_shape
 from omiga_torchrl.evaluation.result import EvaluationResult
 from omiga_torchrl.random_state import isolated_random
 from omiga_torchrl.team_env import team_env
@@ -76,6 +76,7 @@ def evaluate(
     """
     if episodes < 1:
         raise ValueError(f"evaluate: episodes={episodes}; expected at least 1.")
+    require_seed("evaluate", seed=seed)
     kind = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
     rounds: list[_Round] = []
     env = with_memory(env, policy)

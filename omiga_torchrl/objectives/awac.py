@@ -97,7 +97,7 @@ class AWACLoss(TeamLoss):
         batch = self.view(data)
         samples = (self.num_action_samples,)
         value = batch.gather(lambda part: policy_value(part, part, samples))
-        advantage = batch.q_min.detach() - value
+        advantage = batch.q_min - value
         return batch.advantage_weighted_loss(batch.weighted(advantage), self.temperature, self.max_weight)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from omiga_torchrl.data import OfflineDataset
 from omiga_torchrl.data.normalisation import Normalisation
-from omiga_torchrl.errors import DataError
+from omiga_torchrl.errors import DataError, require_seed
 from omiga_torchrl.groups import AnyTeamSpec
 from omiga_torchrl.selection.actions import PolicyActions, policy_actions, scaled
 from omiga_torchrl.selection.candidates import Candidate, OpenCandidate, open_candidate
@@ -52,6 +52,7 @@ def select_policies(
     Raises:
         DataError: a policy is of another team than the data, or the data cover no candidate's actions.
     """
+    require_seed("select_policies", seed=seed)
     data, spec = _in_memory(dataset.data), dataset.spec
     known = scaled(data, Normalisation.of(dataset.card))
     coverage = Coverage(spec, data, seed=seed)

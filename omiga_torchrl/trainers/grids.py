@@ -16,6 +16,9 @@ from omiga_torchrl.trainers.loop import SteppedTrainer
 from omiga_torchrl.trainers.options import SpeedOptions
 from omiga_torchrl.trainers.together import RunGroup
 
+Prepare = Callable[[Any], tuple[SteppedTrainer | None, Callable[[], float]]]
+Results = tuple[list[float], dict[int, NonFiniteError]]
+
 
 def grid_variants(
     algorithm: Mapping[str, Any], seeds: Sequence[int], grid: Mapping[str, Sequence[Any]]
@@ -53,10 +56,11 @@ def grid_variants(
     return found
 
 
-def train_variants(
-    config: SpeedOptions, prepare: Callable[[Any], tuple[SteppedTrainer | None, Callable[[], float]]]
-) -> float:
-    """Trains every seed with every value of ``grid`` at once; the mean of what the runs end with.
+def train_variants(config: SpeedOptions, prepare: Prepare) -> float:
+    """Trains every seed with every value of ``grid``; the mean of what the runs end with.
+
+    They train at once, as one compiled graph; with ``compile="none"`` one after the other, which saves every
+    run but the first the start of a process.
 
     Args:
         config: of a recipe, with the fields ``seed`` and ``algorithm``.
@@ -68,24 +72,45 @@ def train_variants(
         NonFiniteError: runs have diverged; the others are finished.
     """
     one = cast(Any, config)
-    group, trained = RunGroup(), list[int]()
-    ends: list[tuple[str, Callable[[], float]]] = []
-    for seed, algorithm in grid_variants(one.algorithm, config.seeds or [one.seed], config.grid):
-        # The group compiles.
-        trainer, finish = prepare(replace(one, seed=seed, algorithm=algorithm, compile="none"))
+    runs = [
+        (algorithm, seed, replace(one, seed=seed, algorithm=algorithm, compile="none"))
+        for seed, algorithm in grid_variants(one.algorithm, config.seeds or [one.seed], config.grid)
+    ]
+    train = _in_turn if config.compile == "none" else _at_once
+    returns, failures = train([run for *_, run in runs], prepare)
+    if failures:
+        names = [f"{algorithm.get('label') or algorithm['name']}, seed {seed}" for algorithm, seed, _ in runs]
+        listed = "; ".join(f"{names[i]}: {error}" for i, error in failures.items())
+        first = min(error.step for error in failures.values())
+        raise NonFiniteError(f"vectorize: {len(failures)} of {len(runs)} runs: {listed}", first)
+    return math.fsum(returns) / len(returns)
+
+
+def _at_once(configs: Sequence[Any], prepare: Prepare) -> Results:
+    group, trained, ends = RunGroup(), list[int](), list[Callable[[], float]]()
+    for config in configs:
+        trainer, finish = prepare(config)
         if trainer is not None:
-            group.add(trainer, kind=repr(algorithm))
+            group.add(trainer, kind=repr(config.algorithm))
             trained.append(len(ends))
-        ends.append((f"{algorithm.get('label') or algorithm['name']}, seed {seed}", finish))
+        ends.append(finish)
     with suppress(NonFiniteError):  # the others are done
         group.train()
     failures = {trained[k]: error for k, error in group.failures.items()}
-    returns = [finish() for i, (_, finish) in enumerate(ends) if i not in failures]
-    if failures:
-        listed = "; ".join(f"{ends[i][0]}: {error}" for i, error in failures.items())
-        first = min(error.step for error in failures.values())
-        raise NonFiniteError(f"vectorize: {len(failures)} of {len(ends)} runs: {listed}", first)
-    return math.fsum(returns) / len(returns)
+    return [finish() for i, finish in enumerate(ends) if i not in failures], failures
+
+
+def _in_turn(configs: Sequence[Any], prepare: Prepare) -> Results:
+    returns, failures = list[float](), dict[int, NonFiniteError]()
+    for i, config in enumerate(configs):
+        trainer, finish = prepare(replace(config, vectorize=False, seeds=[], grid={}))
+        try:
+            if trainer is not None:
+                trainer.train()
+            returns.append(finish())
+        except NonFiniteError as error:
+            failures[i] = error
+    return returns, failures
 
 
 def comma_lists(arguments: Sequence[str]) -> list[str]:

@@ -55,7 +55,8 @@ class SpeedOptions:
         compile: ``step``, ``loss``, ``none`` or ``auto``, see :class:`omiga_torchrl.trainers.OfflineTrainer`.
         precision: ``highest``, ``high``, ``medium`` or ``bf16-mixed``, see there.
         threads: of torch on the CPU; null leaves them as they are.
-        vectorize: train ``seeds`` and ``grid`` at once, each run in its own folder.
+        vectorize: train ``seeds`` and ``grid`` at once, each run in its own folder; with ``compile=none`` one
+            after the other, in one process.
         seeds: their seeds; empty is the recipe's ``seed``.
         grid: lists of scalar arguments of the algorithm; ``algorithm.alpha=1,3`` writes it.
         background_evaluation: evaluate in a process of its own, while training goes on.

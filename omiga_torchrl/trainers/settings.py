@@ -21,6 +21,7 @@ from omiga_torchrl.errors import (
     require_choice,
     require_count,
     require_number,
+    require_seed,
     told_together,
     unknown_name,
 )
@@ -148,7 +149,9 @@ def _check_logger(config: Any) -> None:
 def _check_protocol(config: Any) -> None:
     _require_keys("evaluation", config.evaluation, [field.name for field in fields(Protocol)])
     for name, value in config.evaluation.items():
-        require_count("train", 0 if name == "seed" else 1, **{f"evaluation.{name}": value})
+        if name != "seed":
+            require_count("train", 1, **{f"evaluation.{name}": value})
+    require_seed("train", **{"evaluation.seed": config.evaluation.get("seed", 0)})
 
 
 def _check_data(config: Any) -> None:

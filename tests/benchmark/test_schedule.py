@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from omiga_torchrl.benchmark import parse_suite
+from omiga_torchrl.benchmark.grid import Grid
+from omiga_torchrl.benchmark.progress import ProgressBar
 from omiga_torchrl.benchmark.schedule import Job, Outcome, Schedule
 from omiga_torchrl.errors import DataError, SettingsError
 from omiga_torchrl.trainers.interruption import TrainingInterrupted
@@ -140,6 +143,20 @@ def test_a_full_disk_is_said_before_a_job_starts(tmp_path: Path, monkeypatch: py
     with pytest.raises(SettingsError, match=r"100 MiB are free .* run the same command to continue"):
         schedule(tmp_path, [job(tmp_path, "one")], launcher)
     assert not launcher.started and not list(tmp_path.rglob(".lock"))
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_progress_may_be_hidden(tmp_path: Path, shown: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    suite = parse_suite("mine", {
+        "protocol": {"name": "mine", "seeds": [0]}, "algorithms": {"bc": {}},
+        "cells": {"xor": {"task": "tabular/xor", "tiers": ["experts"], "transitions": 10}},
+    })  # fmt: skip
+    grid = Grid(suite, tmp_path)
+    jobs = grid.jobs()
+    with ProgressBar(grid, jobs, shown=shown) as bar:
+        bar.update(Outcome(), ["record__tabular-xor-experts"])
+        bar.update(Outcome({job.name for job in jobs}), [])
+    assert ("cells 1/1" in capfd.readouterr().err) == shown
 
 
 def test_logs_give_the_reason(tmp_path: Path) -> None:

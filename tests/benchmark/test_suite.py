@@ -100,6 +100,11 @@ def test_seeds_train_together_where_that_is_faster(tmp_path: Path) -> None:
         assert {job.runs for job in train} == ({2} if together else {1})
         assert any("seeds=[0,1]" in job.command for job in train) == together
         assert sum(job.runs for job in train) == 14
+        # So few steps do not earn the time of compiling.
+        assert all(("compile=none" in job.command) == together for job in train)
+    long = {"train": ["trainer=laptop", "trainer.steps=3000", "algorithm.hidden_sizes=[64,64]"]}
+    train = [job for job in grid(tmp_path, **long).jobs() if job.command[0] == "train"]
+    assert all(job.runs == 2 and "compile=none" not in job.command for job in train)
 
 
 def test_a_published_file_is_taken_where_it_is(tmp_path: Path) -> None:
@@ -128,6 +133,10 @@ def test_a_published_file_is_taken_where_it_is(tmp_path: Path) -> None:
             "did you mean 'medium'",
         ),
         ({"cells": {"a": {"task": "vmas/navigaton", "tiers": ["mixed"]}}}, "did you mean 'vmas/navigation'"),
+        (
+            {"cells": {"a": {"task": "tabular/xor", "tiers": ["expert"], "transitions": 5}}},
+            "did you mean 'experts'",
+        ),
         ({"cells": {}}, "expected at least one, each once"),
         ({"algorithms": {"omgia": {}}}, "did you mean 'omiga'"),
         ({"algorithms": {"bc": {"trian": []}}}, "unknown key of algorithms.bc 'trian'"),

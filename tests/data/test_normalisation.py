@@ -89,3 +89,17 @@ def test_a_time_since_1970_is_scaled_before_the_cast(tmp_path):
     np.testing.assert_allclose(found, (time - mean) / std, atol=1e-5)
     assert len(np.unique(found)) == rows
     assert torch.equal(dataset.data["state"], dataset.data["agents", "observation"].flatten(1))
+
+
+def test_a_stream_that_is_read_once_is_scaled_from_what_was_kept_of_it():
+    def episodes():
+        for first in (0, 50):
+            steps = np.arange(first, first + 50)
+            seen = np.stack([1e5 + steps, np.sin(steps)], 1)[:, None].astype(np.float32)
+            ends = np.append(np.zeros(49, bool), True)
+            yield {"observation": seen, "action": np.sin(seen), "reward": seen[:, 0, 1], "terminated": ends}
+
+    dataset = OfflineDataset.from_episodes(episodes(), normalise_observations=True, reward_scale=None)
+    found = dataset.data["agents", "observation"][:, 0].double()
+    assert found.mean(0).abs().max() < 0.05 and (found.std(0, correction=0) - 1).abs().max() < 0.05
+    assert len(found[:, 0].unique()) == 100

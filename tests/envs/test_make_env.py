@@ -99,6 +99,12 @@ def test_unknown_task_names_the_nearest(task):
         make_env(task)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5])
+def test_seeds_are_those_of_simulators(seed):
+    with pytest.raises(ValueError, match=rf"make_env: seed is {seed}; expected a whole number in"):
+        make_env("vmas/navigation", seed=seed)
+
+
 @pytest.mark.parametrize("options", [{"num_envs": 0}, {"max_steps": 0}])
 def test_sizes_below_one(options):
     with pytest.raises(ValueError, match="expected at least 1"):

@@ -9,6 +9,7 @@ from torchrl.envs import check_env_specs
 
 from omiga_torchrl.envs import available_tasks, make_env
 from omiga_torchrl.envs.tabular import TabularTeamEnv, make_tabular_env
+from omiga_torchrl.envs.tabular_credit import tmaze_game
 from omiga_torchrl.envs.tabular_games import (
     TabularGame,
     bridge_game,
@@ -239,3 +240,43 @@ def test_bad_input():
         env.step(TensorDict({"agents": {"action": torch.tensor([[0, 5], [1, 1]])}}, [2]))
     with pytest.raises(ValueError, match="num_envs, agents"):
         env.step(TensorDict({"agents": {"action": torch.zeros(2, 3, dtype=torch.long)}}, [2]))
+
+
+def test_tmaze_shows_the_sign_once_and_pays_at_the_end():
+    env = make_tabular_env("tmaze", num_envs=64, seed=0)
+    now = env.reset()
+    signs = now["agents", "observation"][..., :2].argmax(-1)
+    assert {tuple(one) for one in signs.tolist()} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert torch.equal(now["state"][:, :2].long(), signs)
+    for time in range(4):
+        observation = now["agents", "observation"]
+        assert (observation[..., :2].sum(-1) == (time == 0)).all()
+        torch.testing.assert_close(observation[..., 2], torch.full((64, 2), time / 3))
+        action = torch.randint(2, (64, 2))
+        now["agents", "action"] = action
+        after = env.step(now)["next"]
+        right = (action == signs).float()
+        paid = right[:, 0] + 4 * right[:, 1] if time == 3 else torch.zeros(64)
+        torch.testing.assert_close(after["reward"].squeeze(-1), paid)
+        assert (after["terminated"] == (time == 3)).all()
+        now = after.exclude("reward")
+
+
+def test_starts_follow_the_seed():
+    def first(seed):
+        return make_tabular_env("tmaze", num_envs=32, seed=seed).reset()["state"]
+
+    assert torch.equal(first(3), first(3)) and not torch.equal(first(3), first(4))
+    env = make_tabular_env("tmaze", num_envs=2, seed=0)
+    assert len({str(env.reset()["state"].tolist()) for _ in range(20)}) > 2
+    episodes = enumerate_episodes(tabular_game("tmaze"), optimal_actions(tabular_game("tmaze")))
+    assert len(episodes) == 4 * 4**3  # from each start; what is done in the corridor does not matter
+
+
+def test_two_step_game_by_hand():
+    game = tabular_game("two-step")
+    assert game.next_state[0].tolist() == [1, 1, 2, 2] and not game.terminal[0].any()
+    assert game.reward[2].tolist() == [0, 1, 1, 8] and game.terminal[1:].all()
+    assert optimal_values(game)[0].tolist() == pytest.approx([0.99 * 7] * 2 + [0.99 * 8] * 2)
+    with pytest.raises(ValueError, match="corridor is 0; expected at least 1"):
+        tmaze_game(corridor=0)

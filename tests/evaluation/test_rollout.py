@@ -139,6 +139,9 @@ def test_nan_action_names_the_agent() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="episodes=0"):
         evaluate(still, CountingEnv([2]), episodes=0, seed=0)
+    for seed in (-1, 2**32):
+        with pytest.raises(ValueError, match=rf"evaluate: seed is {seed}; expected .* \[0, 2\*\*32\)"):
+            evaluate(still, CountingEnv([2]), episodes=1, seed=seed)
     with pytest.raises(DataError, match="1 of 2 environments did not end within 20 steps"):
         evaluate(still, CountingEnv([2, 1000]), episodes=2, seed=0, max_steps=20)
     with pytest.raises(KeyError, match="Does the policy write this key"):
@@ -159,8 +162,10 @@ def test_protocol_and_record() -> None:
     for field in ("interval", "episodes", "final_episodes"):
         with pytest.raises(ValueError, match=f"{field}=0"):
             Protocol(**{field: 0})
-    with pytest.raises(ValueError, match="seed=-1"):
+    with pytest.raises(ValueError, match="seed is -1; expected a whole number"):
         Protocol(seed=-1)
+    with pytest.raises(ValueError, match="final_seed is 4294967296"):
+        Protocol(seed=2**32 - 1_000_000)
     record = EvaluationResult(torch.tensor([1.0]), torch.tensor([2]), torch.tensor([True])).to_record()
     assert record == {
         "returns": [1.0],

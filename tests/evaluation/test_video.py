@@ -16,7 +16,7 @@ from torchrl.envs import EnvBase
 
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import record_video, video
-from omiga_torchrl.evaluation.frames import frame_source, mujoco_gl
+from omiga_torchrl.evaluation.frames import _short, frame_source, mujoco_gl
 from tests.evaluation.toy_env import AGENTS, CountingEnv
 
 
@@ -229,3 +229,10 @@ def test_simulators_in_other_processes_cannot_be_drawn() -> None:
     with pytest.raises(ValueError, match="workers=0"):
         frame_source(env)
     env.close()
+
+
+def test_errors_are_told_in_eighty_characters_of_one_line() -> None:
+    whole = "x" * (80 - len("OSError: "))
+    assert _short(OSError(f"{whole}\nmore")) == f"OSError: {whole}"
+    cut = _short(OSError(f"{whole}x"))
+    assert len(cut) == 80 and cut == f"OSError: {whole}"[:77] + "..."

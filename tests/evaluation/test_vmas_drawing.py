@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from matplotlib.patches import Circle, Rectangle
 
 pytest.importorskip("vmas")
 
 from omiga_torchrl.envs import make_env
-from omiga_torchrl.evaluation.vmas_drawing import VmasDrawing
+from omiga_torchrl.evaluation.vmas_drawing import VmasDrawing, _patch
 
 
 def test_the_drawing_shows_agents_where_they_are() -> None:
@@ -41,3 +44,18 @@ def test_the_drawing_has_the_sides_of_the_viewer(size: tuple[int, int], shape: t
     y, x = (frame != 255).any(-1).nonzero()
     unit = 240 / env.scenario.viewer_zoom  # pixels; the shorter side shows the zoom in both directions
     assert abs(x.min() - (shape[1] / 2 - 0.1 * unit)) < 4 and abs(y.max() - (shape[0] / 2 + 0.1 * unit)) < 4
+
+
+def test_bodies_have_their_places_and_sizes() -> None:
+    from vmas.simulator.core import Box, Line, Sphere
+
+    state = SimpleNamespace(pos=torch.tensor([[1.0, 2.0]]), rot=torch.tensor([[torch.pi / 2]]))
+
+    def patch(shape: object) -> Circle | Rectangle:
+        return _patch(SimpleNamespace(shape=shape, state=state, color=(1.0, 0.0, 0.0)))
+
+    box, line, circle = patch(Box(length=4.0, width=2.0)), patch(Line(length=4.0)), patch(Sphere(0.5))
+    assert (box.get_xy(), box.get_width(), box.get_height()) == ((-1.0, 1.0), 4.0, 2.0)
+    assert box.angle == pytest.approx(90.0)
+    assert (line.get_xy(), line.get_width(), line.get_height()) == ((-1.0, 2.0), 4.0, 0.0)
+    assert (circle.center, circle.radius) == ((1.0, 2.0), 0.5)

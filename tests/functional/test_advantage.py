@@ -80,6 +80,7 @@ def test_batch_max_scale_is_floored_and_masked():
     valid = torch.tensor([[True, True], [False, True]])
     assert F.batch_max_scale(z, valid=valid).item() == pytest.approx(math.exp(-0.5))
     assert F.batch_max_scale(z - 20).item() == pytest.approx(math.exp(1))  # floor at -1
+    assert not F.batch_max_scale(z.clone().requires_grad_()).requires_grad
 
 
 @given(st.integers(1, 20), st.integers(0, 2**31))

@@ -45,6 +45,15 @@ def test_finds_the_maximum_of_every_agent(update):
     torch.testing.assert_close(found.value, scale * quadratic(found.action))
 
 
+def test_the_defaults_are_the_released_numbers():
+    """OMAR for MuJoCo: 2 iterations of 20 samples, of which the mean of 5 is kept, from +-1."""
+    start = torch.zeros(4, 3, 2)
+    found = cross_entropy_search(quadratic, start, 2.0, generator=seeded())
+    numbers = {"iterations": 2, "num_samples": 20, "update": "elites", "num_elites": 5}
+    given = cross_entropy_search(quadratic, start, 2.0, **numbers, low=-1.0, high=1.0, generator=seeded())
+    assert all(torch.equal(one, other) for one, other in zip(found, given, strict=True))
+
+
 def test_finds_the_higher_of_two_modes():
     found = cross_entropy_search(
         bimodal, torch.zeros(32, 1), 1.0, iterations=10, num_samples=200, num_elites=10, generator=seeded()

@@ -64,6 +64,18 @@ def test_qmix_by_hand():
         torch.testing.assert_close(found, wanted)
 
 
+def test_qmix_lets_actions_gain_by_each_other_and_never_lose():
+    """With convex units and weights >= 0 a step of one agent adds no less beside a step of the other."""
+    torch.manual_seed(0)
+    low, step = 3 * torch.randn(2, 2000, 2, 1, dtype=torch.float64)
+    step, state = step.abs(), torch.randn(2000, 3, dtype=torch.float64)
+    mixer = QMIXMixer(2, 3).double()
+    one, other = (step * torch.tensor(agents).reshape(2, 1) for agents in ([1.0, 0.0], [0.0, 1.0]))
+    alone = mixer(low + one, state) - mixer(low, state)
+    beside = mixer(low + step, state) - mixer(low + other, state)
+    assert (beside - alone).min() > -1e-9 and (beside - alone).max() > 1e-2
+
+
 def test_strided_states_are_mixed_like_contiguous_ones():
     state = torch.randn(5, 4).t()
     for mixer in (LinearMixer(3, 5), QMIXMixer(3, 5)):

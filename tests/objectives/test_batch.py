@@ -60,3 +60,16 @@ def test_zeros_take_the_place_of_anything(shape):
     for value in (torch.full((2, 2, *shape), torch.nan), torch.ones(2, 2, *shape, dtype=torch.bool)):
         found = zero_where_not(mask, value)
         assert found.dtype == value.dtype and not found[~mask].any() and (found[mask] != 0).all()
+
+
+@pytest.mark.parametrize(("beyond", "is_refused"), [(0.5e-4, False), (1.5e-4, True)])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_actions_may_leave_their_bounds_by_rounding_only(beyond, is_refused, side):
+    """By a ten-thousandth of their range, which is 2."""
+    given, loss = data(), make_loss()
+    given["agents", "action"][0, 1, 2, 0] = side * (1 + 2 * beyond)
+    if not is_refused:
+        loss(given)
+        return
+    with pytest.raises(ValueError, match=r"action.* must be in \[-1.0, 1.0\]"):
+        loss(given)

@@ -59,11 +59,15 @@ SMALL = {
     "select_policy": ("runs=runs", "fqe.steps=2", "fqe.batch_size=8", "fqe.behavior_steps=2", "fqe.seeds=1",
                       "critics=[auto]"),
 }  # fmt: skip
-# Keys that only make a right run longer or larger; the numbers above that are not tried to the end.
-COSTLY = {
+# Numbers that only make a right run longer or larger: of these, large ones are not tried to the end.
+SIZES = {
     "steps", "batch_size", "episodes", "final_episodes", "num_envs", "transitions", "total_frames",
-    "eval_episodes", "workers", "max_steps", "chunk", "shard_transitions", "train_behaviour", "launcher",
-    "behavior_steps", "seeds", "online_pulls", "background_evaluation", "device", "video", "threads",
+    "eval_episodes", "max_steps", "chunk", "shard_transitions", "behavior_steps", "seeds", "online_pulls",
+}  # fmt: skip
+LARGE = ("2147483648", "1e30", "inf")
+# Keys that start processes, compilers or other work; right values of them are not tried to the end.
+COSTLY = {
+    "workers", "train_behaviour", "launcher", "background_evaluation", "device", "video", "threads",
     "imports", "compile",
 }  # fmt: skip
 
@@ -143,9 +147,11 @@ def _try(case: Case, config: Any, function: Callable[[Any], Any]) -> str:
         from omiga_torchrl.trainers.settings import check_settings
 
         check_settings(config)
-    changed = {one.partition("=")[0].lstrip("+").rpartition(".")[2] for one in case.changes}
-    if changed & COSTLY:
-        return "accepted"
+    for one in case.changes:
+        key, _, value = one.partition("=")
+        name = key.lstrip("+").rpartition(".")[2]
+        if name in COSTLY or (name in SIZES and value in LARGE):
+            return "accepted"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         function(config)

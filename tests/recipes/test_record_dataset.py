@@ -66,3 +66,20 @@ def test_what_decides_the_data(recipe, tmp_path):
 def test_unknown_task_is_one_clear_error(recipe):
     with pytest.raises(ValueError, match="did you mean 'vmas/navigation'"):
         recipe["run"](recipe["RecordDataset"](task="vmas/navigaton"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        (
+            {"tier": "random", "checkpoints": "there"},
+            "plays no trained policy, got checkpoints=there",
+        ),
+        ({"tier": "random", "train_behaviour": True}, "and train_behaviour=True. Leave them out"),
+        ({"checkpoints": "nowhere"}, r"checkpoints=nowhere has no files \*.pt"),
+    ],
+)
+def test_policies_that_would_not_be_played_are_refused(recipe, tmp_path, changes, match):
+    with pytest.raises((ValueError, FileNotFoundError), match=match):
+        recipe["run"](small(recipe, tmp_path / "data", **changes))
+    assert not any(tmp_path.iterdir())

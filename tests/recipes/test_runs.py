@@ -57,6 +57,29 @@ def test_a_sweep_with_a_broken_cell_finishes_the_others(tmp_path: Path) -> None:
     assert all(len(lines(tmp_path / "runs" / name)) == 4 for name in folders)
 
 
+def test_nine_cells_one_broken_are_eight_results_and_a_named_failure(tmp_path: Path) -> None:
+    """16 rows are no whole number of slices of 12 steps."""
+    sizes, slices = (16, 24, 48), (4, 8, 12)
+    swept = (
+        f"trainer.batch_size={','.join(map(str, sizes))}",
+        f"algorithm.slice_len={','.join(map(str, slices))}",
+    )
+    done = train(tmp_path, "-m", *swept)
+    assert done.returncode == 1 and "1 of the sweep's jobs failed, the others are done" in done.stderr
+    (failure,) = [line for line in done.stderr.splitlines() if line.startswith("  - ")]
+    assert "trainer.batch_size=16" in failure and "algorithm.slice_len=12" in failure
+    assert "trainer.batch_size is 16; expected a multiple of algorithm.slice_len=12" in done.stderr
+    folders = {path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()}
+    assert folders == {
+        f"bc-batch_size-{size}-slice_len-{steps}__vmas-navigation__mixed__seed0"
+        for size in sizes
+        for steps in slices
+        if size % steps == 0
+    }
+    finals = [lines(tmp_path / "runs" / name)[-1]["label"] for name in folders]
+    assert finals == ["best"] * 8
+
+
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

@@ -164,6 +164,14 @@ def test_nan_guard_sees_gradients() -> None:
         trainer.train()
 
 
+def test_the_nan_guard_looks_at_exactly_its_interval() -> None:
+    guard, bad = NaNGuardHook(3), TensorDict({"loss_a": torch.tensor(torch.nan)})
+    guard(1, bad)
+    guard(2, bad)
+    with pytest.raises(FloatingPointError, match="'loss_a' is nan at step 1"):
+        guard(3, bad)
+
+
 @pytest.mark.parametrize(("kib", "kept"), [(1, 10), (300, 3), (2048, 1)])
 def test_the_nan_guard_keeps_a_mebibyte_of_batches_and_one_at_least(kib: int, kept: int) -> None:
     guard = NaNGuardHook(10)

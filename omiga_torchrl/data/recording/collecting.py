@@ -70,7 +70,9 @@ def check_launcher(launcher: str, workers: int) -> None:
             "plays in this process, or at least 1 with 'process' or 'ray'."
         )
     if launcher == "ray" and importlib.util.find_spec("ray") is None:
-        raise ImportError("record_dataset: launcher='ray' needs the package ray. pip install ray")
+        raise ImportError(
+            "record_dataset: launcher='ray' needs the package ray. pip install 'omiga-torchrl[ray]'"
+        )
 
 
 @contextmanager

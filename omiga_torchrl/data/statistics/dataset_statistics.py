@@ -45,7 +45,7 @@ from omiga_torchrl.data.statistics.digests import count_unique, row_digests
 from omiga_torchrl.data.statistics.distributions import Histogram, Spread, even_edges, whole_edges
 from omiga_torchrl.data.statistics.result import DatasetStatistics
 from omiga_torchrl.data.statistics.scan import GroupScan, GroupStatistics, Scan
-from omiga_torchrl.errors import DataError, require_key
+from omiga_torchrl.errors import DataError, require_key, require_number
 
 __all__ = ["DatasetStatistics", "dataset_statistics"]
 
@@ -89,6 +89,9 @@ def dataset_statistics(
         best_return = best if best_return is None else best_return
     else:
         data = dataset
+    references = {"random_return": random_return, "best_return": best_return}
+    given = {name: value for name, value in references.items() if value is not None}
+    require_number("dataset_statistics", "that is finite", **given)
     if not len(data):
         raise DataError("dataset_statistics: there are no transitions; expected at least one.")
     if chunk < 1:

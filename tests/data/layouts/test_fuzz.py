@@ -187,10 +187,12 @@ def smac_writer(folder, rng):
     for _ in range(rng.integers(1, 3)):
         agents = episodes[rng.integers(3)]
         steps = agents[rng.integers(len(agents))]
+        if not steps:
+            continue
         step = steps[rng.integers(len(steps))]
         field, kind = rng.integers(6), rng.integers(5)
         new = (None, "text", [], [[1.0]], float(rng.choice([np.nan, np.inf, 0, 1, 5.5, -1])))[kind]
-        if kind == 4 and isinstance(step[field], list):
+        if kind == 4 and isinstance(step[field], list) and step[field]:
             step[field][rng.integers(len(step[field]))] = new
         elif rng.random() < 0.3:
             step[field] = new

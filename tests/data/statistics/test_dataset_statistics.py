@@ -240,6 +240,9 @@ def test_mistakes_are_named():
         dataset_statistics(by_hand()[:0])
     with pytest.raises(ValueError, match="chunk is 0; expected at least 1"):
         dataset_statistics(by_hand(), chunk=0)
+    for name in ("random_return", "best_return"):
+        with pytest.raises(ValueError, match=f"{name} is nan; expected a number that is finite"):
+            dataset_statistics(by_hand(), **{name: float("nan")})
     with pytest.raises(KeyError, match="'state' is missing"):
         dataset_statistics(by_hand().exclude("state"))
 
