@@ -19,37 +19,6 @@ _FACT_ATTRIBUTES: Final = {
 }  # fmt: skip
 
 
-class Successors:
-    """Where the row after each step lies, in arrays of T steps' rows and then the last row of E episodes.
-
-    Args:
-        done: whether a step is the last one of its episode `[T]`.
-        episode: the number of each step's episode, counted from 0 `[T]`.
-
-    Examples:
-        >>> of = Successors(torch.tensor([False, True, True]), torch.tensor([0, 0, 1]))
-        >>> of(torch.tensor([0, 1, 2]))
-        tensor([1, 3, 4])
-    """
-
-    def __init__(self, done: Tensor, episode: Tensor) -> None:
-        self._done, self._episode = done, episode
-
-    @property
-    def steps(self) -> int:
-        """Number of steps T."""
-        return len(self._done)
-
-    def __call__(self, steps: Tensor) -> Tensor:
-        """The rows that follow some steps.
-
-        Args:
-            steps: numbers from 0 to T - 1 `[B]`.
-        """
-        last_row = self._episode.index_select(0, steps).add_(self.steps)
-        return torch.where(self._done.index_select(0, steps), last_row, steps + 1)
-
-
 class FollowingRows(Tensor):
     """The row after each of T steps as a tensor `[T, ...]` that takes no memory.
 
@@ -58,45 +27,45 @@ class FollowingRows(Tensor):
 
     Args:
         rows: of all steps in order and then the last ones of the episodes in order `[T + E, ...]`.
-        successors: which of them follow.
+        numbers: of the rows that follow a step, integers `[T]`.
 
     Examples:
-        >>> of = Successors(torch.tensor([False, True, True]), torch.tensor([0, 0, 1]))
-        >>> following = FollowingRows(torch.tensor([10.0, 11, 20, 12, 21]), of)
+        >>> two_episodes = torch.tensor([10.0, 11, 20, 12, 21])  # of two steps, and of one
+        >>> following = FollowingRows(two_episodes, torch.tensor([1, 3, 4]))
         >>> following.shape, following[1:], following.sum()
         (torch.Size([3]), tensor([12., 21.]), tensor(44.))
     """
 
     rows: Tensor
-    successors: Successors
+    numbers: Tensor
 
     @staticmethod
-    def __new__(cls, rows: Tensor, successors: Successors) -> FollowingRows:
+    def __new__(cls, rows: Tensor, numbers: Tensor) -> FollowingRows:
         """A tensor of the sizes that the rows would have."""
         return torch.Tensor._make_wrapper_subclass(
-            cls, (successors.steps, *rows.shape[1:]), dtype=rows.dtype, device=rows.device
+            cls, (len(numbers), *rows.shape[1:]), dtype=rows.dtype, device=rows.device
         )
 
-    def __init__(self, rows: Tensor, successors: Successors) -> None:
-        self.rows, self.successors = rows, successors
+    def __init__(self, rows: Tensor, numbers: Tensor) -> None:
+        self.rows, self.numbers = rows, numbers
 
-    def __tensor_flatten__(self) -> tuple[list[str], Successors]:
+    def __tensor_flatten__(self) -> tuple[list[str], Tensor]:
         """What PyTorch and TensorDict look for where they count bytes."""
-        return ["rows"], self.successors
+        return ["rows"], self.numbers
 
     @staticmethod
     def __tensor_unflatten__(
-        inner: Mapping[str, Tensor], successors: Successors, size: Any, stride: Any
+        inner: Mapping[str, Tensor], numbers: Tensor, size: Any, stride: Any
     ) -> FollowingRows:
         """The reverse of ``__tensor_flatten__``."""
-        return FollowingRows(inner["rows"], successors)
+        return FollowingRows(inner["rows"], numbers)
 
     def whole(self) -> Tensor:
         """All T rows as a plain tensor."""
-        return self._at(torch.arange(self.successors.steps))
+        return self.rows.index_select(0, self.numbers)
 
     def _at(self, steps: Tensor) -> Tensor:
-        found = self.rows.index_select(0, self.successors(steps.reshape(-1)))
+        found = self.rows.index_select(0, self.numbers.index_select(0, steps.reshape(-1)))
         return found.reshape(*steps.shape, *self.rows.shape[1:])
 
     def _indexed(self, index: Any) -> Tensor:
@@ -104,7 +73,7 @@ class FollowingRows(Tensor):
         # Several index tensors are taken together, which concerns all dimensions.
         if any(isinstance(one, Tensor | Sequence) or hasattr(one, "__array__") for one in rest):
             return self.whole()[index]
-        steps = _steps(first, self.successors.steps)
+        steps = _steps(first, len(self.numbers))
         if steps is None:
             return self.whole()[index]
         found = self._at(steps)

@@ -18,7 +18,7 @@ from omiga_torchrl import keys
 from omiga_torchrl.data.cards import ByGroup, DatasetCard
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.data.spans import BLOCK_BYTES
-from omiga_torchrl.data.ted import TedWriter, entry_file, row_entries
+from omiga_torchrl.data.ted import FOLLOWING, TedWriter, entry_file, row_entries
 from omiga_torchrl.data.ted_folder import write_whole
 from omiga_torchrl.data.ted_loading import load_ted, row_tensors
 from omiga_torchrl.team_env import team_env
@@ -131,6 +131,7 @@ def normalise(
         if exact and read is not None:
             _write_scaled(writer, read(), moments)
         rows_of = dict(row_tensors(folder, data))
+        writer.adopt((FOLLOWING,), entry_file(folder, (FOLLOWING,)), data[keys.EPISODE])
         for key, steps in data.items(True, True):
             path = keys.key_path(key)
             change, source = moments.get(path), entry_file(folder, path)

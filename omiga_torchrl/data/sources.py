@@ -17,7 +17,7 @@ from omiga_torchrl.errors import DataError, unknown_name
 from omiga_torchrl.files import file_sha256
 
 # Part of the cache's name: raise it whenever the converted form changes.
-_LAYOUT: Final = 6
+_LAYOUT: Final = 7
 
 
 class AnySource(Protocol):

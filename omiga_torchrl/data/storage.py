@@ -9,7 +9,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import TensorStorage
 
-from omiga_torchrl.data.following import FollowingRows, Successors
+from omiga_torchrl.data.following import FollowingRows
 
 
 class IndexSelectStorage(TensorStorage):
@@ -31,7 +31,7 @@ class IndexSelectStorage(TensorStorage):
 
     def __init__(self, storage: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(storage, *args, **kwargs)
-        self._plain_leaves: dict[int, tuple[Tensor, Tensor]] = {}
+        self._entries: dict[int, _Entry] = {}
 
     def get(self, index: Any) -> Any:
         """The rows at `index`, as new tensors."""
@@ -40,35 +40,53 @@ class IndexSelectStorage(TensorStorage):
         simple = isinstance(rows, Tensor) and rows.ndim == 1 and rows.dtype in (torch.int64, torch.int32)
         if not (simple and self._is_full and isinstance(data, TensorDictBase)):
             return super().get(index)
-        return self._gather(data, rows, rows.shape[0], {})
+        return self._gather(data, rows, {})
 
-    def _gather(
-        self, data: TensorDictBase, rows: Tensor, size: int, following: dict[Successors, Tensor]
-    ) -> TensorDictBase:
+    def _gather(self, data: TensorDictBase, rows: Tensor, following: dict[int, Tensor]) -> TensorDictBase:
         """`data[rows]`, nested batch sizes included; ``following`` keeps the rows behind ``rows``."""
         gathered: dict[str, Any] = {}
         for name, value in data.items():
-            if isinstance(value, TensorDictBase):
-                gathered[name] = self._gather(value, rows, size, following)
-            elif isinstance(value, FollowingRows):
-                successors = value.successors
-                if successors not in following:
-                    following[successors] = successors(rows)
-                gathered[name] = value.rows.index_select(0, following[successors])
+            entry = self._entries.get(id(value))
+            if entry is not None and entry.value is value:
+                gathered[name] = entry.gather(rows, following)
+            elif isinstance(value, TensorDictBase):
+                gathered[name] = self._gather(value, rows, following)
             else:
-                gathered[name] = self._plain(value).index_select(0, rows)
+                gathered[name] = self._remember(value).gather(rows, following)
         # The sizes are right by construction; checking them again doubles the cost.
-        return TensorDict._new_unsafe(
-            gathered, batch_size=torch.Size((size, *data.batch_size[1:])), device=data.device
-        )
+        batch_size = torch.Size((rows.shape[0], *data.batch_size[1:]))
+        return TensorDict._new_unsafe(gathered, batch_size=batch_size, device=data.device)
 
-    def _plain(self, leaf: Tensor) -> Tensor:
-        """The same memory without the subclass: a MemoryMappedTensor dispatches every call through Python."""
-        if type(leaf) is Tensor:
-            return leaf
-        known = self._plain_leaves.get(id(leaf))
-        if known is None or known[0] is not leaf:
-            if len(self._plain_leaves) > 1000:  # a storage that makes its leaves anew each time
-                self._plain_leaves.clear()
-            known = self._plain_leaves[id(leaf)] = (leaf, leaf.as_subclass(Tensor))
-        return known[1]
+    def _remember(self, value: Tensor) -> _Entry:
+        if len(self._entries) > 1000:  # a storage that makes its tensors anew each time
+            self._entries.clear()
+        entry = self._entries[id(value)] = _Entry(value)
+        return entry
+
+
+class _Entry:
+    """A tensor `[T, ...]`, and how its rows are gathered best.
+
+    Args:
+        value: in memory or memory-mapped, or rows that follow others.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+        self._numbers = value.numbers if isinstance(value, FollowingRows) else None
+        rows = value.rows if isinstance(value, FollowingRows) else value
+        # Without the subclass: a MemoryMappedTensor dispatches every call through Python.
+        rows = rows if type(rows) is Tensor else rows.as_subclass(Tensor)
+        # A column takes twice the time of what is not one.
+        self._is_column = rows.shape[1:] == (1,)
+        self._rows = rows.squeeze(-1) if self._is_column else rows
+
+    def gather(self, rows: Tensor, following: dict[int, Tensor]) -> Tensor:
+        """The rows as a new tensor."""
+        if self._numbers is not None:
+            which = id(self._numbers)
+            if which not in following:
+                following[which] = self._numbers.index_select(0, rows)
+            rows = following[which]
+        found = self._rows.index_select(0, rows)
+        return found.unsqueeze_(-1) if self._is_column else found

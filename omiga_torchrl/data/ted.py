@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ _Path = tuple[str, ...]
 _BUFFER_BYTES = 2**17
 # Of the file of episodes' last rows, until it goes to the end of the entry's.
 _LAST = "last"
+# The entry that numbers the row after each step.
+FOLLOWING: Final = "following"
 
 
 @dataclass
@@ -31,7 +33,7 @@ class TedWriter:
 
     Entries with one row more per episode than steps, such as observations, are one file each, which holds the
     rows of all T steps and then the last ones of all E episodes `[T + E, ...]`: what follows a step is the
-    next row, or its episode's last one, and is not written again.
+    next row, or its episode's last one, which the entry ``"following"`` says, and is not written again.
 
     Files are written, not mapped: what is written does not count as this process's memory,
     and a full disk is an error instead of a crash.
@@ -47,6 +49,7 @@ class TedWriter:
     episodes: int = 0
     _files: dict[_Path, IO[bytes]] = field(default_factory=dict)
     _kinds: dict[_Path, tuple[np.dtype[Any], tuple[int, ...]]] = field(default_factory=dict)
+    _lengths: list[Array] = field(default_factory=list)
 
     def append(self, block: Episodes) -> None:
         """Write all transitions of ``block``."""
@@ -65,6 +68,7 @@ class TedWriter:
             self._write(key, values)
         self.rows += block.steps
         self.episodes += len(block)
+        self._lengths.append(block.length)
 
     def _step_entries(self, block: Episodes) -> Iterator[tuple[_Path, Array]]:
         """Entries with one row per step, by their keys."""
@@ -129,6 +133,7 @@ class TedWriter:
     def close(self) -> None:
         """Write the TensorDict's own description; the folder can be loaded from then on."""
         nested: dict[str, Any] = {}
+        self._write_following()
         for key, (dtype, shape) in self._kinds.items():
             self._join(key)
             inner = nested
@@ -136,6 +141,14 @@ class TedWriter:
                 inner = inner.setdefault(part, {})
             inner[key[-1]] = _map(self._path(key), dtype, (self.rows, *shape))
         _nest(nested, (self.rows,)).memmap_(str(self.folder))
+
+    def _write_following(self) -> None:
+        step, episode = 0, 0
+        for length in self._lengths:
+            index = np.arange(step + 1, step + 1 + length.sum())
+            index[np.cumsum(length) - 1] = self.rows + episode + np.arange(len(length))
+            self._write((FOLLOWING,), index)
+            step, episode = step + len(index), episode + len(length)
 
     def _join(self, key: _Path) -> None:
         """Close the file of an entry, with the last rows of the episodes behind those of the steps."""
@@ -216,4 +229,4 @@ def expected_bytes(block: Episodes, steps: int) -> int:
     actions = sum(storable(group.action[:1]).nbytes for group in block.groups.values())
     own = sum(4 * group.n_agents for group in block.groups.values() if group.reward is not None)
     last = steps * len(block) // max(1, block.steps)
-    return (per_row + actions + own + 8 + 4 + 3) * steps + per_row * last
+    return (per_row + actions + own + 2 * 8 + 4 + 3) * steps + per_row * last

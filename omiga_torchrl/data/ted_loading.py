@@ -12,8 +12,8 @@ from torch import Tensor
 from omiga_torchrl import keys
 from omiga_torchrl.data.agent_arrays import PER_ROW
 from omiga_torchrl.data.blocks import group_names
-from omiga_torchrl.data.following import FollowingRows, Successors
-from omiga_torchrl.data.ted import entry_file
+from omiga_torchrl.data.following import FollowingRows
+from omiga_torchrl.data.ted import FOLLOWING, entry_file
 
 
 def load_ted(folder: Path) -> TensorDictBase:
@@ -28,18 +28,17 @@ def load_ted(folder: Path) -> TensorDictBase:
     """
     data = TensorDict.load_memmap(folder).unlock_()
     following, groups = data["next"], group_names(data)
-    done, episode = (one.as_subclass(Tensor) for one in (following[keys.DONE], data[keys.EPISODE]))
-    successors = Successors(done.squeeze(-1), episode)
+    numbers = data.pop(FOLLOWING).as_subclass(Tensor)
     for name in groups:  # they may hold nothing but agents' own rewards, or not be there
         own = following.get(name, {})
         following.set(name, TensorDict(dict(own.items()), data[name].batch_size))
     for key, rows in row_tensors(folder, data):
-        following.set(key, FollowingRows(rows, successors))
+        following.set(key, FollowingRows(rows, numbers))
     if data.get(keys.STATE, None) is None:
         (group,) = groups
         data.set(keys.STATE, data[group, "observation"].flatten(1))
         rows = following[group, "observation"].rows
-        following.set(keys.STATE, FollowingRows(rows.flatten(1), successors))
+        following.set(keys.STATE, FollowingRows(rows.flatten(1), numbers))
     return data
 
 

@@ -137,7 +137,8 @@ def make_vmas_env(
 
     Raises:
         ImportError: VMAS is not installed.
-        ValueError: unknown scenario, group or rule, or two sides without a rule for the team's reward.
+        ValueError: unknown scenario, group or rule, two sides without a rule for the team's reward, or a
+            default precision in which VMAS does not compute.
 
     Examples:
         >>> make_vmas_env("navigation", n_agents=2).rollout(5)["state"].shape
@@ -146,6 +147,11 @@ def make_vmas_env(
         {'speaker': ['speaker_0'], 'listener': ['listener_0', 'listener_1']}
     """
     _require_vmas()
+    if torch.get_default_dtype() != torch.float32:
+        raise ValueError(
+            f"make_env: vmas/{name}: torch's default precision must be torch.float32, in which VMAS "
+            f"computes, got {torch.get_default_dtype()}. Call torch.set_default_dtype(torch.float32) before."
+        )
     task, choices = _find_task(name)
     if controlled is not None:
         task = replace(task, controlled=tuple(controlled))

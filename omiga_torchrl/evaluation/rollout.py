@@ -63,7 +63,8 @@ def evaluate(
         The results of E episodes.
 
     Raises:
-        DataError: a NaN or infinite action or reward, or an episode without end.
+        DataError: a NaN or infinite action or reward, an episode without end, or observations of another
+            precision than the policy's.
         KeyError: the environment gives no team reward.
         ValueError: ``episodes`` below one, or a team reward of another shape.
 
@@ -126,6 +127,7 @@ def _play_round(policy: Policy, env: EnvBase, win_key: NestedKey, max_steps: int
     running = torch.ones(n, dtype=torch.bool, device=env.device)
     stands_still = team_env(env).ended_stand_still
     data = env.reset()
+    _require_precision(policy, data)
     for _ in range(max_steps):
         data = policy(data)
         _check_actions(env, data, running)
@@ -191,6 +193,21 @@ def _check_actions(env: EnvBase, data: TensorDictBase, running: Tensor) -> None:
             f"{int((~agents[:, agent]).sum())} of {running.numel()} environments. Training probably "
             f"diverged: lower the learning rate or clip gradients."
         )
+
+
+def _require_precision(policy: Policy, data: TensorDictBase) -> None:
+    """Refuses observations in double precision for a policy in single one, and the reverse."""
+    if not isinstance(policy, nn.Module):
+        return
+    own = {p.dtype for p in policy.parameters()} & {torch.float32, torch.float64}
+    for key in getattr(policy, "in_keys", ()):
+        value = data.get(key, None)
+        given = None if value is None else value.dtype
+        if given in (torch.float32, torch.float64) and len(own) == 1 and given not in own:
+            raise DataError(
+                f"evaluate: {unravel_key(key)!r} must be {own.pop()} like the policy's parameters, got "
+                f"{given}. Cast the policy with policy.to({given})."
+            )
 
 
 def _check_returns(result: _Round) -> None:

@@ -11,21 +11,19 @@ import torch
 from tensordict import TensorDict
 
 from omiga_torchrl.data import IndexSelectStorage
-from omiga_torchrl.data.following import FollowingRows, Successors
+from omiga_torchrl.data.following import FollowingRows
 
 # Three episodes of 3, 1 and 2 steps: their last rows, 30, 40 and 60, are behind those of the steps.
 ROWS = torch.tensor([0.0, 10, 20, 31, 41, 51, 30, 40, 60])
 NEXT = torch.tensor([10.0, 20, 30, 40, 51, 60])
-SUCCESSORS = Successors(
-    torch.tensor([False, False, True, True, False, True]), torch.tensor([0, 0, 0, 1, 2, 2])
-)
+INDEX = torch.tensor([1, 2, 6, 7, 5, 8])
 
 
 def make(*features: int) -> tuple[FollowingRows, torch.Tensor]:
     """The rows above with features that differ by thousandths, and what is expected of them."""
     more = torch.arange(float(np.prod(features, dtype=int))).reshape(features) / 1000
     spread = [rows.reshape(-1, *[1] * len(features)) + more for rows in (ROWS, NEXT)]
-    return FollowingRows(spread[0], SUCCESSORS), spread[1]
+    return FollowingRows(spread[0], INDEX), spread[1]
 
 
 @pytest.mark.parametrize(

@@ -281,13 +281,14 @@ def test_actions_of_absent_agents_may_be_anything(tmp_path):
 
 def test_the_content_of_a_plain_team_is_that_of_former_versions(tmp_path):
     dataset = OfflineDataset("vmas/navigation/mixed", root=tmp_path)
-    assert dataset.data_path.name == "layout6-7ffc1e48"
+    assert dataset.data_path.name == "layout7-7ffc1e48"
     files = sorted(dataset.data_path.rglob("*.memmap"))
     names = [str(file.relative_to(dataset.data_path)) for file in files]
     assert names == [
         "agents/action.memmap",
         "agents/observation.memmap",
         "episode.memmap",
+        "following.memmap",
         "next/done.memmap",
         "next/reward.memmap",
         "next/terminated.memmap",
@@ -295,7 +296,7 @@ def test_the_content_of_a_plain_team_is_that_of_former_versions(tmp_path):
     ]
     # Of the files of layout 5, one an entry, in their order.
     data = load_ted(dataset.data_path)
-    names.insert(3, "next/agents/observation.memmap")
+    names[3] = "next/agents/observation.memmap"
     entries = [data[tuple(name.removesuffix(".memmap").split("/"))] for name in names]
     digest = hashlib.sha256(b"".join(entry.numpy().tobytes() for entry in entries)).hexdigest()
     assert digest == "ef1b2ff5f5141f934f5ae566886b8018b3ca9988dc7fd0471ce621f781318f89"

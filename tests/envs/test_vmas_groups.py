@@ -161,3 +161,12 @@ def test_words_are_one_hot():
 
 def test_the_number_of_listeners():
     assert TeamSpec.from_env(make_env("vmas/speaker_listeners", n_listeners=4)).n_agents == 5
+
+
+def test_double_precision_by_default_is_refused_before_vmas_stumbles():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(ValueError, match=r"must be torch.float32, in which VMAS.*got torch.float64"):
+            make_env("vmas/navigation")
+    finally:
+        torch.set_default_dtype(torch.float32)

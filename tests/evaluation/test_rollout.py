@@ -39,6 +39,15 @@ def test_first_episodes_only() -> None:
     assert result.returns.dtype == torch.float64
 
 
+def test_a_policy_of_another_precision_is_named() -> None:
+    policy = TensorDictModule(
+        nn.Linear(3, 1), in_keys=[("agents", "observation")], out_keys=[("agents", "action")]
+    )
+    with pytest.raises(DataError, match=r"must be torch.float64 like the policy's.*to\(torch.float32\)"):
+        evaluate(policy.double(), CountingEnv([2]), episodes=1, seed=0)
+    assert evaluate(policy.float(), CountingEnv([2]), episodes=1, seed=0).lengths.tolist() == [2]
+
+
 @pytest.mark.parametrize(("episodes", "expected"), [(1, [2]), (2, [2, 3]), (5, [2, 3, 2, 3, 2])])
 def test_number_of_episodes(episodes: int, expected: list[int]) -> None:
     assert evaluate(still, CountingEnv([2, 3]), episodes=episodes, seed=0).lengths.tolist() == expected

@@ -11,6 +11,7 @@ import numpy as np
 from omiga_torchrl.data.episodes import Array
 from omiga_torchrl.data.layouts.base import require
 from omiga_torchrl.data.layouts.hdf5_fields import Field, find_fields
+from omiga_torchrl.errors import DataError
 
 FIELDS: Final = ("observations", "actions", "rewards", "terminals")
 OPTIONAL: Final = ("timeouts", "next_observations")
@@ -24,15 +25,19 @@ def open_fields(file: Any, path: Path) -> dict[str, Field]:
         path: where it is, for messages.
 
     Raises:
-        DataError: everything that does not fit, in one message.
+        DataError: discrete actions; or everything that does not fit, in one message.
     """
     fields, found = find_fields(file, FIELDS, path, optional=OPTIONAL)
     sizes = {name: field.shape for name, field in fields.items()}
     for name, shape in sizes.items():
         wide = name in ("observations", "next_observations", "actions")
         fits = len(shape) == 2 if wide else len(shape) in (1, 2) and math.prod(shape[1:]) == 1
-        if name == "actions" and fields[name].dtype.kind != "f":
-            found.append(f"'actions' has type {fields[name].dtype}, expected floats")
+        if name == "actions" and fields[name].dtype.kind in "iub":
+            raise DataError(
+                f"OfflineDataset: {path}: 'actions' must be floats in this layout, got {fields[name].dtype}: "
+                "it does not say how many discrete actions there are. Read the file's arrays, and pass them "
+                "to OfflineDataset.from_arrays(..., n_actions=)."
+            )
         if not fits or 0 in shape:
             found.append(f"{name!r} has shape {shape}, expected {'(R, features)' if wide else '(R,)'}")
         else:
