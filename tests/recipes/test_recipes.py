@@ -41,7 +41,9 @@ def run(recipe, folder, *overrides):
 
 
 # Those of Hydra's own groups: tests/benchmark/test_cluster.py.
-YAMLS = [p.relative_to(CONFIGS) for p in CONFIGS.rglob("*.yaml") if p.relative_to(CONFIGS).parts[0] != "hydra"]
+YAMLS = [
+    p.relative_to(CONFIGS) for p in CONFIGS.rglob("*.yaml") if p.relative_to(CONFIGS).parts[0] != "hydra"
+]
 
 
 @pytest.mark.parametrize("config", sorted(path.as_posix() for path in YAMLS))
