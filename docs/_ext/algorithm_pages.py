@@ -11,7 +11,9 @@ from typing import Any
 from algorithm_notes import NOTES, Note
 
 from omiga_torchrl.algorithms import ALGORITHMS, AlgorithmConfig, RegisteredAlgorithm, make_algorithm
+from omiga_torchrl.benchmark import load_records
 from omiga_torchrl.cli import recipes_folder
+from omiga_torchrl.report import plot_learning_curves
 from omiga_torchrl.specs import TeamSpec
 
 
@@ -84,8 +86,30 @@ def preset(name: str) -> str:
     return f"The recipe's preset deviates from the defaults (`recipes/configs/algorithm/{name}.yaml`):\n\n```yaml\n{text}\n```\n"
 
 
-def algorithm_page(name: str, results: str) -> str:
-    """The page of one algorithm."""
+def curves(name: str, folder: Path) -> str:
+    """Learning curves of the algorithm beside cloning, a picture for every suite with records of it.
+
+    Args:
+        name: of the algorithm.
+        folder: for the pictures; the page is beside it.
+    """
+    parts = []
+    for suite in sorted((Path(recipes_folder()) / "results").glob("*/records")):
+        runs = [one.run for one in load_records(suite).records]
+        if not any(run.info.algorithm == name for run in runs):
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = folder / f"{name}_{suite.parent.name}.png"
+        plot_learning_curves([run for run in runs if run.info.algorithm in (name, "bc")], picture)
+        parts.append(
+            f"![Learning curves of {name} and behaviour cloning]({folder.name}/{picture.name})\n\n"
+            f"From the [records](../reference/results.md) of `python recipes/benchmark.py suite={suite.parent.name}`."
+        )
+    return "\n\n".join(parts)
+
+
+def algorithm_page(name: str, results: str, pictures: Path) -> str:
+    """The page of one algorithm, whose curves are drawn in ``pictures``."""
     algorithm, note = ALGORITHMS[name], note_of(name)
     loss = loss_class(algorithm)
     mixers = (
@@ -120,6 +144,7 @@ def algorithm_page(name: str, results: str) -> str:
             f"## Options\n\n{options(algorithm.config)}",
             preset(name),
             f"## Results\n\n{result_rows(note.label, results)}",
+            curves(name, pictures),
         ]
     )
 

@@ -26,7 +26,8 @@ def generate(app: Sphinx) -> None:
     results = (site / "reference" / "results.md").read_text(encoding="utf-8")
     write(site / "algorithms" / "index.md", algorithm_index())
     for name in ALGORITHMS:
-        write(site / "algorithms" / f"{name}.md", algorithm_page(name, results))
+        page = algorithm_page(name, results, site / "algorithms" / "_curves")
+        write(site / "algorithms" / f"{name}.md", page)
     places = homes()
     write(site / "api" / "index.md", api_index())
     for module in MODULES:

@@ -6,10 +6,13 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,11 +105,13 @@ def run_apart(script: Path, pictures: Path) -> list[dict[str, Any]]:
 
 
 def generate(app: Sphinx) -> None:
-    """Run every script that has changed, and write a page beside it."""
-    for script in sorted((Path(app.srcdir) / "tutorials").glob("*.py")):
-        pictures = script.parent / "_run"
-        text = page(run_apart(script, pictures), pictures.name)
-        place = script.with_suffix(".md")
+    """Run every script that has changed, one a core, and write a page beside it."""
+    scripts = sorted((Path(app.srcdir) / "tutorials").glob("*.py"))
+    pictures = Path(app.srcdir) / "tutorials" / "_run"
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ran = list(pool.map(partial(run_apart, pictures=pictures), scripts))
+    for script, cells in zip(scripts, ran, strict=True):
+        text, place = page(cells, pictures.name), script.with_suffix(".md")
         if not place.exists() or place.read_text(encoding="utf-8") != text:
             place.write_text(text, encoding="utf-8")
 

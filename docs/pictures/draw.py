@@ -169,7 +169,7 @@ def shapes() -> None:
     p.box(350, 120, 150, 44, '("next", "reward")', ORANGE, "[B, T, 1], the team's")
     p.box(520, 60, 160, 40, '("agents", "action")', BLUE, "[B, T, N, A] or [B, T, N]")
     p.box(520, 120, 160, 44, '("next", "terminated")', ORANGE, "[B, T, 1]")
-    p.box(350, 184, 330, 40, '("agents", "agent_mask"), ("agents", "action_mask")', GREY, "")
+    p.box(350, 184, 330, 40, '("agents", "agent_mask" or "action_mask")', GREY, "")
     p.save("shapes")
 
 

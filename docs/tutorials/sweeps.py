@@ -10,20 +10,23 @@ import shlex
 
 from omiga_torchrl.cli import main
 
+QUIET = ["hydra.job_logging.root.level=WARNING", "hydra/hydra_logging=none"]
+
 
 def recipe(command):
-    """Run a recipe as the command line does; its messages are left out where they are not the point."""
-    main(["run", *shlex.split(command)])
+    """Run a recipe as the command line does, without its log."""
+    main(["run", *shlex.split(command), *QUIET])
 
-
-QUIET = "hydra.job_logging.root.level=WARNING trainer.progress_bar=false"
-SHORT = "trainer.steps=600 trainer.batch_size=128 evaluation.interval=150 evaluation.episodes=25 evaluation.final_episodes=100"
 
 # %%
 # A sweep is `-m` and lists: here two algorithms times three seeds, each run in a folder of its own. What is there already is
 # kept, so that the same command goes on after an interruption, and adds seeds later. Any key can be swept, and is then part
 # of the names: `algorithm.alpha=0.3,1,3` makes `omiga-alpha-0.3__vmas-navigation__mixed__seed0`, ...
-recipe(f"train -m algorithm=bc,omiga seed=0,1,2 out=runs/sweep existing=keep {SHORT} {QUIET}")
+recipe("""
+    train -m algorithm=bc,omiga seed=0,1,2 out=runs/sweep existing=keep
+    trainer.steps=1200 trainer.batch_size=128 trainer.progress_bar=false
+    evaluation.interval=300 evaluation.episodes=25 evaluation.final_episodes=100
+""")
 
 from pathlib import Path
 

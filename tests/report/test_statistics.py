@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from omiga_torchrl.report import interquartile_mean, mean_confidence_interval, stratified_bootstrap
-from omiga_torchrl.report.statistics import _t_975, iqm
+from omiga_torchrl.report.statistics import iqm
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,10 @@ def test_student() -> None:
     """Mean 2, standard deviation 1, t = 4.3027: 2 ± 4.3027 / sqrt(3)."""
     assert mean_confidence_interval([1, 2, 3]) == pytest.approx((2 - 2.48416, 2 + 2.48416), abs=1e-4)
     assert mean_confidence_interval([1.0]) == (float("-inf"), float("inf"))
-    assert _t_975(31) == pytest.approx(2.0395, abs=2e-4) and _t_975(1000) == pytest.approx(1.9623, abs=1e-4)
+    for runs, t in ((32, 2.0395), (1001, 1.9623)):  # 31 and 1000 degrees of freedom
+        values = np.arange(runs, dtype=float)
+        half = t * values.std(ddof=1) / np.sqrt(runs)
+        assert mean_confidence_interval(values)[1] - values.mean() == pytest.approx(half, rel=1e-4)
 
 
 def test_errors() -> None:
