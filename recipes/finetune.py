@@ -30,7 +30,7 @@ from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, save_policy
 from omiga_torchrl.report import Run, RunWriter, load_runs
 from omiga_torchrl.selection import Candidate, OpenCandidate, find_candidates, open_candidate, open_data
-from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
+from omiga_torchrl.trainers import OfflineTrainer
 from omiga_torchrl.trainers.best import BestPolicy, Restored
 from omiga_torchrl.trainers.loggers import close_logger, open_logger
 from omiga_torchrl.trainers.options import TrainerOptions
@@ -233,8 +233,8 @@ def _train(
         hook = evaluation_hook(settings, lambda: policy, env, policy.facts, best)
         hook.at_start = True  # the offline score is the first point
         hook.register(trainer)
-        if best.run.continues and (last := readable_checkpoint(best.run.path / "checkpoints")):
-            trainer.load_from_file(last)
+        if best.run.continues:
+            trainer.resume(best.run.path / "checkpoints")
         trainer.train()
     close_logger(trainer.logger)
     return trainer.step_count

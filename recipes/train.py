@@ -27,7 +27,7 @@ from omiga_torchrl.plugins import import_modules
 from omiga_torchrl.policies import TeamPolicy, save_policy
 from omiga_torchrl.report import RunWriter
 from omiga_torchrl.sweeps import mark_sweep, run_job, run_recipe
-from omiga_torchrl.trainers import OfflineTrainer, readable_checkpoint
+from omiga_torchrl.trainers import OfflineTrainer
 from omiga_torchrl.trainers.best import BestPolicy, Restored
 from omiga_torchrl.trainers.dataset_names import dataset_name
 from omiga_torchrl.trainers.grids import comma_lists, train_variants
@@ -154,8 +154,8 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
     trainer, best = make_trainer(config, parts, dataset, run), BestPolicy(run)
     if env is not None:
         evaluation_hook(config, acting, env, facts, best).register(trainer)
-    if run.continues and (last := readable_checkpoint(run.path / "checkpoints")):
-        trainer.load_from_file(last)
+    if run.continues:
+        trainer.resume(run.path / "checkpoints")
 
     def finish() -> float:
         save_policy(run.path / "policy.pt", acting())

@@ -19,7 +19,7 @@ from omiga_torchrl.trainers.checkpoint import (
 )
 from omiga_torchrl.trainers.diagnosis import NonFiniteError
 from omiga_torchrl.trainers.former import present_trainer_state
-from omiga_torchrl.trainers.hooks import CheckpointHook, NaNGuardHook
+from omiga_torchrl.trainers.hooks import CheckpointHook, EvaluationHook, NaNGuardHook
 from omiga_torchrl.trainers.log_files import cut_log
 from omiga_torchrl.trainers.logged import LoggedTrainer
 from omiga_torchrl.trainers.schedules import fit_schedule
@@ -113,6 +113,31 @@ class CheckpointedTrainer(LoggedTrainer):
         """
         self.load_state_dict(load_checkpoint(file, **kwargs)["trainer"])
         return self
+
+    def resume(self, folder: str | Path) -> Path | None:
+        """Goes on from the newest readable checkpoint of a run that was interrupted.
+
+        A run that ended before its first checkpoint starts anew: whatever it has logged and evaluated comes
+        again, so that its log is emptied, and so is its record if its :class:`EvaluationHook` does that.
+
+        Args:
+            folder: where its :class:`CheckpointHook` wrote; it may be missing.
+
+        Returns:
+            The checkpoint, or ``None`` if there is none.
+
+        Raises:
+            DataError: there are checkpoints, and all of them are damaged.
+        """
+        last = readable_checkpoint(folder)
+        if last is not None:
+            self.load_from_file(last)
+            return last
+        cut_log(self.logger, {})
+        for hook in self._modules.values():
+            if isinstance(hook, EvaluationHook):
+                hook.load_state_dict({"last_step": -1})
+        return None
 
     def roll_back(self, error: NonFiniteError) -> None:
         """Goes back to the last checkpoint after a step that is not finite, with other random numbers.

@@ -158,8 +158,8 @@ def test_on_ray_records_are_those_of_the_local_run_though_a_node_dies(tmp_path: 
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     node = cluster.add_node(num_cpus=1)
+    distributed = start(tmp_path / "ray", "launcher=ray", RAY_ADDRESS=cluster.address)
     try:
-        distributed = start(tmp_path / "ray", "launcher=ray", RAY_ADDRESS=cluster.address)
         runs = tmp_path / "ray" / "grid" / "runs"
         while len(list(runs.glob("*/*"))) < 2:  # both nodes train
             assert distributed.poll() is None, distributed.communicate()[0]
@@ -168,9 +168,10 @@ def test_on_ray_records_are_those_of_the_local_run_though_a_node_dies(tmp_path: 
         cluster.add_node(num_cpus=1)
         text = distributed.communicate(timeout=1200)[0]
     finally:
+        distributed.kill()
         cluster.shutdown()
     assert distributed.returncode == 0 and "4 of 4 runs have records" in text, text
-    local = start(tmp_path / "local", "workers=2")
-    text = local.communicate(timeout=1200)[0]
+    with start(tmp_path / "local", "workers=2") as local:
+        text = local.communicate(timeout=1200)[0]
     assert local.returncode == 0, text
     assert results(tmp_path / "ray") == results(tmp_path / "local") and len(results(tmp_path / "ray")) == 4

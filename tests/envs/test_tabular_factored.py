@@ -84,12 +84,17 @@ def test_the_worth_of_mixing_is_as_documented(row: list[str]) -> None:
         assert text == "by chance" or value == pytest.approx(float(text)), row
 
 
-def test_agents_that_have_to_agree_have_equal_values() -> None:
-    """By chance: nothing tells the actions apart."""
+def test_agents_that_have_to_agree_have_equal_values_and_a_sum_may_prefer_the_wrong_pair() -> None:
     game = tabular_game("xor")
+    visits = mean_visits(game, "experts")
     for mixed in (False, True):
-        q = factored_values(game, mean_visits(game, "experts"), mixed=mixed)
+        q = factored_values(game, visits, mixed=mixed)
         assert (q[0, :, 0] - q[0, :, 1]).abs().max().item() < 1e-9
+    # Both agents may value action 0 higher: no joint action of the data gets another value.
+    q = q + torch.tensor([0.3, -0.3])
+    joint = q[0, torch.arange(2), game.joint_actions].sum(-1)
+    assert joint[visits[0] > 0].tolist() == pytest.approx([joint[1].item()] * 2)
+    assert expected_return(game, greedy_joint_policy(game, q)) == 0
 
 
 def test_an_iteration_that_does_not_settle_is_said() -> None:

@@ -17,6 +17,7 @@ def test_facts_of_a_dataset_override_its_card() -> None:
     assert facts == PolicyFacts("vmas/navigation", {"max_steps": 5, "n_agents": 3}, "vmas/navigation/mixed")
     assert PolicyFacts.of_dataset(dataset, task="vmas/balance").task == "vmas/balance"
     assert facts.make_env(num_envs=2).rollout(7).shape == (2, 5)
+    assert facts.make_env().batch_size == (1,)
 
 
 def test_the_environment_is_raw() -> None:

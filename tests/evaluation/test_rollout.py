@@ -14,6 +14,7 @@ from torchrl.modules import IndependentNormal
 
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import EvaluationResult, Protocol, evaluate
+from omiga_torchrl.evaluation.rollout import _check_actions
 from tests.evaluation.toy_env import AGENTS, CountingEnv
 
 NAN = torch.full((1, AGENTS, 1), float("nan"))
@@ -143,6 +144,17 @@ def test_nan_action_names_the_agent() -> None:
 
     with pytest.raises(DataError, match=r"of agent 1 is NaN or infinite in 1 of 2 environments"):
         evaluate(broken, CountingEnv([2, 2]), episodes=2, seed=0)
+
+
+def test_actions_of_absent_agents_may_be_anything() -> None:
+    env = CountingEnv([2, 2])
+    data = still(env.reset())
+    data["agents", "action"][1, 1] = float("nan")
+    data["agents", "agent_mask"] = torch.tensor([[True, True], [True, False]])
+    _check_actions(env, data, torch.ones(2, dtype=torch.bool))
+    data["agents", "agent_mask"] = torch.tensor([[True, False], [False, True]])
+    with pytest.raises(DataError, match=r"of agent 1 is NaN or infinite in 1 of 2 environments"):
+        _check_actions(env, data, torch.ones(2, dtype=torch.bool))
 
 
 def test_errors() -> None:

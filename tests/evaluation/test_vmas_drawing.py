@@ -46,6 +46,17 @@ def test_the_drawing_has_the_sides_of_the_viewer(size: tuple[int, int], shape: t
     assert abs(x.min() - (shape[1] / 2 - 0.1 * unit)) < 4 and abs(y.max() - (shape[0] / 2 + 0.1 * unit)) < 4
 
 
+def test_agents_of_any_size_are_shown_whole() -> None:
+    env = make_env("vmas/navigation", num_envs=1, seed=0).base_env._env
+    large, *others = env.world.agents
+    large.shape._radius = 0.5
+    for agent in others:
+        agent.set_pos(torch.zeros(1, 2), batch_index=None)
+    large.set_pos(torch.tensor([[3.0, 0.0]]), batch_index=None)
+    # The largest agent's size twice, beyond the place of the one that is farthest out.
+    assert VmasDrawing(env)._half_size(0.0, 0.0, 1.0, 1.0) == pytest.approx(3.0 + 2 * 0.5)
+
+
 def test_bodies_have_their_places_and_sizes() -> None:
     from vmas.simulator.core import Box, Line, Sphere
 

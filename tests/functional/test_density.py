@@ -32,7 +32,7 @@ def test_small_actions_keep_their_digits():
     assert found.item() == pytest.approx(-0.5 - math.log(1e-9) - 0.5 * math.log(2 * math.pi), rel=1e-6)
 
 
-@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (-0.4, 0.4), (0.0, 3.0)])
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (-0.4, 0.4), (0.0, 3.0), (-1.0, 3.0), (-3.0, -1.0)])
 def test_integrates_to_one(bounds):
     low, high = bounds
     grid = torch.linspace(low, high, 20_001, dtype=torch.float64)[1:-1]

@@ -104,3 +104,11 @@ def test_soft_chi_square_of_huge_numbers_has_a_finite_gradient():
     x = torch.tensor([1e10, -1e10, 1000.0, -1000.0], requires_grad=True)
     (soft_chi_square(x) + soft_chi_square_ratio(x)).sum().backward()
     assert soft_chi_square_ratio(x).isfinite().all() and x.grad.isfinite().all()
+
+
+def test_a_legal_action_without_probability_adds_nothing():
+    log_p = torch.tensor([0.0, -torch.inf, 3.0], requires_grad=True)
+    log_q = torch.tensor([0.5, 0.25, 0.25]).log()
+    found = categorical_kl(log_p, log_q, torch.tensor([True, True, False]))
+    found.backward()
+    assert found.item() == pytest.approx(math.log(2)) and log_p.grad.isfinite().all()

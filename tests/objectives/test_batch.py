@@ -62,7 +62,7 @@ def test_zeros_take_the_place_of_anything(shape):
         assert found.dtype == value.dtype and not found[~mask].any() and (found[mask] != 0).all()
 
 
-@pytest.mark.parametrize(("beyond", "is_refused"), [(0.5e-4, False), (1.5e-4, True)])
+@pytest.mark.parametrize(("beyond", "is_refused"), [(0.5e-4, False), (1e-4, False), (1.5e-4, True)])
 @pytest.mark.parametrize("side", [-1, 1])
 def test_actions_may_leave_their_bounds_by_rounding_only(beyond, is_refused, side):
     """By a ten-thousandth of their range, which is 2."""

@@ -39,3 +39,15 @@ def test_the_published_gradient_of_q_vanishes_where_all_q_have_one_sign(variant,
     grads = torch.autograd.grad(loss.actor_loss(data), list(loss.actor_network_params.values(True, True)))
     size = sum(float(grad.abs().sum()) for grad in grads)
     assert (size > 1e-4) == moves, size
+
+
+def test_the_penalty_is_the_size_of_the_policys_actions():
+    torch.manual_seed(0)
+    data, found = CONTINUOUS.fake_batch(16), []
+    for penalty in (0.0, 0.5):
+        torch.manual_seed(1)
+        options = {"hidden_sizes": [8], "action_penalty": penalty}
+        loss = make_algorithm("matd3_bc", CONTINUOUS, **options).loss
+        found.append(loss.actor_loss(data))
+    size = loss.view(data).policy_action.square().mean()
+    torch.testing.assert_close(found[1] - found[0], 0.5 * size)

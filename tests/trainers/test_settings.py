@@ -114,6 +114,14 @@ def test_each_mistake_is_named(changed: dict[str, Any], expected: str) -> None:
     assert expected in mistakes(**changed)
 
 
+def test_the_smallest_numbers_are_right_ones() -> None:
+    ones = ("steps", "batch_size", "log_interval", "keep_checkpoints", "save_interval")
+    check_settings(settings(threads=1, seed=0, **{f"trainer__{name}": 1 for name in ones}))
+    counts = ("interval", "episodes", "final_episodes")
+    check_settings(settings(**{f"evaluation__{name}": 1 for name in counts}))
+    assert Protocol(interval=1, episodes=1, final_episodes=1).episodes == 1
+
+
 def test_all_mistakes_are_in_one_message() -> None:
     text = mistakes(trainer__lr=-1, trainer__batch_size=0, algorithm__alpa=3, seed=-1, dataset="mixd")
     assert text.startswith("train: ") and "settings are wrong:" in text
