@@ -165,7 +165,11 @@ def _find_other_rule(dataset: OfflineDataset, env: EnvBase) -> list[str]:
     given = team_reward_of(env)
     if not recorded or not given or recorded == given:
         return []
-    return [f"the team's reward is the {recorded} of the agents' in the data, the {given} in the environment"]
+    return [
+        f"the team's reward is the {recorded} of the agents' in the data, the {given} in the environment: "
+        f"+task_kwargs.team_reward={recorded} of the recipes, or make_env(..., team_reward={recorded!r}), "
+        "makes it that of the data"
+    ]
 
 
 def _find_other_convention(dataset: OfflineDataset, env: EnvBase) -> list[str]:
