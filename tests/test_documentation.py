@@ -87,7 +87,7 @@ def test_the_example_algorithm_trains_from_its_two_files(tmp_path):
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_and_recipes_that_it_names_exist(page):
     text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)|(recipes/\w+\.py)", text):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)|(?<!tests/)(recipes/\w+\.py)", text):
         link, recipe = target
         if recipe:
             assert (ROOT / recipe).exists(), recipe

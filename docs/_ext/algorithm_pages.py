@@ -58,8 +58,11 @@ def options(config: type[AlgorithmConfig]) -> str:
     def rank(name: str) -> int:
         return 0 if name in own and name not in shared else 2 if name in shared else 1
 
+    def default(value: Any) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else repr(value)
+
     rows = [
-        f"| `{field.name}` | `{field.default!r}` | {as_markdown(texts.get(field.name, ''))} |"
+        f"| `{field.name}` | `{default(field.default)}` | {as_markdown(texts.get(field.name, ''))} |"
         for field in sorted(fields(config), key=lambda field: rank(field.name))
     ]
     return "\n".join(["| argument | default | |", "|---|---|---|", *rows])
