@@ -35,10 +35,11 @@ if sys.argv[1] in ("d4rl", "minari", "omiga-mujoco", "pymarl-h5"):
     import h5py
 if sys.argv[1] == "vault":
     import tensorstore
-imports, start = peak(), time.perf_counter()
+imports, start, processor = peak(), time.perf_counter(), time.process_time()
 options = ReadOptions(actions="raw")
 convert(LAYOUTS[sys.argv[1]].read(Path(sys.argv[2]), options), Path(sys.argv[3]), options, name="benchmark")
-print(json.dumps({"seconds": time.perf_counter() - start, "imports": imports, "peak": peak()}))
+seconds, processor = time.perf_counter() - start, time.process_time() - processor
+print(json.dumps({"seconds": seconds, "processor": processor, "imports": imports, "peak": peak()}))
 """
 
 
@@ -50,6 +51,7 @@ class Cost:
         layout: of the dataset.
         source_bytes: size of its files.
         seconds: converting them, without imports; the files are in the page cache.
+        processor_seconds: of that, of both threads together.
         import_bytes: largest resident size before the conversion: Python, PyTorch and what else is imported.
         peak_bytes: largest resident size of the process.
     """
@@ -57,6 +59,7 @@ class Cost:
     layout: str
     source_bytes: int
     seconds: float
+    processor_seconds: float
     import_bytes: int
     peak_bytes: int
 
@@ -65,8 +68,9 @@ class Cost:
             value / 1e6 for value in (self.source_bytes, self.peak_bytes, self.import_bytes)
         )
         return (
-            f"{self.layout:13} {size:5.0f} MB in {self.seconds:5.1f} s, {size / self.seconds:4.0f} MB/s; "
-            f"peak {peak:4.0f} MB, of which {imports:4.0f} MB imports"
+            f"{self.layout:13} {size:5.0f} MB in {self.seconds:5.1f} s, {size / self.seconds:4.0f} MB/s, "
+            f"{size / self.processor_seconds:4.0f} MB a processor second; peak {peak:4.0f} MB, of which "
+            f"{imports:4.0f} MB imports"
         )
 
 
@@ -85,7 +89,8 @@ def measure(layout: str, size: float, folder: Path) -> Cost:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     total = sum(file.stat().st_size for file in files)
-    return Cost(layout, total, found["seconds"], found["imports"], found["peak"])
+    times = found["seconds"], found["processor"]
+    return Cost(layout, total, *times, found["imports"], found["peak"])
 
 
 def _episodes(size: float, *, agents: int = AGENTS, discrete: bool = False) -> Iterator[Episodes]:
