@@ -146,3 +146,13 @@ def test_padding_diverges_by_nothing():
     one, zero = torch.ones(1, 2), torch.zeros(1, 2)
     found = censored_gaussian_kl(zero, one, one, one, low=low, high=high)
     torch.testing.assert_close(found, censored_gaussian_kl(zero[:, 1:], one[:, 1:], one[:, 1:], one[:, 1:]))
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_an_action_at_the_edge_of_a_bound_is_on_it(side):
+    loc, scale = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    at, edge = (torch.tensor([side * unit], dtype=torch.float64) for unit in (1.0, 1 - 1e-6))
+    inside = torch.tensor([side * (1 - 2e-6)], dtype=torch.float64)
+    on_bound = censored_gaussian_log_density(at, loc, scale)
+    assert censored_gaussian_log_density(edge, loc, scale).equal(on_bound)
+    assert (censored_gaussian_log_density(inside, loc, scale) - on_bound).abs() > 0.1

@@ -1,0 +1,20 @@
+"""Sequences for memories: nothing is seen too early, and nothing is left out."""
+
+from __future__ import annotations
+
+import torch
+from tensordict import TensorDict
+
+from omiga_torchrl.objectives.sequences import next_step, prev_actions, with_first_step
+
+
+def test_a_memory_at_the_next_steps_has_seen_the_first_one():
+    now, after = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[1.0, 2.0, 3.0]])
+    inputs, following = (TensorDict({"x": one}, [1, 3]) for one in (now, after))
+    assert with_first_step(inputs, following, ["x"], 1)["x"].tolist() == [[0.0, 1.0, 2.0, 3.0]]
+
+
+def test_there_is_no_action_before_the_first():
+    action = torch.tensor([[[[1.0]], [[2.0]], [[3.0]]]])  # [B, T, N, A]
+    assert prev_actions(action, 1).flatten().tolist() == [0.0, 1.0, 2.0]
+    assert next_step(torch.tensor([[1, 2, 3]])).tolist() == [[2, 3, 3]]
