@@ -52,7 +52,7 @@ recipe("report runs=runs/sweep")
 # - **95% bootstrap** and **95% Student t** are intervals over *seeds*, not over episodes. Of three seeds the first is too
 #   narrow, as it knows nothing outside of what it saw; trust the second. If the intervals of two rows overlap, get more
 #   seeds before you say which is better.
-# - **best in training** is the largest of several noisy numbers and therefore too high. It is there because papers report
+# - **best in training** is the largest of several noisy numbers, here of 25 episodes each. It is there because papers report
 #   it; compare it with nothing but itself.
 # - **behaviour** is the mean return of the data, **best behaviour checkpoint** that of the best policy behind them: below
 #   the first something is wrong, above the second something was learned that nobody had shown.

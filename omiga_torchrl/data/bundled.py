@@ -44,10 +44,9 @@ def bundled_behaviours(task: str) -> list[Path]:
         found = sorted((root / task.partition("-")[0]).glob("*.pt"))
     if not found:
         tasks = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.pt")}
+        unknown = unknown_name("bundled_behaviours", "task", task, tasks)
         raise ValueError(
-            f"bundled_behaviours: {task} must be a task that policies come with, got none of it: "
-            f"{', '.join(sorted(tasks))}. Train some, record_dataset train_behaviour=true, or pass "
-            "behaviour=."
+            f"{unknown} Of other tasks train policies (record_dataset train_behaviour=true) or pass behaviour=."
         )
     return found
 

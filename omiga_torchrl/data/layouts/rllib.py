@@ -139,10 +139,8 @@ def _require_in_order(rows: Rows, following: Array) -> None:
     """Raise where what was seen after a step is not what the next one has, or could not be."""
     seen = rows.values["obs"]
     if following.shape != seen.shape:
-        raise DataError(
-            f"{rows.where}: 'new_obs' must have the shape of 'obs' in a step, {seen.shape[1:]}, got "
-            f"{following.shape[1:]}. Write both as the environment gives them."
-        )
+        shapes = f"{seen.shape[1:]}, got {following.shape[1:]}. Write both as the environment gives them."
+        raise DataError(f"{rows.where}: 'new_obs' must have the shape of 'obs' in a step, {shapes}")
     jumps = (following[:-1] != seen[1:]).any((1, 2))
     if jumps.any():
         raise DataError(

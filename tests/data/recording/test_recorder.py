@@ -235,7 +235,7 @@ def test_impossible_settings(tmp_path, options, said):
 def test_ray_is_optional(tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
-    with pytest.raises(ImportError, match="pip install ray"):
+    with pytest.raises(ImportError, match=r"needs the package ray. pip install 'omiga-torchrl\[ray\]'"):
         record(tmp_path / "data", launcher="ray")
 
 
