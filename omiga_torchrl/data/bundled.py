@@ -46,7 +46,7 @@ def bundled_behaviours(task: str) -> list[Path]:
         tasks = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.pt")}
         unknown = unknown_name("bundled_behaviours", "task", task, tasks)
         raise ValueError(
-            f"{unknown} Of other tasks train policies (record_dataset train_behaviour=true) or pass behaviour=."
+            f"{unknown} Of others train policies (record_dataset train_behaviour=true) or pass behaviour=."
         )
     return found
 
