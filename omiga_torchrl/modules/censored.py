@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from typing_extensions import Self
 
 from omiga_torchrl.errors import unknown_name
 from omiga_torchrl.functional.censored import (
@@ -57,7 +58,7 @@ class CensoredGaussian(BoundedGaussian):
         mine = self.loc, self.scale
         return censored_gaussian_cross_entropy(*mine, *mine, low=self.low, high=self.high)
 
-    def divergence_from(self, other: CensoredGaussian) -> Tensor:
+    def divergence_from(self, other: Self) -> Tensor:
         """``KL(self || other)`` ``[*B]``, exact.
 
         Args:

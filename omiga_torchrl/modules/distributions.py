@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from typing_extensions import Self
 
-from omiga_torchrl.functional import tanh_gaussian_log_density
+from omiga_torchrl.functional import gaussian_kl, tanh_gaussian_log_density
 from omiga_torchrl.functional.density import log_density_after_tanh
 from omiga_torchrl.functional.precision import at_least_single
 
@@ -45,6 +45,14 @@ class BoundedGaussian(Distribution, ABC):
     @abstractmethod
     def to_action(self, x: Tensor) -> Tensor:
         """Values of the Gaussian ``[*B, A]`` as actions inside the bounds."""
+
+    @abstractmethod
+    def divergence_from(self, other: Self) -> Tensor:
+        """``KL(self || other)`` ``[*B]``, exact.
+
+        Args:
+            other: with the same bounds.
+        """
 
     @property
     def support(self) -> constraints.Constraint:
@@ -113,3 +121,11 @@ class TanhGaussian(BoundedGaussian):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density ``[*B]`` of actions ``[*B, A]``; actions outside the bounds are clamped."""
         return tanh_gaussian_log_density(value, self.loc, self.scale, low=self.low, high=self.high)
+
+    def divergence_from(self, other: Self) -> Tensor:
+        """``KL(self || other)`` ``[*B]``: that of the Gaussians before tanh.
+
+        Args:
+            other: with the same bounds.
+        """
+        return gaussian_kl(self.loc, self.scale, other.loc, other.scale, low=self.low, high=self.high)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from omiga_torchrl import functional as F
-from omiga_torchrl.modules import CensoredGaussian, TanhGaussian, is_censored
+from omiga_torchrl.modules import CensoredGaussian, is_censored
+from omiga_torchrl.modules.distributions import BoundedGaussian
 from omiga_torchrl.objectives.sampled_actions import SampledActions
 from omiga_torchrl.objectives.values import log_probs
 from omiga_torchrl.objectives.view import TeamView
@@ -80,11 +81,9 @@ def _sampled_evaluation(batch: TeamView, num_samples: int | None) -> PolicyEvalu
     samples = SampledActions.from_policy(policy, num_samples or _PUBLISHED_SAMPLES)
 
     def divergence_from(behavior: Distribution) -> Tensor:
-        if isinstance(policy, CensoredGaussian) and isinstance(behavior, CensoredGaussian):
+        is_exact = num_samples is None or isinstance(policy, CensoredGaussian)
+        if is_exact and isinstance(policy, BoundedGaussian) and isinstance(behavior, type(policy)):
             return policy.divergence_from(behavior)
-        if num_samples is None and isinstance(policy, TanhGaussian) and isinstance(behavior, TanhGaussian):
-            parameters = policy.loc, policy.scale, behavior.loc, behavior.scale
-            return F.gaussian_kl(*parameters, low=policy.low, high=policy.high)
         behavior_log_prob = behavior.log_prob(samples.action)
         return F.sampled_kl(samples.log_prob.movedim(0, -1), behavior_log_prob.movedim(0, -1))
 
