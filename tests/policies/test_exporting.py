@@ -14,7 +14,7 @@ import torch
 from tensordict.nn import TensorDictModule
 
 from omiga_torchrl.algorithms import ALGORITHMS
-from omiga_torchrl.errors import DataError
+from omiga_torchrl.errors import DataError, StorageError
 from omiga_torchrl.policies import (
     ExportedPolicy,
     TeamPolicy,
@@ -214,6 +214,13 @@ def test_modules_that_cannot_be_exported_are_named(tmp_path):
     policy = of_module(Eigen())
     require_equal(policy, ExportedPolicy(export_policy(policy, tmp_path / "t", format="torch")))
     assert [path.name for path in tmp_path.iterdir()] == ["t"]  # nothing half written
+
+
+def test_a_place_that_cannot_be_written_is_named():
+    with pytest.raises(
+        StorageError, match=r"/dev/null/out cannot be written: .* Write to a folder of your own"
+    ):
+        export_policy(make_policy("bc", CONTINUOUS), "/dev/null/out", format="torch")
 
 
 def test_unfinished_and_damaged_folders(tmp_path):
