@@ -64,7 +64,7 @@ def told_errors() -> Iterator[None]:
 
 
 def run_once(component: str, config: Any, function: Callable[[Any], Any]) -> Any:
-    """What a recipe does, with its configuration as an instance of its dataclass.
+    """Runs a recipe with its configuration as an instance of its dataclass.
 
     Args:
         component: the recipe.
@@ -133,7 +133,7 @@ def checked_overrides(component: str, arguments: Sequence[str], schema: type, co
 
 
 def find_mistakes(component: str, arguments: Sequence[str], schema: type, configs: Path) -> Iterator[str]:
-    """What is wrong with overrides, one message each; see :func:`checked_overrides`."""
+    """Mistakes in overrides, one message each; see :func:`checked_overrides`."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import ValueType
     from hydra.errors import HydraException

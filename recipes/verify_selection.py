@@ -65,12 +65,8 @@ def verify(task: str, tier: str, options: argparse.Namespace) -> dict[str, Any]:
     each, last = options.steps // 4, options.steps
     common = (
         *(f"task={task}", f"dataset={data}", f"out={runs}", "existing=keep", "logger=null"),
-        *(
-            f"seed={options.seed}",
-            f"trainer.steps={last}",
-            f"evaluation.interval={each}",
-            "trainer.keep_checkpoints=4",
-        ),
+        *(f"seed={options.seed}", f"trainer.steps={last}", f"evaluation.interval={each}"),
+        "trainer.keep_checkpoints=4",
         *("trainer.progress_bar=false", "algorithm.hidden_sizes=[64,64]"),
         *(f"evaluation.episodes={options.episodes}", "evaluation.final_episodes=4"),
     )
@@ -79,14 +75,8 @@ def verify(task: str, tier: str, options: argparse.Namespace) -> dict[str, Any]:
     trained = time.perf_counter()
     fqe = (f"fqe.steps={options.fqe_steps}", f"fqe.behavior_steps={2 * options.fqe_steps}")
     small = ("fqe.batch_size=128", "fqe.hidden_sizes=[64,64]", "fqe.seeds=3", f"critics=[{options.critics}]")
-    select = (
-        f"runs={runs}",
-        f"seed={options.seed}",
-        "least_coverage=0",
-        *fqe,
-        *small,
-    )  # all values, to judge any rule
-    selection = call("select_policy", "select", *select)
+    every = (f"seed={options.seed}", "least_coverage=0")  # all values, to judge any rule
+    selection = call("select_policy", "select", f"runs={runs}", *every, *fqe, *small)
     seconds = {"training": trained - began, "selection": time.perf_counter() - trained}
     return recorded(task, tier, selection, find_candidates(load_runs(runs)).candidates, seconds)
 
@@ -113,15 +103,14 @@ def recorded(
 
 def judged(record: dict[str, Any], least_coverage: float) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Judgements of all scores of a cell, and the curves of an online budget."""
-    steps = {one["name"]: int(one["name"].rpartition("@")[2]) for one in record["policies"]}
+    steps = [int(one["name"].rpartition("@")[2]) for one in record["policies"]]
     policies = [
         ScoredPolicy(
-            *(one["name"], one["name"].rpartition("@")[0], steps[one["name"]]),
-            *(steps[one["name"]] == max(steps.values()), one["coverage"]),
+            *(one["name"], one["name"].rpartition("@")[0], step, step == max(steps), one["coverage"]),
             one["values"] if one["coverage"] >= least_coverage else {},
             CheapScores(**one["cheap"]),
         )
-        for one in record["policies"]
+        for one, step in zip(record["policies"], steps, strict=True)
     ]
     selection = Selection(policies, list(record["calibration"]), {}, least_coverage=least_coverage)
     returns = {one["name"]: one["returns"] for one in record["policies"]}

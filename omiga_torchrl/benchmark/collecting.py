@@ -27,7 +27,7 @@ _DIGITS: Final = 7
 
 
 def data_facts(statistics: str | Path) -> dict[str, Any]:
-    """What a record says about its data, from the file ``statistics.json`` of ``recipes/inspect_dataset.py``.
+    """The data of a record: facts from the file ``statistics.json`` of ``recipes/inspect_dataset.py``.
 
     Args:
         statistics: the file.
@@ -116,7 +116,7 @@ def _evaluation(one: Evaluation) -> dict[str, Any]:
 
 
 def _cost(run: Run) -> dict[str, Any]:
-    """What the run took; of several that trained together, each has what all of them took."""
+    """Time and memory of the run; of several that trained together, each has those of all of them."""
     sessions = run.info.audit["sessions"]
     last = sessions[-1]
     together = run.info.audit["config"].get("seeds") or []

@@ -29,7 +29,7 @@ class Worker(Protocol):
 
 
 class Launcher(Protocol):
-    """What starts jobs."""
+    """A way to start jobs."""
 
     def cores(self) -> int:
         """How many jobs may run at a time unless the user says it."""

@@ -1,4 +1,4 @@
-"""What a report page says between its tables, and how it looks."""
+"""Texts between the tables of a report page, and its style sheet."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from omiga_torchrl.evaluation import Protocol
 
 @dataclass(frozen=True)
 class BenchmarkProtocol:
-    """What the runs of a table have in common; ``docs/protocol.md`` says what is the same in all protocols.
+    """Conditions that the runs of a table share; ``docs/protocol.md`` says what is the same in all protocols.
 
     Attributes:
         name: stored in every record; a report holds records of one protocol.

@@ -80,7 +80,7 @@ class Record:
 
 
 class Records(NamedTuple):
-    """What is in a folder of records.
+    """The content of a folder of records.
 
     Attributes:
         records: the whole ones, by their keys.

@@ -43,7 +43,7 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What a schedule came to.
+    """The outcome of a schedule.
 
     Attributes:
         done: names of finished jobs.

@@ -50,7 +50,7 @@ class FollowingRows(Tensor):
         self.rows, self.numbers = rows, numbers
 
     def __tensor_flatten__(self) -> tuple[list[str], Tensor]:
-        """What PyTorch and TensorDict look for where they count bytes."""
+        """The tensors behind it, by which PyTorch and TensorDict count bytes."""
         return ["rows"], self.numbers
 
     @staticmethod

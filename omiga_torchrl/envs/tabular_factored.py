@@ -1,4 +1,4 @@
-"""What agents with local values can make of the data of a game, solved exactly."""
+"""Local values of agents from the data of a game, solved exactly."""
 
 from __future__ import annotations
 

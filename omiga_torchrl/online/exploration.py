@@ -91,7 +91,7 @@ class ExploringPolicy(TensorDictModuleBase):
 
 
 def as_rows(batch: TensorDictBase) -> TensorDictBase:
-    """What a collector gave ``[environments, time]`` as transitions with ``"is_init"`` and ``"episode"``.
+    """A collector's batch ``[environments, time]`` as transitions with ``"is_init"`` and ``"episode"``.
 
     Args:
         batch: consecutive steps; a new episode begins after a step that is done.

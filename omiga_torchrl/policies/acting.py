@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Arrays = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 """An array of a plain team, or one for each group by its name."""
 State = Mapping[str, npt.NDArray[Any]]
-"""What a recurrent policy carries from step to step, by the names of its inputs; empty for others."""
+"""The memory of a recurrent policy between steps, by the names of its inputs; empty for others."""
 
 
 class PolicyStep(nn.Module):

@@ -31,7 +31,7 @@ _UNITS: Final = {
 
 
 def describe_policy(policy: TeamPolicy, *, source: Path | None = None, license: str = "") -> dict[str, Any]:
-    """What a card says of a policy, without its file.
+    """The entries of a card that describe a policy, without its file.
 
     Args:
         policy: the policy.

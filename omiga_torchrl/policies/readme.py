@@ -101,7 +101,7 @@ def _number(value: float | None) -> str:
 
 
 def _training(card: dict[str, Any]) -> str:
-    """What it was trained on, what it reached, and with which versions."""
+    """Data, score, arguments and versions of the training."""
     lines = []
     data = card.get("data", {})
     if data or card["dataset"]:

@@ -28,7 +28,7 @@ _ROWS = 20_000  # steps that a policy reads at once
 
 @dataclass(frozen=True)
 class PolicyActions:
-    """What a policy does on data of T steps, by the key of the actions of every group.
+    """A policy's actions on data of T steps, by the key of the actions of every group.
 
     Attributes:
         now: its actions in the state of every step, ``[T, N, A]`` or, discrete, ``[T, N]``.
@@ -96,7 +96,7 @@ def scaled(data: TensorDictBase, normalisation: Normalisation | None) -> TensorD
 
 
 def _seen(data: TensorDictBase, groups: list[str]) -> TensorDictBase:
-    """What policies read of a state: fresh entries, as they write beside them."""
+    """Entries of a state that policies read, made anew, as they write beside them."""
     keys_seen: list[Any] = [(name, entry) for name in groups for entry in _SEEN]
     return data.select(*keys_seen, keys.STATE, strict=False)
 

@@ -13,7 +13,7 @@ from omiga_torchrl.errors import DataError, require_count
 
 @dataclass
 class UCBResult:
-    """What was tried, in order.
+    """The trials, in order.
 
     Attributes:
         arms: number of the policy of every pull.

@@ -60,7 +60,7 @@ class Candidate:
 
 
 class FoundCandidates(NamedTuple):
-    """What :func:`find_candidates` found.
+    """The result of :func:`find_candidates`.
 
     Attributes:
         candidates: by run and step.

@@ -157,7 +157,7 @@ class StackedFQE:
         return [(name, "action") for name in self.spec.groups]
 
     def _entries(self, data: TensorDictBase) -> dict[NestedKey, Tensor]:
-        """What the loss reads, in memory; the policies' actions are no part of the data."""
+        """The entries that the loss reads, in memory; the policies' actions are no part of the data."""
         known = [*self.loss.in_keys, *self.loss.tensor_keys.masks]
         groups = self.spec.groups if self.loss.groups is not None else ()
         for name in groups:

@@ -14,17 +14,8 @@ from omiga_torchrl.selection.calibration import Calibration
 from omiga_torchrl.selection.scores import CheapScores
 
 COLUMNS = (
-    *(
-        "rank",
-        "policy",
-        "fitted value",
-        "lowest to highest seed",
-        "check",
-        "coverage",
-        "TD error",
-        "mean value",
-    ),
-    *("soft OPC", "log likelihood", "weight ESS"),
+    *("rank", "policy", "fitted value", "lowest to highest seed", "check", "coverage"),
+    *("TD error", "mean value", "soft OPC", "log likelihood", "weight ESS"),
 )
 
 
@@ -127,7 +118,7 @@ class Selection:
 
     @property
     def warnings(self) -> list[str]:
-        """What stands against the ranking."""
+        """Reasons against the ranking."""
         first, found = self.critics[0], []
         left = [f"{one.name} ({one.coverage:.2f})" for one in self.policies if not one.values]
         if left:

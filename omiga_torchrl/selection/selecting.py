@@ -116,7 +116,7 @@ def _cheap_scores(
     of_behavior: Tensor,
     seed: int,
 ) -> list[CheapScores]:
-    """What every candidate's own networks say; nothing where only its policy was kept."""
+    """Scores by every candidate's own networks; none where only its policy was kept."""
     rows = ScoringRows(data, seed=seed)
     return [
         CheapScores()

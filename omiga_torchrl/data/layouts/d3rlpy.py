@@ -33,7 +33,7 @@ _FIELDS: Final = ("actions", "rewards", "terminated")
 
 @register_layout("d3rlpy", priority=55)
 class D3rlpyLayout(Layout):
-    """What ``ReplayBuffer.dump`` of d3rlpy 2 writes, read as a team of one.
+    """Files of d3rlpy 2's ``ReplayBuffer.dump``, read as a team of one.
 
     Episode 3 has ``observations_3`` (of several spaces ``observations_3_0``, ..., which become one vector),
     ``actions_3``, ``rewards_3`` and ``terminated_3``. What was seen after the last step is not stored: of an

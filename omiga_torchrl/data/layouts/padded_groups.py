@@ -18,7 +18,7 @@ from omiga_torchrl.errors import DataError
 
 @dataclass(frozen=True)
 class GroupSizes:
-    """What a group had before it was padded.
+    """Sizes of a group before it was padded.
 
     Attributes:
         agents: how many.
@@ -113,7 +113,7 @@ class PaddedGroups:
 
     @classmethod
     def from_dict(cls, values: Any, where: str) -> PaddedGroups:
-        """What :meth:`to_dict` gave.
+        """The groups that :meth:`to_dict` gave.
 
         Args:
             values: of a file.

@@ -111,7 +111,7 @@ def checked_source(
 
 
 def _told(reading: Reading) -> list[str]:
-    """What a dataset says of rows that are not among its transitions; complete when all have been read."""
+    """Facts of rows that are not among a dataset's transitions; complete when all have been read."""
     left_out = [one.tolist() for one in (*reading.left_out.rewards, *reading.left_out.single)]
     found = [f"left out {left_out}"] if reading.left_out.steps else []
     return found + [f"{rows} {what}" for what, rows in reading.ends.dropped.items()] + reading.ends.notes
