@@ -102,6 +102,7 @@ def collecting(
         "exploration_type": exploration,
     }
     own: dict[str, Any] = {"auto_register_policy_transforms": False}
+    threads = torch.get_num_threads()
     if launcher == "local":
         collector = SeededCollector(env, policy, **options, **own)
         leave_open = {"close_env": False}
@@ -110,7 +111,6 @@ def collecting(
         options["policy_factory"] = None if policy is None else lambda: policy
         makers, leave_open = [env_fn] * workers, {}
         if launcher == "process":
-            threads = torch.get_num_threads()  # TorchRL would change this process's own number
             collector = MultiSyncCollector(
                 makers, collector_class=SeededCollector, num_threads=threads, **options, **own
             )
@@ -120,6 +120,7 @@ def collecting(
         yield collector
     finally:
         collector.shutdown(**leave_open)
+        torch.set_num_threads(threads)  # TorchRL adds the workers' to this process's own
 
 
 def batches(collector: BaseCollector) -> Iterator[TensorDictBase]:
