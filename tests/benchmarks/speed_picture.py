@@ -9,7 +9,10 @@ from typing import Any
 from omiga_torchrl.report.plots import COLOURS
 
 Rows = Mapping[str, Mapping[str, float]]
-WAYS = ("released", "plain", "eager", "loss", "step", "JAX scan")
+WAYS = {
+    "released": "released procedure", "plain": "plain PyTorch", "eager": "compile=none",
+    "loss": "compile=loss", "step": "compile=step", "seeds": "all seeds as one graph", "JAX scan": "JAX scan",
+}  # fmt: skip
 SWEEPS = {"agents": "agents", "batch": "transitions in a batch", "seeds": "seeds at once"}
 
 
@@ -40,19 +43,25 @@ def draw(rows: Rows, path: Path) -> Path:
 def _draw_size(axis: Any, rows: Rows, size: str) -> None:
     axis.set_visible(True)
     found = {name.split()[1]: row for name, row in rows.items() if name.split()[::2][:2] == ["size", size]}
-    names, height = list(found)[::-1], 0.8 / len(WAYS)
-    for i, way in enumerate(WAYS):
+    names = list(found)[::-1]
+    ways = [way for way in WAYS if any(way in row for row in found.values())]
+    height = 0.8 / len(ways)
+    for i, way in enumerate(ways):
         places = [k for k, name in enumerate(names) if way in found[name]]
         ratios = [found[names[k]][way] / found[names[k]]["products"] for k in places]
         positions = [k + 0.4 - (i + 0.5) * height for k in places]
         if places:
-            axis.barh(positions, ratios, height, color=COLOURS[i], label=way)
+            axis.barh(positions, ratios, height, color=_colour(way), label=WAYS[way])
     axis.axvline(1, color="#555555", linewidth=1, linestyle="--")
     axis.set_yticks(range(len(names)), names)
     agents, *_, batch, hidden = size.split("/")
     axis.set_title(f"{agents} agents, batch {batch}, hidden {hidden}", fontsize=10)
     axis.set_xlabel("time of a step / time of its matrix products")
     axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
+
+
+def _colour(way: str) -> str:
+    return COLOURS[list(WAYS).index(way)]
 
 
 def _draw_sweep(axis: Any, rows: Rows, sweep: str) -> None:
@@ -68,14 +77,14 @@ def _draw_sweep(axis: Any, rows: Rows, sweep: str) -> None:
     if not lines:
         return
     axis.set_visible(True)
-    colours = {"eager": COLOURS[2], "step": COLOURS[4], "seeds": COLOURS[3], "JAX scan": COLOURS[5]}
     for way, points in lines.items():
-        axis.plot(*zip(*sorted(points), strict=True), marker="o", color=colours[way], label=way)
+        axis.plot(*zip(*sorted(points), strict=True), marker="o", color=_colour(way), label=WAYS[way])
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     places = sorted({at for points in lines.values() for at, _ in points})
     axis.set_xticks(places, [f"{at:g}" for at in places])
     axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("")
     axis.set_xlabel(label)
     axis.set_ylabel("ms a step")
     axis.set_title("OMIGA, hidden 64", fontsize=10)
