@@ -1,6 +1,6 @@
 """Many steps of every algorithm: memory and open files stay as they are, and runs repeat bit for bit.
 
-``SOAK_STEPS=100000`` sets the number of steps.
+``SOAK_STEPS=100000`` sets the number of steps: from 20,000 on they are compiled, as in every training.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def make_trainer(name: str, steps: int, **options: Any) -> OfflineTrainer:
     parts = make_algorithm(name, spec, hidden_sizes=[4])
     return OfflineTrainer(
         **parts.trainer_arguments, replay_buffer=buffer, total_steps=steps, progress_bar=False, seed=0,
-        log_interval=100, compile="none", **options,
+        log_interval=100, compile="auto", **options,
     )  # fmt: skip
 
 
