@@ -95,7 +95,7 @@ def recorded(
         for one in selection.policies
     ]  # fmt: skip
     return {
-        "task": task, "tier": tier, "seconds": seconds,
+        "task": task, "tier": tier, "seconds": seconds, "coverage_of_data": selection.coverage_of_data,
         "calibration": {name: vars(one) for name, one in selection.calibration.items()},
         "policies": policies, "settings": dict(selection.settings),
     }  # fmt: skip
@@ -104,15 +104,17 @@ def recorded(
 def judged(record: dict[str, Any], least_coverage: float) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Judgements of all scores of a cell, and the curves of an online budget."""
     steps = [int(one["name"].rpartition("@")[2]) for one in record["policies"]]
+    # By construction it is 0.95 where actions are continuous; the first records do not say it.
+    least = least_coverage * record.get("coverage_of_data", 0.95)
     policies = [
         ScoredPolicy(
             *(one["name"], one["name"].rpartition("@")[0], step, step == max(steps), one["coverage"]),
-            one["values"] if one["coverage"] >= least_coverage else {},
+            one["values"] if one["coverage"] >= least else {},
             CheapScores(**one["cheap"]),
         )
         for one, step in zip(record["policies"], steps, strict=True)
     ]
-    selection = Selection(policies, list(record["calibration"]), {}, least_coverage=least_coverage)
+    selection = Selection(policies, list(record["calibration"]), {}, least_coverage=least)
     returns = {one["name"]: one["returns"] for one in record["policies"]}
     banks = [returns[one.name] for one in selection.policies]
     curves = {
@@ -144,7 +146,7 @@ def main() -> None:
     parser.add_argument("--work", help="folder of data and runs")
     parser.add_argument("--seed", type=int, default=0, help="of data, training and fits")
     parser.add_argument("--results", help="folder of the records; recipes/results/selection/seed<k>")
-    parser.add_argument("--least-coverage", type=float, default=0.9, help="of a policy to be ranked")
+    parser.add_argument("--least-coverage", type=float, default=0.95, help="as of select_policy.py")
     parser.add_argument("--summary", action="store_true", help="print the table only")
     parser.add_argument("--transitions", type=int, default=5_000)
     parser.add_argument("--steps", type=int, default=400)
