@@ -9,6 +9,7 @@ from torch import nn
 from torch.distributions import Categorical
 
 from omiga_torchrl import keys
+from omiga_torchrl.modules import TanhGaussian
 from omiga_torchrl.objectives import ForeachSoftUpdate
 from omiga_torchrl.objectives.base import TeamLoss
 
@@ -74,6 +75,18 @@ def policy():
     return ProbabilisticTensorDictSequential(logits, choice)
 
 
+def gaussian_policy(kind=TanhGaussian, std=1.0):
+    """One action feature, whose mean before it is brought into bounds is the observation's first."""
+    names = [("agents", "loc"), ("agents", "scale")]
+    loc = TensorDictModule(
+        Scaled(lambda o: (o[..., :1], torch.full_like(o[..., :1], std))), [keys.OBSERVATION], names
+    )
+    choice = ProbabilisticTensorDictModule(
+        in_keys={"loc": names[0], "scale": names[1]}, out_keys=[keys.ACTION], distribution_class=kind
+    )
+    return ProbabilisticTensorDictSequential(loc, choice)
+
+
 class SmallLoss(TeamLoss):
     """Any networks, each with target parameters and read at the next step, too."""
 
@@ -84,7 +97,8 @@ class SmallLoss(TeamLoss):
         super().__init__(**arguments)
         for name, module in networks.items():
             self.add_network(name, module, target=True, at_next=True)
-        ForeachSoftUpdate(self, tau=0.5)
+        if self.networks:
+            ForeachSoftUpdate(self, tau=0.5)
 
     def qvalue_loss(self, data):
         batch = self.view(data)

@@ -7,9 +7,22 @@ import math
 import pytest
 import torch
 
+from omiga_torchrl import keys
+from omiga_torchrl.modules import TanhGaussian
 from omiga_torchrl.objectives import conservative
-from omiga_torchrl.objectives.action_values import ActionValues, all_action_values
-from tests.objectives.small import batch, discrete, linear_mixer, monotonic_mixer, policy
+from omiga_torchrl.objectives.action_values import ActionValues, all_action_values, sampled_action_values
+from omiga_torchrl.objectives.sampled_actions import SampledActions
+from tests.objectives.small import (
+    SmallLoss,
+    batch,
+    continuous_qvalue,
+    discrete,
+    gaussian_policy,
+    linear_mixer,
+    monotonic_mixer,
+    network,
+    policy,
+)
 
 # Q of two actions of two agents in two rows; the data's have 1, 0 and 2, 5; a second critic has one more.
 Q = torch.tensor([[[1.0, 0.0], [3.0, 0.0]], [[2.0, 2.0], [1.0, 5.0]]])
@@ -109,6 +122,16 @@ def test_summed_adds_all_log_sums_and_subtracts_the_team_s_value_once():
     torch.testing.assert_close(conservative.team_penalty(seen, all_action_values(seen), "summed"), total)
 
 
+def test_a_bias_is_left_over_once_for_each_critic_and_each_agent_but_one():
+    q = network(lambda o: o, [keys.OBSERVATION], keys.LOCAL_QVALUE)
+    loss = SmallLoss(qvalue_network=q, mixer_network=linear_mixer())
+    seen = loss.view(
+        batch(torch.zeros(1, 3, 2), torch.zeros(1, 3).long(), state=torch.tensor([[0.0, 0, 0, 7]]))
+    )
+    found = conservative.summed_penalty(seen, all_action_values(seen))
+    torch.testing.assert_close(found, torch.tensor([3 * math.log(2) + 2 * 7]))
+
+
 def test_summed_is_of_those_that_take_part():
     seen = view(linear_mixer(), agent_mask=[[True, False], [False, False]])
     found = conservative.summed_penalty(seen, all_action_values(seen))
@@ -137,10 +160,10 @@ def test_illegal_actions_are_in_no_log_sum(mixer):
 
 def test_who_takes_part():
     assert conservative.agents_that_take_part(view()).tolist() == [[True, True]] * 2
-    mask = torch.tensor([[True, False], [False, True]])
+    mask = torch.tensor([[True, False], [True, True]])
     assert torch.equal(conservative.agents_that_take_part(view(agent_mask=mask)), mask)
     assert conservative.equal_weights(view()).tolist() == [[0.5, 0.5]] * 2
-    assert conservative.equal_weights(view(agent_mask=mask)).tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert conservative.equal_weights(view(agent_mask=mask)).tolist() == [[1.0, 0.0], [0.5, 0.5]]
     nobody = view(agent_mask=torch.zeros(2, 2, dtype=torch.bool))
     assert not conservative.equal_weights(nobody).any()
 
@@ -170,6 +193,25 @@ def test_a_divergence_is_over_legal_actions_of_agents_that_take_part():
     first = -Q[0, 0].log_softmax(-1)[0]  # all mass on the one legal action
     torch.testing.assert_close(found[0], torch.stack([first, second]).softmax(-1))
     assert found[1].tolist() == [0.0, 1.0]
+
+
+def test_a_divergence_of_continuous_actions_is_estimated_by_samples_of_known_density():
+    loss = SmallLoss(qvalue_network=continuous_qvalue(), mixer_network=linear_mixer())
+    loss.add_network("behavior_network", gaussian_policy())
+    observation = torch.tensor([[[0.5], [-0.5], [0.0]], [[1.0], [0.0], [2.0]]])
+    given = batch(observation, torch.zeros(2, 3, 1), state=torch.tensor([[1.0, 2, 3, 0], [0.5, 1, 1, 0]]))
+    seen = loss.view(given)
+    action = torch.linspace(-0.9, 0.8, 24).reshape(4, 2, 3, 1)  # four samples
+    sampled = SampledActions(action, torch.linspace(-1.0, 0.0, 24).reshape(4, 2, 3))
+    values = sampled_action_values(seen, sampled, importance_sampling=True)
+    found = conservative.divergence_weights(seen, values, 0.5)
+    q = given["state"][:, :3] * (observation + 2 * action).squeeze(-1)
+    log_mu = TanhGaussian(observation, torch.ones(2, 3, 1)).log_prob(action)
+    ratio = (q - sampled.log_prob).exp()
+    partition = ratio.mean(0)
+    divergence = (ratio / ratio.sum(0) * (q - partition.log() - log_mu)).sum(0)
+    torch.testing.assert_close(found, (0.5 * divergence).softmax(-1))
+    assert not found.requires_grad
 
 
 def test_penalties_pull_the_data_s_value_up_and_the_rest_down():
