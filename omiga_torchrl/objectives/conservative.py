@@ -146,7 +146,7 @@ def divergence_weights(batch: TeamView, values: ActionValues, inverse_temperatur
 @torch.no_grad()
 def _divergence(batch: TeamView, values: ActionValues) -> Tensor:
     """KL(p_i || mu_i) of agents of one kind of actions ``[*B, n]``."""
-    q = F.ensemble_minimum(batch.weighted(values.q.detach()).transpose(-1, -2))
+    q = F.ensemble_minimum(batch.weighted(values.q).transpose(-1, -2))
     if values.sampled is None:
         return _categorical_divergence(batch, q)
     action, sample_log_prob = values.sampled.action, values.sampled.log_prob

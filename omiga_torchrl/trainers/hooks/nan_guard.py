@@ -138,8 +138,10 @@ class NaNGuardHook(TrainerHookBase):
     def _check_parameters(self, step: int) -> None:
         """Looks for those that only the last update spoilt."""
         named = list(_parameters_of(self._trainer))
+        if not named:
+            return
         sizes = torch._foreach_norm([value.detach().float() for *_, value in named], ord=float("inf"))
-        if not named or torch.stack(sizes).isfinite().all():
+        if torch.stack(sizes).isfinite().all():
             return
         bad = next(i for i, size in enumerate(sizes) if not size.isfinite())
         group, what, _ = named[bad]
