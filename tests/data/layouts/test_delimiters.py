@@ -20,6 +20,7 @@ def find(flags, idle="", *, told=None, continuous=True):
     rows = find_delimiters(
         marks(flags, "t", "b"), marks(flags, "l", "b"), marks(idle, "0"), told, continuous, "here"
     )
+    assert rows.dtype == bool and rows.shape == (len(flags),)
     return np.flatnonzero(rows).tolist()
 
 
