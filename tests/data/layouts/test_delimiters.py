@@ -38,7 +38,9 @@ def test_idle_rows_behind_the_flag():
     assert find("..t..l.", "...0..0") == [3, 6]
     assert find("..t..l.", "......0") == []
     assert find("..t..l.", "...0...") == []
-    with pytest.raises(DataError, match="here: 1 rows behind the flag of an end .* Pass delimiter_rows=True"):
+    with pytest.raises(
+        DataError, match=r"here: 1 rows behind the flag of an end .* Pass delimiter_rows=True"
+    ):
         find("..t.....l", "...0.....")
     # The second of two flags is the delimiter's.
     assert find("..tt..lt", "...0...0") == [3, 7]
@@ -71,7 +73,7 @@ def ends(inner, *, idle_inner=0, flags="tttttt", idle="000000"):
 
 @pytest.mark.parametrize(("idle_inner", "fewest"), [(0, 9), (1, 19), (2, 29)])
 def test_discrete_ends_are_delimiters_if_they_are_no_chance(idle_inner, fewest):
-    """Of 6 ends, where (c + 1) / (r + 2) is the chance of an idle row: below 1 / 10 it is one of a million."""
+    # Of 6 ends, where (c + 1) / (r + 2) is the chance of an idle row: below 1 / 10 it is one of a million.
     found = np.arange(fewest, fewest + 12, 2).tolist()
     assert find(*ends(fewest, idle_inner=idle_inner), continuous=False) == found
     assert find(*ends(fewest - 1, idle_inner=idle_inner), continuous=False) == []
@@ -86,7 +88,9 @@ def test_continuous_steps_are_not_idle_by_chance_unless_some_are():
 def test_where_idle_steps_occur_only_all_or_no_terminations_are_delimiters():
     seven = {"idle_inner": 1, "flags": "ttttttt"}
     assert len(find(*ends(25, **seven, idle="0000000"))) == 7
-    with pytest.raises(DataError, match="here: 6 rows with the flag of an end have neither action nor reward"):
+    with pytest.raises(
+        DataError, match="here: 6 rows with the flag of an end have neither action nor reward"
+    ):
         find(*ends(25, **seven, idle="0.00000"))
     # Of a time-out both readings give the same steps.
     assert len(find(*ends(25, idle_inner=1, flags="lllllltl", idle="000000.."))) == 6
@@ -101,7 +105,7 @@ def test_few_idle_rows_behind_flags_may_be_chance():
 
 
 def padding(flags, seen, *, idle=None):
-    """Padding of rows; ``seen`` has a ``0`` for every row whose observation is zero, idle ones if not given."""
+    """Padding of rows; ``seen`` has a ``0`` where observations are zero, as has ``idle`` if not given."""
     empty, asked = marks(seen, "0"), []
 
     def is_empty(first, last):

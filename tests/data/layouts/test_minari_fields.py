@@ -119,4 +119,6 @@ def test_everything_is_told_at_once(tmp_path, opened):
 @pytest.mark.parametrize("actions", [np.ones((3, 2), int), np.ones(3, bool), np.ones((3, 2), bool)])
 def test_actions_are_floats_or_one_whole_number(tmp_path, opened, actions):
     file = opened(make(actions=actions))
-    refuse(file, shapes_of(file, tmp_path), tmp_path, "'episode_7/actions' has type .* expected floats, or one")
+    refuse(
+        file, shapes_of(file, tmp_path), tmp_path, "'episode_7/actions' has type .* expected floats, or one"
+    )

@@ -104,7 +104,7 @@ def test_rows_without_a_legal_action_are_padding():
     for place in ((1, 2), (0, 3)):
         wrong = legal.copy()
         wrong[(*place, 0, 0)] = 1
-        with pytest.raises(DataError, match="here: 'filled' is missing, .* behind the end of an episode"):
+        with pytest.raises(DataError, match=r"here: 'filled' is missing, .* behind the end of an episode"):
             find_filled({"avail_actions": wrong}, ended, "here")
     told = {"avail_actions": wrong, "filled": filled[..., None].astype(np.int64)}
     assert (find_filled(told, ended, "here") == filled).all()

@@ -22,7 +22,7 @@ def make(**changes):
         "observation": np.stack([ROWS, -ROWS], 1)[..., None] * [1.0, 0.5, 0.25],
         "action": np.stack([STEPS, STEPS % 3], 1),
         "reward": STEPS / 2,
-        "terminated": STEPS - 1 == last[0],
+        "terminated": last[0] == STEPS - 1,
         "truncated": np.isin(STEPS - 1, last[1:]),
         "length": LENGTH,
     }
@@ -77,15 +77,17 @@ def test_blocks_and_pieces_make_no_difference(tmp_path, monkeypatch, size):
 
 
 def test_what_has_no_place_is_refused(tmp_path):
-    with pytest.raises(DataError, match="PymarlNpyLayout: nothing to write .* at least one episode"):
+    with pytest.raises(DataError, match=r"PymarlNpyLayout: nothing to write .* at least one episode"):
         written(tmp_path / "a", [], 8)
     with pytest.raises(DataError, match="PymarlNpyLayout: episodes have no action mask; pass n_actions="):
         written(tmp_path / "b", [make()])
     with pytest.raises(DataError, match="PymarlNpyLayout: actions are continuous"):
         written(tmp_path / "c", [make(action=np.ones((6, 2, 1)))], 8)
-    with pytest.raises(DataError, match=r"'avail_actions' changes from .*\(2, 8\).* to .*\(2, 9\).* one task"):
+    with pytest.raises(
+        DataError, match=r"'avail_actions' changes from .*\(2, 8\).* to .*\(2, 9\).* one task"
+    ):
         written(tmp_path / "d", [make(), make(action_mask=np.ones((9, 2, 9), bool))], 8)
     one = make()
     own = AgentArrays(one.observation, one.action, reward=np.ones((6, 2)))
-    with pytest.raises(DataError, match="PymarlNpyLayout: .*no place for every agent's own reward"):
+    with pytest.raises(DataError, match=r"PymarlNpyLayout: .*no place for every agent's own reward"):
         written(tmp_path / "e", [one.replaced(groups={"agents": own})], 8)

@@ -88,7 +88,9 @@ def test_what_begins_as_a_batch(tmp_path, text, found):
 
 
 def test_columns_of_a_single_agent(tmp_path):
-    batch = single([1.0, 2.0], new_obs=[[20, 1], [30, 1]], action_dist_inputs=[[0, 1], [2, 3]], infos=[{}, {}])
+    batch = single(
+        [1.0, 2.0], new_obs=[[20, 1], [30, 1]], action_dist_inputs=[[0, 1], [2, 3]], infos=[{}, {}]
+    )
     (one,) = read(tmp_path, batch)
     assert one.where == f"OfflineDataset: {tmp_path / 'a.json'}, line 1, episode -1"
     assert set(one.values) == {

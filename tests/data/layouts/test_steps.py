@@ -145,7 +145,7 @@ def test_last_observations_of_the_next_episode_are_refused():
     require_own_final(*observed("11111", []))
     require_own_final(*observed("11", [0]))  # one may be chance
     require_own_final(*observed("111111", [0, 1]))  # 2 of 5 are less than half
-    with pytest.raises(DataError, match="here: what was seen after 2 of 4 truncated .* timeout_is_terminal"):
+    with pytest.raises(DataError, match=r"here: what was seen after 2 of 4 truncated .* timeout_is_terminal"):
         require_own_final(*observed("11111", [0, 1]))
     # Only those of truncated episodes are bootstrapped from.
     require_own_final(*observed("10101", [0, 1]))
@@ -199,7 +199,9 @@ def test_vectors_that_are_not_one_hot():
     for wrong in ([1, 1, 0], [0, 0, 0], [1, 0.5, 0], [2, 0, 0]):
         actions = np.eye(3)[[[0, 1], [1, 2], [2, 0]]]
         actions[1, 1] = wrong
-        with pytest.raises(DataError, match=r"here: actions are .* in 1 steps; expected an index or a one-hot"):
+        with pytest.raises(
+            DataError, match=r"here: actions are .* in 1 steps; expected an index or a one-hot"
+        ):
             discrete_actions(actions, 3, "here")
     with pytest.raises(DataError, match=r"actions are \(1, 2, 3\); .* vector of 4 actions"):
         discrete_actions(np.eye(3)[[[0, 1]]], 4, "here")

@@ -109,7 +109,8 @@ def test_agents_without_a_legal_action_need_no_end():
 def unused_slot(*, seen=0.0):
     """Agent 2 never acts, and sees the same in all rows; the others terminate in row 3 and time out in 4."""
     arrays = make(
-        terminals=flags("000", "000", "000", "110", "000"), truncations=flags("000", "000", "000", "000", "110")
+        terminals=flags("000", "000", "000", "110", "000"),
+        truncations=flags("000", "000", "000", "000", "110"),
     )
     arrays["actions"][:, 2] = 0
     arrays["observations"][:, 2] = seen
