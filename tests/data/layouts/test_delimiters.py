@@ -38,9 +38,7 @@ def test_idle_rows_behind_the_flag():
     assert find("..t..l.", "...0..0") == [3, 6]
     assert find("..t..l.", "......0") == []
     assert find("..t..l.", "...0...") == []
-    with pytest.raises(
-        DataError, match=r"here: 1 rows behind the flag of an end .* Pass delimiter_rows=True"
-    ):
+    with pytest.raises(DataError, match=r"here: 1 rows behind the flag .* Pass delimiter_rows=True"):
         find("..t.....l", "...0.....")
     # The second of two flags is the delimiter's.
     assert find("..tt..lt", "...0...0") == [3, 7]
