@@ -111,9 +111,7 @@ def _is_regular(rows: Array) -> bool:
 
 def _is_rare(count: int, rest: int, found: int, continuous: bool) -> bool:
     """Whether ``found`` idle rows are no chance if ``count`` of the ``rest`` are idle."""
-    if continuous and not count:
-        return True
-    return ((count + 1) / (rest + 2)) ** found < _CHANCE if rest else False
+    return (continuous and not count) or ((count + 1) / (rest + 2)) ** found < _CHANCE
 
 
 def _ambiguous(rows: int, place: str, where: str) -> DataError:

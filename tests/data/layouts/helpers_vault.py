@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
+
+from omiga_torchrl.data.layouts.vault_files import VaultFiles
 
 # What the vault in this folder holds: it was written by flashbax 0.1.3, by `write_with_flashbax`.
 FIXTURE = Path(__file__).parent / "vault_fixture" / "toy.vlt"
@@ -117,3 +120,21 @@ def make_experience(ends, *, agents=2, seed=0):
             "legals": rng.integers(2, size=(rows, agents, 4)).astype(np.float32),
         },
     }
+
+
+class _InMemory(np.ndarray):
+    """An array that knows the bytes of a row, as one of a vault does."""
+
+    @property
+    def row_bytes(self):
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+
+def in_memory(arrays, metadata=None):
+    """An open vault whose leaves are in memory.
+
+    Args:
+        arrays: leaves by their path.
+        metadata: its description.
+    """
+    return VaultFiles(metadata or {}, {name: np.asarray(a).view(_InMemory) for name, a in arrays.items()})

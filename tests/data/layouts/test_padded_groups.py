@@ -9,6 +9,8 @@ import pytest
 
 from omiga_torchrl.data import LAYOUTS, AgentArrays, Episodes, OfflineDataset
 from omiga_torchrl.data.layouts import ReadOptions
+from omiga_torchrl.data.layouts.base import Reading
+from omiga_torchrl.data.layouts.padded_groups import GroupSizes, PaddedGroups, padded_blocks
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.evaluation import evaluate
@@ -155,3 +157,81 @@ def test_a_recording_to_a_vault_and_back(tmp_path):
     policy = trained_policy(again)
     result = evaluate(policy, make_env("vmas/speaker_listeners", num_envs=2, seed=0), episodes=2, seed=0)
     assert np.isfinite(result.mean_return)
+
+
+def team_of(**groups):
+    return make_team(groups)
+
+
+def test_groups_side_by_side_in_numbers():
+    team = team_of(
+        cars=make_group(2, 4, 1, discrete=False, absent=True), drones=make_group(1, 3, 2, discrete=False)
+    )
+    cars, drones = team.groups.values()
+    padded = PaddedGroups.of(team, None)
+    assert padded.groups["cars"] == GroupSizes(2, 4, 1, discrete=False, masked=False, present=True)
+    found = padded.pad(team)
+    assert found.observation.shape == (7, 3, 4) and found.action.shape == (5, 3, 2)
+    np.testing.assert_array_equal(found.observation[:, :2], cars.observation)
+    np.testing.assert_array_equal(found.observation[:, 2, :3], drones.observation[:, 0])
+    np.testing.assert_array_equal(found.action[:, 2], drones.action[:, 0])
+    assert not found.observation[:, 2, 3].any() and not found.action[:, :2, 1].any()
+    np.testing.assert_array_equal(found.agent_mask[:, :2], cars.agent_mask)
+    assert found.agent_mask[:, 2].all() and found.action_mask is None and found.state.shape == (7, 11)
+    assert found.groups["agents"].reward is None and found.truncated.sum() == 2
+
+
+def test_action_masks_only_where_they_are_needed():
+    equal = team_of(cars=make_group(2, 4, 3, discrete=True), tower=make_group(1, 4, 3, discrete=True))
+    team = PaddedGroups.of(equal, 3).pad(equal)
+    assert team.action_mask is None and team.agent_mask is None
+    fewer = team_of(cars=make_group(2, 4, 3, discrete=True), tower=make_group(1, 4, 5, discrete=True))
+    mask = PaddedGroups.of(fewer, {"cars": 3, "tower": 5}).pad(fewer).action_mask
+    assert (mask == [[[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]]).all()
+    masked = make_group(1, 4, 3, discrete=True, masked=True)
+    one = team_of(cars=make_group(2, 4, 3, discrete=True), tower=masked)
+    padded = PaddedGroups.of(one, {"cars": 3})
+    mask = padded.pad(one).action_mask
+    assert mask[:, :2].all() and (mask[:, 2:] == masked.action_mask).all()
+    again = padded.split(padded.pad(one))
+    assert again.groups["cars"].action_mask is None and again.state is None
+    np.testing.assert_array_equal(again.groups["tower"].action_mask, masked.action_mask)
+
+
+def test_blocks_of_groups_and_their_counts():
+    team = make_team(TEAMS["discrete"])
+    blocks, padded, count = padded_blocks([team.part(0, 1), team.part(1, 2)], COUNTS)
+    assert [block.observation.shape for block in blocks] == [(4, 3, 6), (3, 3, 6)]
+    assert list(padded.groups) == ["cars", "tower"] and count == 5
+    assert padded_blocks([make_team(TEAMS["continuous"])], None)[2] is None
+    plain = make_team({"agents": TEAMS["discrete"]["cars"]})
+    for counts in (3, {"agents": 3, "tower": 5}):
+        blocks, padded, count = padded_blocks([plain, plain], counts)
+        assert list(blocks) == [plain, plain] and padded is None and count == 3
+    blocks, padded, count = padded_blocks([], 4)
+    assert list(blocks) == [] and padded is None and count == 4
+
+
+def test_a_padded_team_that_is_open():
+    team = make_team(TEAMS["discrete"])
+    padded = PaddedGroups.of(team, COUNTS)
+    reading = padded.reading(Reading([padded.pad(team)], steps=5), "here")
+    assert reading.n_actions == COUNTS and reading.is_grouped and reading.steps == 5
+    assert [list(block.groups) for block in reading.blocks] == [["cars", "tower"]]
+    continuous = PaddedGroups.of(make_team(TEAMS["continuous"]), None)
+    assert continuous.reading(Reading([]), "here").n_actions is None
+    four = make_team({"agents": make_group(4, 6, 5, discrete=True)})
+    with pytest.raises(DataError, match="here has 4 agents, its groups have 3"):
+        list(padded.reading(Reading([four]), "here").blocks)
+
+
+@pytest.mark.parametrize("name", ["agents", "observation", "action"])
+def test_sizes_are_numbers_from_one_on(name):
+    sizes = PaddedGroups.of(make_team(TEAMS["discrete"]), COUNTS).to_dict()
+    assert PaddedGroups.from_dict(sizes, "here").to_dict() == sizes
+    sizes["tower"][name] = 1
+    assert PaddedGroups.from_dict(sizes, "here").to_dict() == sizes
+    for wrong in (0, -1, 1.5, None):
+        sizes["tower"][name] = wrong
+        with pytest.raises(DataError, match="here: cannot read its groups: sizes are numbers from 1 on"):
+            PaddedGroups.from_dict(sizes, "here")
