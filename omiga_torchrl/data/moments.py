@@ -53,7 +53,7 @@ class RunningMoments:
             total, squares = np.einsum("ij->j", chunk), np.einsum("ij,ij->j", chunk, chunk)
             self._sum = self._sum + total.astype(np.float64).reshape(-1, features).sum(0)
             self._squares = self._squares + squares.astype(np.float64).reshape(-1, features).sum(0)
-        self.count += values.size // max(features, 1)
+        self.count += values.size // features
 
     @property
     def mean(self) -> Array:
