@@ -21,7 +21,7 @@ def test_blocks_are_complete_from_a_size_on():
     parts = [make_episodes((2,), seed=seed) for seed in range(5)]
     one = size(parts[0])
     assert [len(block) for block in joined_blocks(parts, 2 * one)] == [2, 2, 1]
-    assert [len(block) for block in joined_blocks(parts, 2 * one + 1)] == [3, 2]
+    assert [len(block) for block in joined_blocks([*parts, *parts], 2 * one + 1)] == [3, 3, 3, 1]
     assert [len(block) for block in joined_blocks(parts, one)] == [1] * 5
     assert [len(block) for block in joined_blocks(parts)] == [5]
     assert_equal(Episodes.concatenate(list(joined_blocks(parts, 2 * one))), Episodes.concatenate(parts))
