@@ -89,6 +89,8 @@ class AgentArrays:
                 yield f"{told!r} has {len(value)} rows, expected {expected}"
             elif value.shape[1:2] != agents or (entry in ("agent_mask", "reward") and value.ndim != 2):
                 yield f"{told!r} has shape {value.shape}, the observations {self.observation.shape}"
+            elif 0 in value.shape[1:]:
+                yield f"{told!r} has shape {value.shape}, expected at least one agent and feature"
 
     @classmethod
     def concatenate(cls, parts: Sequence[AgentArrays]) -> AgentArrays:
@@ -100,7 +102,8 @@ class AgentArrays:
         if any(part.agent_mask is not None for part in parts):
             parts = [part if part.agent_mask is not None else _all_take_part(part) for part in parts]
         arrays = [part.arrays() for part in parts]
-        return cls(**{name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]})
+        shared = [name for name in arrays[0] if all(name in one for one in arrays)]
+        return cls(**{name: np.concatenate([one[name] for one in arrays]) for name in shared})
 
 
 _ARRAYS: Final = tuple(one.name for one in fields(AgentArrays))
@@ -159,7 +162,7 @@ def require_types(arrays: Mapping[str, Array]) -> None:
         flag = name in ("terminated", "truncated") or name.endswith("_mask")
         if value.dtype.kind not in ("b" if flag else "iu" if name == "length" else "fiub"):
             found.append(f"{name!r} has type {value.dtype}")
-        dimensions = _DIMENSIONS.get(name.rpartition(_SEPARATOR)[2], (1, 2))
+        dimensions = _DIMENSIONS[name.rpartition(_SEPARATOR)[2]]
         if value.ndim not in dimensions:
             found.append(f"{name!r} has shape {value.shape}, expected {dimensions[-1]} dimensions")
     if found:

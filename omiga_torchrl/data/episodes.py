@@ -114,8 +114,8 @@ class Episodes:
         for name in ("reward", "terminated", "truncated"):
             if len(getattr(self, name)) != steps:
                 found.append(f"{name!r} has {len(getattr(self, name))} rows, expected {steps}")
-        if self.state is not None and len(self.state) != rows:
-            found.append(f"'state' has {len(self.state)} rows, expected {rows}")
+        if self.state is not None and (len(self.state) != rows or not self.state.shape[1]):
+            found.append(f"'state' has shape {self.state.shape}, expected {rows} rows of some features")
         if episodes and self.length.min() < 1:
             found.append("'length' has an episode without a step")
         if self.reward.ndim != 1:

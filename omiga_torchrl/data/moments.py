@@ -45,7 +45,7 @@ class RunningMoments:
         rows = values.reshape(len(values), math.prod(values.shape[1:]))
         if not self.count and len(rows):
             # Squares of values far from 0 would drown their spread.
-            self._shift = rows[:1].reshape(-1, features)[0].astype(np.float64)
+            self._shift = rows[0, :features].astype(np.float64)
         shift = np.resize(np.asarray(self._shift, values.dtype), rows.shape[1])
         for chunk in (rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK)):
             with np.errstate(invalid="ignore"):  # infinity is seen in the mean
@@ -53,7 +53,7 @@ class RunningMoments:
             total, squares = np.einsum("ij->j", chunk), np.einsum("ij,ij->j", chunk, chunk)
             self._sum = self._sum + total.astype(np.float64).reshape(-1, features).sum(0)
             self._squares = self._squares + squares.astype(np.float64).reshape(-1, features).sum(0)
-        self.count += values.size // max(features, 1)
+        self.count += values.size // features
 
     @property
     def mean(self) -> Array:
