@@ -94,16 +94,19 @@ class AgentArrays:
 
     @classmethod
     def concatenate(cls, parts: Sequence[AgentArrays]) -> AgentArrays:
-        """All rows and steps of ``parts``, in order; masks and rewards only where all parts have them.
+        """All rows and steps of ``parts``, in order; all agents take part where an ``agent_mask`` is missing.
 
-        A part without an ``agent_mask`` counts as one in which all agents take part.
+        Raises:
+            DataError: some parts have action masks or rewards of agents, and some do not.
         """
         parts = list(parts)
         if any(part.agent_mask is not None for part in parts):
             parts = [part if part.agent_mask is not None else _all_take_part(part) for part in parts]
         arrays = [part.arrays() for part in parts]
-        shared = [name for name in arrays[0] if all(name in one for one in arrays)]
-        return cls(**{name: np.concatenate([one[name] for one in arrays]) for name in shared})
+        mixed = [name for name in _ARRAYS if 0 < sum(name in one for one in arrays) < len(arrays)]
+        if mixed:
+            raise DataError(f"AgentArrays: some parts have {mixed} and some do not; expected all or none.")
+        return cls(**{name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]})
 
 
 _ARRAYS: Final = tuple(one.name for one in fields(AgentArrays))

@@ -231,7 +231,7 @@ class Episodes:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Episodes]) -> Episodes:
-        """All episodes of `parts`, in order."""
+        """All episodes of `parts`, in order; states and masks that only some have are a ``DataError``."""
         first = parts[0]
         team = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _TEAM}
         states = [part.state for part in parts if part.state is not None]
@@ -239,7 +239,7 @@ class Episodes:
             groups={
                 name: AgentArrays.concatenate([part.groups[name] for part in parts]) for name in first.groups
             },
-            state=np.concatenate(states) if first.state is not None else None,
+            state=np.concatenate(states) if states else None,
             **team,
         )
 

@@ -110,11 +110,13 @@ def test_concatenation_keeps_the_order_and_what_all_parts_have():
     assert (both.agent_mask == np.concatenate([one.agent_mask, two.agent_mask])).all()
 
 
-def test_masks_and_rewards_that_some_parts_lack_are_left_out_in_any_order():
-    whole, bare = arrays(), arrays(action_mask=None, reward=None)
+@pytest.mark.parametrize("name", ["action_mask", "reward"])
+def test_what_only_some_parts_have_is_refused_in_any_order(name):
+    whole, bare = arrays(), arrays(**{name: None})
     for parts in ([whole, bare], [bare, whole]):
-        both = AgentArrays.concatenate(parts)
-        assert both.action_mask is None and both.reward is None and len(both.action) == 6
+        with pytest.raises(DataError, match=rf"some parts have \['{name}'\] and some do not"):
+            AgentArrays.concatenate(parts)
+    assert getattr(AgentArrays.concatenate([bare, bare]), name) is None
     assert (AgentArrays.concatenate([whole]).reward == whole.reward).all()
 
 

@@ -184,6 +184,9 @@ def test_concatenated_states_are_in_order():
     one, two = counted((2,), state=np.zeros((3, 1))), counted((1,), state=np.ones((2, 1)))
     assert Episodes.concatenate([one, two]).state.ravel().tolist() == [0, 0, 0, 1, 1]
     assert Episodes.concatenate([counted(), counted()]).state is None
+    for parts in ([one, counted((1,))], [counted((2,)), two]):
+        with pytest.raises(DataError, match="'state' has shape"):
+            Episodes.concatenate(parts)
     assert Episodes.concatenate([counted((2,)), counted((1,))]).length.tolist() == [2, 1]
 
 

@@ -20,9 +20,9 @@ def test_what_a_damaged_file_raises_becomes_a_data_error():
         ):
             raise cause
         assert error.value.__cause__ is cause and "Is it complete?" in str(error.value)
-    with pytest.raises(DataError, match=r"cannot be read: ValueError: one two\. Fix it$"):
-        with as_data_error("here", "Fix it"):
-            raise ValueError("one\n  two.")
+    whole = pytest.raises(DataError, match=r"cannot be read: ValueError: one two\. Fix it$")
+    with whole, as_data_error("here", "Fix it"):
+        raise ValueError("one\n  two.")
 
 
 def test_long_causes_are_cut():

@@ -7,7 +7,10 @@ import pytest
 
 from omiga_torchrl.data.layouts.options import READ_OPTIONS, ReadOptions
 
-PLAIN = "ReadOptions(actions=None, timeout_is_terminal=None, max_steps=None, team_reward=None, incomplete='error')"
+PLAIN = (
+    "ReadOptions(actions=None, timeout_is_terminal=None, max_steps=None, team_reward=None, "
+    "incomplete='error')"
+)
 
 
 def test_the_defaults_and_their_text():
