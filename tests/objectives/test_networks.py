@@ -27,6 +27,7 @@ from tests.objectives.small import (
     continuous_qvalue,
     discrete,
     discrete_qvalue,
+    gaussian_policy,
     network,
     policy,
     value,
@@ -92,6 +93,16 @@ def test_networks_may_tell_no_bounds(marks):
     assert action_bounds(loss) is None and action_bounds(SmallLoss(value_network=value())) is None
     with pytest.raises(ValueError, match=r"SmallLoss: actor_network must tell the bounds.*got none"):
         required_bounds(loss)
+
+
+@pytest.mark.parametrize("told", [{"low": -1.0}, {"high": 1.0}])
+def test_one_bound_of_a_distribution_is_none(told):
+    actor = gaussian_policy()
+    assert action_bounds(SmallLoss(actor_network=actor)) is None
+    actor[-1].distribution_kwargs = told
+    assert action_bounds(SmallLoss(actor_network=actor)) is None
+    actor[-1].distribution_kwargs = {"low": -1.0, "high": 2.0}
+    assert action_bounds(SmallLoss(actor_network=actor)) == (-1.0, 2.0)
 
 
 def test_the_number_of_agents_if_networks_tell():
