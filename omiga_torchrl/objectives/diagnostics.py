@@ -64,7 +64,6 @@ def collect_metrics(view: TeamView) -> dict[str, Tensor]:
         else:
             log_probs = view.policy_log_probs
             out[name] = view.masked_mean(-(log_probs.exp() * log_probs).nan_to_num().sum(-1))
-    out = {name: value.detach() for name, value in out.items()}
     return out | {name: view.metrics[name] for name in loss.metrics}
 
 
