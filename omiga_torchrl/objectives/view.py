@@ -231,7 +231,7 @@ class TeamView(ValueView):
             value: team values ``[*B, E]`` or ``[*B, N, E]``.
             where: rows or entries that count.
         """
-        return F.mean_absolute_deviation(value.detach(), self.restrict(value[..., 0], where))
+        return F.mean_absolute_deviation(value, self.restrict(value[..., 0], where))
 
     def advantage_weighted_loss(
         self, advantage: Tensor, temperature: float | Tensor, max_weight: float, where: Tensor | None = None

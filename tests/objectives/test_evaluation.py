@@ -7,7 +7,7 @@ import torch
 from tensordict.nn import TensorDictModule, TensorDictSequential
 
 from omiga_torchrl import keys
-from omiga_torchrl.algorithms import make_algorithm
+from omiga_torchrl.algorithms import CriticConfig, NetworkBuilder, make_algorithm
 from omiga_torchrl.modules import ConditionalVAE, TeamGRU
 from omiga_torchrl.objectives.evaluation import full_precision
 from omiga_torchrl.specs import TeamSpec
@@ -94,7 +94,22 @@ def test_parameters_get_gradients_online_and_at_this_step_only():
         assert scale_gradients(loss) == ({"qvalue_network"} if trains else set())
         loss.zero_grad()
     with torch.no_grad():
-        assert not seen.run("qvalue_network", ACTION, detach_params=True)[keys.LOCAL_QVALUE].requires_grad
+        for detach in (True, False):
+            out = seen.run("qvalue_network", action, detach_params=detach)
+            assert not out[keys.LOCAL_QVALUE].requires_grad
+
+
+def test_the_first_critic_alone():
+    critics = NetworkBuilder(
+        TeamSpec(3, 2, 1, 4), CriticConfig(hidden_sizes=(4,), num_qvalue_nets=3)
+    ).qvalue()
+    loss = SmallLoss(qvalue_network=critics)
+    seen = loss.view(batch(OBSERVATION, ACTION, state=torch.zeros(2, 4)))
+    other = torch.rand(2, 3, 1, requires_grad=True)
+    every, first = seen.q_at(other), seen.q_at(other, first_critic=True)
+    assert every.shape == (2, 3, 3) and first.shape == (2, 3, 1)
+    torch.testing.assert_close(first, every[..., :1])
+    assert torch.equal(seen.q_at(other, detach_params=True, first_critic=True), first)
 
 
 def test_target_parameters_are_those_of_the_target():

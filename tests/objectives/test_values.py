@@ -56,6 +56,16 @@ def test_a_single_critic_is_an_ensemble_of_one():
     assert seen.q_at(torch.zeros(4, 3, 2, 1)).shape == (4, 3, 2, 1)
 
 
+def test_one_agent_with_one_critic_keeps_its_dimensions():
+    q = network(lambda o, a: o + a, [keys.OBSERVATION, keys.ACTION], keys.LOCAL_QVALUE)
+    seen = SmallLoss(qvalue_network=q).view(batch(torch.ones(3, 1, 1), torch.ones(3, 1, 1)))
+    assert seen.q.shape == seen.q_at(torch.zeros(3, 1, 1)).shape == (3, 1, 1)
+    assert seen.q_at(torch.zeros(4, 3, 1, 1)).shape == (4, 3, 1, 1)
+    both = continuous().view(batch(torch.ones(3, 1, 1), torch.ones(3, 1, 1)))
+    assert both.q.shape == both.q_at(torch.zeros(3, 1, 1)).shape == (3, 1, 2)
+    assert both.q_at(torch.zeros(4, 3, 1, 1)).shape == (4, 3, 1, 2)
+
+
 def test_continuous_actions_of_others_and_several_samples_of_each():
     observation, action = torch.tensor([[[1.0], [2.0]]]), torch.tensor([[[0.5], [0.0]]])
     seen = continuous().view(batch(observation, action))

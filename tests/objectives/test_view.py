@@ -149,6 +149,7 @@ def test_the_td_loss_adds_critics_and_averages_their_absolute_errors():
     loss = view.td_loss(value, torch.tensor([0.0, 3.0]))
     assert loss == ((1 + 4) + (1 + 9)) / 2
     assert view.priority.tolist() == [1.5, 2.0] and view.metrics["td_error"] == 1.75
+    assert not view.priority.requires_grad
     loss.backward()
     assert value.grad.tolist() == [[1.0, 2.0], [1.0, -3.0]]
     assert view.td_loss(value, torch.tensor([0.0, 3.0]), torch.tensor([False, True])) == 10

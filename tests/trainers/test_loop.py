@@ -23,8 +23,12 @@ STAGES = (
 
 
 def recorded(trainer: Any, seen: list[str], stages: tuple[str, ...]) -> None:
+    def note(stage: str) -> None:
+        assert len(seen) < 100, "it never ends"
+        seen.append(stage)
+
     for stage in stages:
-        trainer.register_op(stage, lambda *_, stage=stage: seen.append(stage))
+        trainer.register_op(stage, lambda *_, stage=stage: note(stage))
 
 
 def test_a_step_runs_its_hooks_in_their_order_and_ends_with_the_log() -> None:
@@ -72,6 +76,21 @@ def test_hooks_may_change_the_batch_that_is_learned_from() -> None:
     trainer = toy_trainer(1)
     trainer.register_op("process_optim_batch", lambda batch: batch[:5])
     assert next(trainer.gradient_step())["x"].shape == (5, 4)
+
+
+def test_batches_go_to_the_networks_device() -> None:
+    trainer = toy_trainer(1)
+    assert trainer._sample()["x"].device.type == "cpu"
+    trainer._device = torch.device("meta")
+    assert trainer._sample()["x"].device.type == "meta"
+
+
+def test_around_the_update_hooks_see_a_batch_of_one_row_without_entries() -> None:
+    trainer = toy_trainer(1)
+    seen: list[Any] = []
+    trainer.register_op("pre_steps_log", lambda batch: seen.append(batch) and None)
+    trainer.train()
+    assert seen[0].batch_size == (1,) and seen[0].is_empty()
 
 
 def test_logs_are_due_at_each_interval_before_checkpoints_are_written() -> None:

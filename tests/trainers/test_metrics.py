@@ -88,6 +88,15 @@ def test_a_metric_with_a_gradient_keeps_no_graph() -> None:
     assert not any(one.requires_grad for one in [*state[1], *state[3]])
 
 
+def test_no_more_than_64_steps_are_kept_as_they_are() -> None:
+    seen = window(*[{"a": 1.0}] * 63)
+    (_, sums, count, rows) = seen.state_dict()["families"][0]
+    assert (sums[0].item(), count, len(rows)) == (0.0, 63, 63)
+    seen.add({"a": torch.tensor(1.0)})
+    (_, sums, count, rows) = seen.state_dict()["families"][0]
+    assert (sums[0].item(), count, len(rows)) == (64.0, 64, 0)
+
+
 @pytest.mark.parametrize("steps", [3, 64, 70])
 def test_an_unfinished_window_goes_on_after_a_checkpoint(steps: int) -> None:
     def fill(seen: MetricWindow, first: int, last: int) -> MetricWindow:

@@ -88,7 +88,7 @@ def _differing(nodes: Sequence[fx.Node], order: Sequence[dict[fx.Node, int]]) ->
         raise structure_error(f"{first.target} in one run where another has something else")
     rows = [
         [
-            where[leaf] if isinstance(leaf, fx.Node) else leaf
+            f"%{where[leaf]}" if isinstance(leaf, fx.Node) else leaf  # no number: it may meet one
             for leaf in pytree.tree_leaves((node.args, node.kwargs))
         ]
         for node, where in zip(nodes, order, strict=True)

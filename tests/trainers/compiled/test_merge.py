@@ -83,8 +83,11 @@ def test_other_structures_are_refused() -> None:
     cases: list[tuple[Callable[[Tensor], Any], Callable[[Tensor], Any], str]] = [
         (lambda x: x + 1, lambda x: (x + 1) * 2, r"other numbers of operations"),
         (lambda x: x.sin(), lambda x: x.cos(), r"aten.sin.default in one run where another"),
-        (lambda x: (x.sin() * x, x), lambda x: (x * x.sin(), x), r"with 1 in one run|with 0 in one run"),
+        (lambda x: (x.sin() * x, x), lambda x: (x * x.sin(), x), r"mul.Tensor with %1 in one run"),
         (lambda x: x.sum(), lambda x: x.sum(0), r"one structure"),
+        # A result in one run, which is the first there, and a number in the other.
+        (lambda x: x * 2.0, lambda x: x * x, r"mul.Tensor with 2.0 in one run"),
+        (lambda x: x + 0, lambda x: x + x, r"add.Tensor with 0 in one run"),
     ]
     for one, other, text in cases:
         with pytest.raises(ValueError, match=rf"vectorize: all runs.*{text}"):

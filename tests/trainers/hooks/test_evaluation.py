@@ -42,6 +42,14 @@ class Told:
         self.ops[dest] = op
 
 
+class Pending(Future[Any]):
+    """A result that is never waited for."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        assert self.done(), "it waits"
+        return super().result(timeout)
+
+
 class Later:
     """Evaluations whose results come when the test says so."""
 
@@ -49,7 +57,7 @@ class Later:
         self.futures: list[Future[Any]] = []
 
     def __call__(self) -> Future[Any]:
-        self.futures.append(Future())
+        self.futures.append(Pending())
         return self.futures[-1]
 
     def finish(self, place: int, value: float) -> None:

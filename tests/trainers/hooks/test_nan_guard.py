@@ -76,6 +76,13 @@ def test_other_numbers_may_be_anything() -> None:
         guard.check()
 
 
+def test_a_loss_may_still_have_its_graph() -> None:
+    guard, weight = NaNGuardHook(), torch.tensor(INF, requires_grad=True)
+    guard(1, TensorDict({"loss_a": 2 * weight}))
+    with pytest.raises(NonFiniteError, match="loss_a"):
+        guard.check()
+
+
 def test_the_first_bad_step_is_named_with_what_was_healthy_before() -> None:
     guard = NaNGuardHook()
     guard(7, step(loss_a=1.0, global_qvalue=3e8))
@@ -102,6 +109,10 @@ def test_a_batch_is_that_of_its_own_step() -> None:
         guard.keep_batch(batch(value))
         guard(number, step(loss_a=NAN if number == 3 else 1.0))
     with pytest.raises(NonFiniteError, match=r"step 3.*is a value that is not finite: 'x' is nan in row 1"):
+        guard.check()
+    guard.keep_batch(batch(INF))
+    guard(6, step(loss_a=NAN))
+    with pytest.raises(NonFiniteError, match=r"step 6.*is a value that is not finite: 'x' is inf in row 1"):
         guard.check()
     guard.keep_batch(batch(-7.5))
     guard(5, step(loss_a=NAN))
