@@ -156,7 +156,7 @@ def test_entries_are_of_the_view_s_step():
     assert now.action_mask is not None and now.next.action_mask is None and view().action_mask is None
     assert now.agents == (ROWS, AGENTS) and now.mask is None and view().agent_mask is None
     assert now.data["agents", "observation"][1, 0, 0] == 6
-    assert now.next.data["agents", "observation"][1, 0, 0] == 16
+    assert now.next.data["agents", "observation"][0, 1, 0] == 13
 
 
 def test_the_team_s_entries_lose_their_last_dimension():
