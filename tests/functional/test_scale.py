@@ -35,6 +35,7 @@ def test_it_is_never_zero():
         mean_absolute_deviation(same),
         mean_absolute_deviation(same, ~nobody),
         mean_absolute_deviation(VALUE, nobody),
+        mean_absolute_deviation(VALUE, torch.tensor([False, True, False])),
     ):
         assert found.tolist() == pytest.approx([1e-6, 1e-6], rel=1e-3)
     assert mean_absolute_deviation(same, eps=0.5).tolist() == [0.5, 0.5]

@@ -158,6 +158,18 @@ def test_illegal_actions_are_in_no_log_sum(mixer):
     torch.testing.assert_close(found, (of_one[0] + of_one[1]) / 2)
 
 
+@pytest.mark.parametrize("mixer", [linear_mixer, monotonic_mixer])
+@pytest.mark.parametrize("options", [{}, {"penalty": "joint"}, {"inverse_temperature": 2.0}])
+def test_rows_know_nothing_of_each_other(mixer, options):
+    seen = view(mixer())
+    every = conservative.team_penalty(seen, all_action_values(seen), **options)
+    for row in (0, 1):
+        loss = seen.loss
+        alone = loss.view(batch(Q[[row]], ACTION[[row]], state=STATE[[row]]))
+        found = conservative.team_penalty(alone, all_action_values(alone), **options)
+        torch.testing.assert_close(found, every[[row]])
+
+
 def test_who_takes_part():
     assert conservative.agents_that_take_part(view()).tolist() == [[True, True]] * 2
     mask = torch.tensor([[True, False], [True, True]])

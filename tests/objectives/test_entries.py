@@ -58,6 +58,13 @@ def test_a_mean_over_nothing_is_zero():
     assert weighted.reduce(PER_ROW) == 0
 
 
+def test_a_mean_over_one_entry_is_that_entry():
+    alone = torch.zeros(ROWS, AGENTS, dtype=torch.bool)
+    alone[2, 1] = True
+    assert view(agent_mask=alone).reduce(PER_AGENT) == 11
+    assert view().reduce(PER_ROW, torch.tensor([False, True, False])) == 2
+
+
 def test_a_weighted_mean_divides_by_the_weights_that_count():
     assert view(weight=[1.0, 2.0, 0.5]).reduce(PER_ROW) == pytest.approx((1 + 4 + 3) / 3.5)
     masked = view(mask=SECOND_ROW_OUT, weight=[1.0, 2.0, 0.5])

@@ -169,6 +169,7 @@ def test_an_automatic_alpha_starts_at_one_and_moves_towards_its_sample_size():
 def test_defaults():
     loss = OMIGAPolicyLoss(policy(), discrete_qvalue(), value(), linear_mixer())
     assert loss.alpha == 10.0 and loss.max_exponent == 10.0 and loss.clip_mode == "linear"
+    assert make(OMIGAValueLoss, alpha=0.125).alpha == 0.125
     assert loss.target_effective_sample_size == 0.4 and not loss.is_official and not loss.has_auto_alpha
     assert make(OMIGAPolicyLoss, variant="official").clip_mode == "clamp"
     assert make(OMIGAPolicyLoss, variant="official", clip_mode="linear").clip_mode == "linear"
