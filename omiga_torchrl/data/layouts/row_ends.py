@@ -137,7 +137,7 @@ def find_row_ends(facts: RowFacts, options: ReadOptions, notes: EndNotes, where:
     start = np.concatenate([[0], end[:-1] + 1])[: len(end)]
     delimited = delimiter[end]
     # The flag of the last step counts, not that of the delimiter behind it.
-    flag = np.where(delimited & marked[end - 1] & (end > start), end - 1, end)
+    flag = np.where(delimited & marked[end - 1], end - 1, end)
     return RowEnds(kept[start], end + 1 - start, delimited, terminated[flag], cut[end])
 
 

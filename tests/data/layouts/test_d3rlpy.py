@@ -79,3 +79,46 @@ def test_time_limits(tmp_path):
     episodes = read_all(LAYOUT, path, timeout_is_terminal=False, max_steps=3)
     assert episodes.truncated.tolist() == [False, True, False, False]
     assert episodes.length.tolist() == [2, 2]
+
+
+def test_every_shape_that_a_field_may_have(tmp_path):
+    arrays = make_dump([(3, True), (2, True)])
+    expected = read_all(LAYOUT, write_h5(tmp_path / "a.h5", arrays))
+    flat = {name: a[:, 0] if name.startswith("rewards") else a for name, a in arrays.items()}
+    found = read_all(LAYOUT, write_h5(tmp_path / "b.h5", flat))
+    np.testing.assert_array_equal(found.reward, expected.reward)
+    single = arrays | {
+        f"{kind}_{i}": arrays[f"{kind}_{i}"][:, 0] for kind in ("observations", "actions") for i in (0, 1)
+    }
+    found = read_all(LAYOUT, write_h5(tmp_path / "c.h5", single))
+    np.testing.assert_array_equal(found.action, expected.action[..., :1])
+    np.testing.assert_array_equal(found.observation, expected.observation[..., :1])
+    index = make_dump([(3, True)], discrete=True)
+    columns = read_all(LAYOUT, write_h5(tmp_path / "d.h5", index))
+    assert columns.action.tolist() == index["actions_0"].tolist() and columns.action.shape == (3, 1)
+    index["actions_0"] = index["actions_0"][:, 0]
+    assert read_all(LAYOUT, write_h5(tmp_path / "e.h5", index)).action.tolist() == columns.action.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"num_episodes": np.int64(0)}, "'num_episodes' is 0, the file has 11 entries"),
+        ({"num_episodes": np.int64(12)}, "'num_episodes' is 12, the file has 11 entries"),
+        ({"num_episodes": np.int64(11)}, "'observations_2' is missing"),
+        ({"num_episodes": np.ones(1, int)}, r"'num_episodes' is \[1\]"),
+        (
+            {"actions_0": np.zeros((3, 2), int)},
+            "'actions_0' are whole numbers of shape .*, expected one a step",
+        ),
+        ({"actions_0": np.zeros((3, 2, 1))}, r"'actions_0' has shape .*, expected \(3,\) or \(3, 'F'\)"),
+        ({"observations_0": np.zeros((4, 3))}, r"'observations_0' has shape \(4, 3\), expected \(3,\)"),
+        ({"observations_0": np.zeros((3, 0))}, r"'observations_0' has shape \(3, 0\)"),
+        ({"rewards_0": np.zeros((3, 2))}, r"'rewards_0' has shape \(3, 2\), expected \(3,\) or \(3, 1\)"),
+        ({"rewards_0": np.zeros(2)}, r"'rewards_0' has shape \(2,\)"),
+    ],
+)
+def test_sizes_of_the_first_episode(tmp_path, change, words):
+    path = write_h5(tmp_path / "a.h5", make_dump([(3, True), (2, False)]) | change)
+    with pytest.raises(DataError, match=f"OfflineDataset: .*{words}"):
+        read_all(LAYOUT, path)

@@ -7,10 +7,8 @@ import pytest
 
 from omiga_torchrl.data.layouts.options import READ_OPTIONS, ReadOptions
 
-PLAIN = (
-    "ReadOptions(actions=None, timeout_is_terminal=None, max_steps=None, team_reward=None, "
-    "incomplete='error')"
-)
+UNSET = ("actions", "timeout_is_terminal", "max_steps", "team_reward")
+PLAIN = f"ReadOptions({''.join(f'{name}=None, ' for name in UNSET)}incomplete='error')"
 
 
 def test_the_defaults_and_their_text():
@@ -20,9 +18,8 @@ def test_the_defaults_and_their_text():
         "actions", "timeout_is_terminal", "max_steps", "team_reward", "incomplete", "agent_rewards", "groups",
         "action_low", "action_high", "delimiter_rows",
     )  # fmt: skip
-    assert all(
-        getattr(options, name) is None for name in READ_OPTIONS if name not in ("incomplete", "agent_rewards")
-    )
+    others = set(READ_OPTIONS) - {"incomplete", "agent_rewards"}
+    assert all(getattr(options, name) is None for name in others)
 
 
 @pytest.mark.parametrize(

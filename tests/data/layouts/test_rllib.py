@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from omiga_torchrl.data import OfflineDataset, find_layout
+from omiga_torchrl.data.layouts import ReadOptions
 from omiga_torchrl.data.layouts.rllib import RllibLayout
 from omiga_torchrl.errors import DataError
 from tests.data.layouts.helpers_hdf5 import read_all
@@ -184,3 +185,50 @@ def test_agents_that_differ_are_refused(tmp_path, kind):
         words = "some agents end before others"
     with pytest.raises(DataError, match=words):
         read_all(LAYOUT, write_lines(tmp_path / "a.json", batches), team_reward="sum")
+
+
+def ends_of(path, **options):
+    episodes = read_all(LAYOUT, path, **options)
+    return episodes.terminated.nonzero()[0].tolist(), episodes.truncated.nonzero()[0].tolist()
+
+
+def test_which_of_the_flags_says_what(tmp_path):
+    one, two = make_batches([3, 2])
+    one["truncateds"] = [False, False, True]  # beside a termination it is none
+    one["dones"] = [False, False, True]
+    two["terminateds"], two["truncateds"] = [False, False], [False, True]
+    path = write_lines(tmp_path / "a.json", [one, two])
+    assert ends_of(path) == ([2], [4])
+    assert ends_of(path, timeout_is_terminal=True) == ([2, 4], [])
+    assert ends_of(path, timeout_is_terminal=False, max_steps=3) == ([], [2, 4])
+    for batch in (one, two):
+        del batch["terminateds"]
+    two["dones"] = [False, False]
+    # What is done without a word of time terminated.
+    assert ends_of(write_lines(tmp_path / "a.json", [one, two])) == ([2], [4])
+
+
+def test_discrete_actions_of_one_column_and_of_several(tmp_path):
+    batches = make_batches([3, 2], discrete=True)
+    flat = read_all(LAYOUT, write_lines(tmp_path / "a.json", batches))
+    for batch in batches:
+        batch["actions"] = [[action] for action in batch["actions"]]
+    found = read_all(LAYOUT, write_lines(tmp_path / "a.json", batches))
+    assert found.action.shape == (5, 1) and found.action.tolist() == flat.action.tolist()
+    batches[1]["actions"] = [[0, 1], [1, 0]]
+    with pytest.raises(DataError, match=r"'actions' are int64 of shape .* Actions of several parts"):
+        read_all(LAYOUT, write_lines(tmp_path / "a.json", batches))
+    batches[1]["actions"] = [0.5, 0.5]
+    with pytest.raises(DataError, match=r"'actions' are float64 of shape .*; expected one whole number"):
+        read_all(LAYOUT, write_lines(tmp_path / "a.json", batches))
+
+
+def test_the_number_of_discrete_actions_is_the_largest_that_is_told(tmp_path):
+    batches = make_batches([3, 2], discrete=True)
+    batches[0]["actions"], batches[1]["actions"] = [0, 0, 0], [0, 0]
+    assert LAYOUT.read(write_lines(tmp_path / "a.json", batches), ReadOptions()).n_actions == 1
+    batches[0]["action_dist_inputs"] = [[0.0] * 4] * 3
+    assert LAYOUT.read(write_lines(tmp_path / "a.json", batches), ReadOptions()).n_actions == 4
+    batches[1]["actions"] = [4, 1]
+    assert LAYOUT.read(write_lines(tmp_path / "a.json", batches), ReadOptions()).n_actions == 5
+    assert LAYOUT.read(write_lines(tmp_path / "b.json", make_batches([2])), ReadOptions()).n_actions is None

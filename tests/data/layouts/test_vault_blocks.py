@@ -110,6 +110,9 @@ def test_delimiters_of_the_next_episode_are_refused():
     with pytest.raises(DataError, match="here, rows 0 to 7: what was seen after 3 of 3 truncated"):
         read(arrays, ends=ends, terminated=every & False)
     assert read(arrays, ends=ends, terminated=every)[0].steps == 4
+    # What was seen last may be what is seen next where it is a step's own.
+    steps = RowEnds(ends.start, ends.rows, every & False, every & False, every & False)
+    assert read(arrays, ends=steps, terminated=every & False)[0].steps == 4
 
 
 def test_blocks_without_an_episode_are_left_out(blocks):

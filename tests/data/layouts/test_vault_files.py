@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from omiga_torchrl.data import OfflineDataset
-from omiga_torchrl.data.layouts import ReadOptions, find_layout
+from omiga_torchrl.data.layouts import ReadOptions, find_layout, vault_files
 from omiga_torchrl.data.layouts.vault import VaultLayout
-from omiga_torchrl.data.layouts.vault_store import METADATA_FILE, STORE_FILE
+from omiga_torchrl.data.layouts.vault_files import VaultFiles
+from omiga_torchrl.data.layouts.vault_store import INDEX, METADATA_FILE, STORE_FILE, store_spec, zarr_spec
 from omiga_torchrl.data.layouts.vault_writing import write_vault
 from omiga_torchrl.errors import DataError
 from tests.data.conftest import make_episodes
@@ -136,3 +137,75 @@ def test_many_vaults_are_not_all_listed(tmp_path):
             (folder / name).write_text("")
     with pytest.raises(DataError, match=r"14 vaults \(00.vlt/Good, .* 11.vlt/Good, and 2 more\)"):
         LAYOUT.read(tmp_path, ReadOptions())
+
+
+def write_leaf(folder, rows, *, chunks, index=None, **more):
+    """A vault of one leaf `[rows, 2, 3]` in chunks of such sizes, with room for 20 rows."""
+    folder.mkdir(parents=True)
+    store, values = store_spec(folder), np.arange(1.0, rows * 6 + 1).reshape(rows, 2, 3)
+    metadata = {"chunks": [1, *chunks], "compressor": {"id": "zlib", "level": 1}, **more}
+    spec = {**zarr_spec(store, "observations."), "metadata": metadata}
+    array = ts.open(spec, create=True, shape=(1, 20, 2, 3), dtype="float64").result()
+    array[0, :rows].write(values).result()
+    written = ts.open(zarr_spec(store, INDEX), create=True, shape=(1,), dtype="int32").result()
+    written.write(rows if index is None else index).result()
+    told = {"version": 1.2, "structure_shape": {"observations": "(1, 20, 2, 3)"}}
+    (folder / METADATA_FILE).write_text(json.dumps(told))
+    return values
+
+
+@pytest.mark.parametrize("chunks", [(4, 2, 3), (4, 1, 2), (1, 2, 1), (3, 1, 3), (20, 2, 3)])
+def test_chunks_of_any_sizes(tmp_path, chunks):
+    for number, separator in enumerate((".", "/")):
+        folder = tmp_path / str(number)
+        values = write_leaf(folder, 8, chunks=chunks, dimension_separator=separator)
+        files = VaultFiles.open(folder, ["observations"], ["actions"])
+        leaf = files.arrays["observations"]
+        assert list(files.arrays) == ["observations"] and len(leaf) == 8 and leaf.row_bytes == 48
+        np.testing.assert_array_equal(leaf[:], values)
+        np.testing.assert_array_equal(leaf[3:6], values[3:6])
+        assert leaf[7:99].shape == (1, 2, 3) and leaf[5:5].shape == (0, 2, 3)
+
+
+def test_every_chunk_of_a_row_has_to_be_there(tmp_path):
+    write_leaf(tmp_path / "a", 8, chunks=(4, 1, 2), index=9)
+    with pytest.raises(DataError, match="'observations' has not all of the 9 rows"):
+        VaultFiles.open(tmp_path / "a", ["observations"], [])
+    write_leaf(tmp_path / "b", 8, chunks=(4, 1, 2))
+    store = ts.KvStore.open(store_spec(tmp_path / "b")).result()
+    for lost in ("0.0.0.0", "0.1.1.1", "0.0.1.0"):
+        chunk = store.read(f"observations./{lost}").result().value
+        store.delete_range(ts.KvStore.KeyRange(f"observations./{lost}", f"observations./{lost}~")).result()
+        with pytest.raises(DataError, match="'observations' has not all of the 8 rows"):
+            VaultFiles.open(tmp_path / "b", ["observations"], [])
+        store.write(f"observations./{lost}", chunk).result()
+    assert len(VaultFiles.open(tmp_path / "b", ["observations"], []).arrays["observations"]) == 8
+
+
+def test_what_is_just_small_enough(tmp_path, monkeypatch):
+    write_leaf(tmp_path / "a", 20, chunks=(4, 1, 2))
+    size = (tmp_path / "a" / METADATA_FILE).stat().st_size
+    limits = {"LARGEST_METADATA": size, "LARGEST_CHUNK": 4 * 2 * 8}
+    for name, value in limits.items():
+        monkeypatch.setattr(vault_files, name, value)
+    assert len(VaultFiles.open(tmp_path / "a", ["observations"], []).arrays["observations"]) == 20
+    for name, value in limits.items():
+        with monkeypatch.context() as patch, pytest.raises(DataError, match=r"chunks of|at most"):
+            patch.setattr(vault_files, name, value - 1)
+            VaultFiles.open(tmp_path / "a", ["observations"], [])
+
+
+def test_versions_and_leaves_that_are_missing(tmp_path):
+    write_leaf(tmp_path / "a", 8, chunks=(4, 2, 3))
+    file = tmp_path / "a" / METADATA_FILE
+    told = json.loads(file.read_text())
+    for version, fits in ((1.0, True), (1.9, True), (0.9, False), (2, False)):
+        file.write_text(json.dumps({**told, "version": version}))
+        if fits:
+            assert VaultFiles.open(tmp_path / "a", ["observations"], []).metadata["version"] == version
+        else:
+            with pytest.raises(DataError, match=f"of vault version {version}; expected 1.2"):
+                VaultFiles.open(tmp_path / "a", ["observations"], [])
+    with pytest.raises(DataError, match=r"'rewards' is missing \(found \['observations'\]\); 'infos.st"):
+        file.write_text(json.dumps(told))
+        VaultFiles.open(tmp_path / "a", ["rewards", "observations", "infos.state"], [])
