@@ -43,7 +43,7 @@ class _Choice:
             arrays["observation"] = arrays["observation"][..., list(self.observation)]
         if self.action is not None:
             arrays["action"] = arrays["action"][..., list(self.action)]
-        if self.n_actions is not None and "action_mask" in arrays:
+        if "action_mask" in arrays:
             arrays["action_mask"] = arrays["action_mask"][..., : self.n_actions]
         return AgentArrays(**arrays)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 
 import pytest
 
@@ -31,7 +32,8 @@ def rewrite(file, content, seconds=0):
 def test_all_files_are_listed_but_the_inventory(folder):
     assert sorted(json.loads((folder / INVENTORY_FILE).read_bytes())) == ["a", "deep/b"]
     write_inventory(folder)
-    assert sorted(json.loads((folder / INVENTORY_FILE).read_bytes())) == ["a", "deep/b"]
+    listed = json.loads((folder / INVENTORY_FILE).read_bytes())
+    assert sorted(listed) == ["a", "deep/b"] and listed["a"][2] == zlib.crc32(b"0123")
     assert damage_of(folder) is None
 
 

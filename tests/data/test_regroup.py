@@ -96,7 +96,10 @@ def test_unpadded_agents_keep_their_own_features():
 
 
 def test_unpadded_agents_keep_their_own_discrete_actions():
-    team = padded(masked=True)
+    team = make_episodes((3, 4), n_agents=4, masked=True)
+    team.observation[:, 1, 3:] = 0
+    team.action_mask[:, 1, 2] = False
+    team.action[:, 1] = 0
     found, reading, _ = regrouped("unpadded", team, n_actions=9)
     both, one = found.groups["group_0"], found.groups["group_1"]
     assert both.action_mask.shape[-1] == 3 and one.action_mask.shape[-1] == 2

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from torchrl.envs import StepCounter, TransformedEnv
+from torchrl.envs import EnvBase, StepCounter, TransformedEnv
 
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation.frames import _short, frame_source, mujoco_gl
@@ -117,3 +119,74 @@ def test_errors_are_one_line_of_at_most_eighty_characters() -> None:
     exact, longer = (_short(ValueError("x" * (80 - 12 + more))) for more in (0, 1))
     assert exact == "ValueError: " + "x" * 68
     assert len(longer) == 80 and longer.endswith("xxx...")
+
+
+class Renderer:
+    """Stands in for MuJoCo's, which needs a graphics library."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.modes = model, []
+        self.data = SimpleNamespace(xpos=np.array([[9.0, 9.0, 9.0], [3.0, 4.0, 5.0]]))
+        self.viewer = SimpleNamespace(cam=SimpleNamespace(lookat=np.array([0.0, 0.0, 1.0])))
+
+    def render(self, mode: str) -> np.ndarray[Any, Any]:
+        self.modes.append(mode)
+        return np.zeros((4, 6, 3), np.uint8)[:, ::2]
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def robot(bare: pytest.MonkeyPatch) -> Iterator[Any]:
+    env = make_env("mujoco/halfcheetah", num_envs=1, seed=0)
+    yield env
+    env.close()
+
+
+def test_the_camera_goes_where_a_walking_robot_goes(robot: Any) -> None:
+    simulator = robot.simulators.envs[0]
+    simulator.mujoco_renderer = renderer = Renderer(simulator.model)
+    draw = frame_source(robot)
+    assert renderer.viewer.cam.lookat.tolist() == [0, 0, 1]
+    frame = draw()
+    assert renderer.viewer.cam.lookat.tolist() == [3, 4, 1]  # the height stays
+    assert frame.flags.c_contiguous and frame.shape == (4, 3, 3) and renderer.modes == ["rgb_array"] * 2
+
+
+def test_models_without_such_a_camera_are_shown_as_they_are(robot: Any) -> None:
+    mujoco = pytest.importorskip("mujoco")
+    renderer = Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"))
+    robot.simulators.envs[0].mujoco_renderer = renderer
+    frame_source(robot)()
+    assert renderer.viewer.cam.lookat.tolist() == [0, 0, 1]
+
+
+def test_mazes_are_shown_whole_from_above(robot: Any) -> None:
+    renderer = Renderer(SimpleNamespace(stat=SimpleNamespace(center=np.array([1.0, 2.0, 3.0]), extent=10.0)))
+    robot.simulators.envs[0].ant_env = SimpleNamespace(mujoco_renderer=renderer)
+    draw, camera = frame_source(robot), renderer.viewer.cam
+    draw()
+    assert camera.lookat.tolist() == [1, 2, 3]
+    assert (camera.elevation, camera.azimuth, camera.distance) == (-90.0, 90.0, 13.0)
+
+
+def test_a_renderer_that_fails_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    env: EnvBase = make_env("mujoco/hopper", num_envs=1)
+
+    def fails(mode: str) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'eglQueryString'" + "!" * 300)
+
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    monkeypatch.setattr(env.simulators.envs[0].mujoco_renderer, "render", fails)
+    with pytest.raises(RuntimeError, match=r"MUJOCO_GL='egl'.*eglQueryString.*apt install libegl1") as caught:
+        frame_source(env)
+    assert len(str(caught.value)) < 300
+    env.close()
+
+
+@pytest.mark.slow
+def test_simulators_in_other_processes_cannot_be_drawn() -> None:
+    env = make_env("mujoco/hopper", num_envs=1, workers=1)
+    with pytest.raises(ValueError, match="workers=0"):
+        frame_source(env)
+    env.close()

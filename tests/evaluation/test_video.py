@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import ctypes.util
 import functools
 import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,10 @@ import pytest
 import torch
 from PIL import Image
 from tensordict import TensorDictBase
-from torchrl.envs import EnvBase
 
 from omiga_torchrl.envs import make_env
 from omiga_torchrl.evaluation import record_video, video
-from omiga_torchrl.evaluation.frames import _short, frame_source, mujoco_gl
+from omiga_torchrl.evaluation.frames import frame_source
 from tests.evaluation.toy_env import AGENTS, CountingEnv
 
 
@@ -185,54 +182,3 @@ def test_the_camera_follows_the_robot() -> None:
     draw()
     assert simulator.mujoco_renderer.viewer.cam.lookat[0] == pytest.approx(50.0, abs=0.5)
     env.close()
-
-
-def test_a_machine_without_gl_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
-    with pytest.raises(RuntimeError, match="apt install libegl1") as caught, mujoco_gl():
-        pass
-    assert len(str(caught.value)) < 300
-
-
-@pytest.mark.parametrize(("there", "chosen"), [({"EGL", "OSMesa"}, "egl"), ({"OSMesa"}, "osmesa")])
-def test_choice_of_gl(monkeypatch: pytest.MonkeyPatch, there: set[str], chosen: str) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MUJOCO_GL", "")
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setattr(ctypes.util, "find_library", lambda name: name if name in there else None)
-    with mujoco_gl() as backend:
-        assert os.environ["MUJOCO_GL"] == backend == chosen
-    assert os.environ["MUJOCO_GL"] == ""
-
-
-def test_a_renderer_that_fails_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    env: EnvBase = make_env("mujoco/hopper", num_envs=1)
-
-    def fails(mode: str) -> None:
-        raise AttributeError("'NoneType' object has no attribute 'eglQueryString'" + "!" * 300)
-
-    monkeypatch.setenv("MUJOCO_GL", "egl")
-    monkeypatch.setattr(env.simulators.envs[0].mujoco_renderer, "render", fails)
-    with pytest.raises(RuntimeError, match=r"MUJOCO_GL='egl'.*eglQueryString.*apt install libegl1") as caught:
-        frame_source(env)
-    assert len(str(caught.value)) < 300
-    env.close()
-
-
-@pytest.mark.slow
-def test_simulators_in_other_processes_cannot_be_drawn() -> None:
-    env = make_env("mujoco/hopper", num_envs=1, workers=1)
-    with pytest.raises(ValueError, match="workers=0"):
-        frame_source(env)
-    env.close()
-
-
-def test_errors_are_told_in_eighty_characters_of_one_line() -> None:
-    whole = "x" * (80 - len("OSError: "))
-    assert _short(OSError(f"{whole}\nmore")) == f"OSError: {whole}"
-    cut = _short(OSError(f"{whole}x"))
-    assert len(cut) == 80 and cut == f"OSError: {whole}"[:77] + "..."

@@ -197,6 +197,20 @@ def test_where_few_things_can_be_seen_three_such_ends_are_no_chance():
     assert len(find_episodes(read_run(given, Facts("here"), "here"), ReadOptions())) == 6
 
 
+def standing(seen):
+    """Episodes of two steps; after every one comes what the next row has."""
+    given = few_things(len(seen) // 2)
+    return {**given, "observation": wide(seen), "next_observation": wide(np.append(seen[1:], 0.0))}
+
+
+def test_ends_that_stand_still_say_nothing():
+    given = standing(np.array([0.0, 1, 1, 0, 0, 1, 1, 0]))
+    assert find_episodes(read_run(given, Facts("here"), "here"), ReadOptions()).tolist() == [2] * 4
+    given = standing(np.array([0.0, 1, 0, 1, 0, 1, 0, 1, 1, 0]))  # three move, the fourth one does not
+    with pytest.raises(DataError, match="as in 3 of 4 such rows"):
+        find_episodes(read_run(given, Facts("here"), "here"), ReadOptions())
+
+
 def test_groups_have_the_same_rows():
     with pytest.raises(DataError, match=r"same number of rows in every group, got \[6, 7\]"):
         find_episodes(
