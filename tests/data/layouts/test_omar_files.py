@@ -68,8 +68,9 @@ def test_states_that_are_the_same_are_read_once(tmp_path, monkeypatch):
     files = opened(tmp_path / "a", same)
     assert [len(files.files[name]) for name in ("states", "next_states", "obs")] == [1, 1, 3]
     assert files.read("states", 0, 5).shape == (5, 1, 4)
-    same["states_2"][4, 3] += 1  # the last row of the last agent
-    assert len(opened(tmp_path / "b", same).files["states"]) == 3
+    for number, (agent, row) in enumerate(((2, 4), (1, 4), (2, 0))):
+        other = same | {f"states_{agent}": same[f"states_{agent}"] + (np.arange(5) == row)[:, None]}
+        assert len(opened(tmp_path / f"other_{number}", other).files["states"]) == 3
     del same["states_0"]
     assert "states" not in opened(tmp_path / "c", same).files
 
@@ -89,6 +90,12 @@ def test_groups_have_their_own_numbers(tmp_path):
     files = opened(tmp_path / "b", other, groups="all")
     assert files.groups == {"group_0": [0, 1], "group_1": [2]}
     assert files.read("next_obs", 0, 5, [2]).shape == (5, 1, 3)
+    files = opened(tmp_path / "c", PLAIN | {"acs_1": PLAIN["acs_1"][:, :1]}, groups="all")
+    assert files.groups == {"group_0": [0, 1], "group_1": [2]} and files.read("acs", 0, 5, [2]).shape == (
+        5,
+        1,
+        1,
+    )
 
 
 @pytest.mark.parametrize("name", ["obs_1", "acs_2", "rews_0", "next_obs_2", "dones_2"])
