@@ -50,11 +50,11 @@ def test_groups_are_under_next_with_and_without_own_rewards(tmp_path, own_reward
 
 
 def test_rows_are_those_of_all_steps_and_then_the_last_of_every_episode(tmp_path):
-    episodes = make_episodes((2, 1, 3))
+    episodes = make_episodes((2, 3, 1))
     data = loaded(tmp_path, episodes)
     [(key, rows)] = row_tensors(tmp_path, data)
     assert key == ("agents", "observation")
-    order = [0, 1, 3, 5, 6, 7, 2, 4, 8]
+    order = [0, 1, 3, 4, 5, 7, 2, 6, 8]
     np.testing.assert_array_equal(rows, episodes.observation[order])
 
 

@@ -182,3 +182,10 @@ def test_the_camera_follows_the_robot() -> None:
     draw()
     assert simulator.mujoco_renderer.viewer.cam.lookat[0] == pytest.approx(50.0, abs=0.5)
     env.close()
+
+
+@pytest.mark.parametrize(("fps", "milliseconds"), [(100, 10), (40, 20), (25, 40), (0.5, 2000)])
+def test_a_gif_counts_time_in_hundredths_of_a_second(tmp_path: Path, fps: float, milliseconds: int) -> None:
+    path = record_video(still, DrawnEnv([1]), tmp_path / "toy.gif", fps=fps)
+    with Image.open(path) as image:
+        assert image.info["duration"] == milliseconds

@@ -233,5 +233,5 @@ def weights_sha256(policy: TensorDictModuleBase | None) -> str:
     for name, value in policy.state_dict().items():
         digest.update(name.encode())
         if isinstance(value, torch.Tensor):
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

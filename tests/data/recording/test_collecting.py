@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 
 import numpy as np
@@ -11,6 +12,7 @@ from tensordict.nn import ProbabilisticTensorDictModule, TensorDictModule, Tenso
 from torch import distributions
 from torchrl.envs.utils import ExplorationType
 
+from omiga_torchrl.data.recording import collecting as collecting_module
 from omiga_torchrl.data.recording.collecting import batches, check_launcher, collecting
 
 from .hunt_env import HuntEnv
@@ -116,3 +118,34 @@ def test_launchers():
     for launcher, workers in (("local", 2), ("local", 0), ("process", 0), ("ray", 0)):
         with pytest.raises(ValueError, match=f"workers={workers} with launcher='{launcher}'"):
             check_launcher(launcher, workers)
+
+
+def test_ray_must_be_installed_and_for_nothing_else(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"needs the package ray.*omiga-torchrl\[ray\]"):
+        check_launcher("ray", 1)
+    check_launcher("process", 1)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    check_launcher("ray", 1)
+
+
+@pytest.mark.parametrize("launcher", ["process", "ray"])
+def test_workers_make_their_own_environments_and_policies(monkeypatch, launcher):
+    made = []
+
+    class Workers:
+        def __init__(self, makers, **options):
+            self.makers, self.options, self.closed = makers, options, []
+            made.append(self)
+
+        def shutdown(self, **options):
+            self.closed.append(options)
+
+    place = "MultiSyncCollector" if launcher == "process" else "_ray_collector"
+    monkeypatch.setattr(collecting_module, place, Workers)
+    env, policy = ToyEnv(3), constant_policy(0.5)
+    with collecting(policy, env, ToyEnv, launcher=launcher, workers=2) as collector:
+        assert collector.makers == [ToyEnv, ToyEnv] and collector.closed == []
+    assert made == [collector] and collector.closed == [{}]
+    assert collector.options["frames_per_batch"] == 2 * 3 * 25
+    assert collector.options["policy_factory"]() is policy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from contextlib import contextmanager
 from functools import partial
 
@@ -85,9 +86,10 @@ def test_shards_have_seeds_of_their_own(tmp_path, monkeypatch):
     del seeds[:]
     play_parts(tmp_path, parts, 50, shard_transitions=10, seed=4)
     assert seeds == first
-    del seeds[:]
-    play_parts(tmp_path, parts, 50, shard_transitions=10, seed=5)
+    del seeds[:], sizes[:]
+    play_parts(tmp_path, parts, 40, shard_transitions=10, seed=5)
     assert not set(seeds) & set(first)
+    assert sizes == [10, 10] * 2  # exactly enough
 
 
 def test_cards_of_what_one_says_and_of_what_is_assumed(tmp_path):
@@ -173,3 +175,7 @@ def test_progress_counts_what_is_there_and_no_more_than_is_wanted(tmp_path, monk
         play_parts(tmp_path, parts, 36, shard_transitions=10, progress=True)
     play_parts(tmp_path, parts, 36, shard_transitions=10, progress=True)
     assert told == [(0, 36), 20, (18, 36), 36]
+    play_parts(tmp_path, parts, 36)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    play_parts(tmp_path, parts, 36, progress=True)
+    assert len(told) == 4  # not wanted, or tqdm is missing

@@ -136,3 +136,12 @@ def test_only_a_state_that_repeats_the_observations_is_left_out():
     episodes.state = episodes.observation.reshape(len(episodes.observation), -1).copy()
     slim = episodes.without_repeated_state()
     assert slim.state is None and slim.observation is episodes.observation
+
+
+def test_agents_own_rewards_are_kept_as_one_number_each():
+    batch = make_streams([[3], [2]], 6)
+    own = torch.arange(24.0).reshape(2, 6, 2)
+    batch["next", "agents", "reward"] = own.unsqueeze(-1)
+    cutter = EpisodeCutter(steps=12)
+    cutter.add(batch)
+    assert cutter.episodes().groups["agents"].reward.tolist() == own.reshape(12, 2).tolist()
