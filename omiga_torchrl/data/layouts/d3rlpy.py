@@ -19,7 +19,6 @@ from omiga_torchrl.data.layouts.base import (
     require,
     to_floats,
 )
-from omiga_torchrl.data.layouts.end_notes import EndNotes
 from omiga_torchrl.data.layouts.hdf5 import holds_fields, open_hdf5
 from omiga_torchrl.data.layouts.hdf5_fields import Field, find_fields
 from omiga_torchrl.data.layouts.left_out import LeftOut
@@ -59,10 +58,10 @@ class D3rlpyLayout(Layout):
             first = _open_episode(file, 0, path)
             is_discrete = first["actions"].dtype.kind != "f"
             n_actions = _count_actions(file, episodes, path) if is_discrete else None
-        left_out, notes = LeftOut(), EndNotes()
-        parts = _episodes(path, episodes, n_actions, options, left_out, notes)
+        left_out = LeftOut()
+        parts = _episodes(path, episodes, n_actions, options, left_out)
         blocks = gathered(parts, f"OfflineDataset: {path}", BLOCK_BYTES)
-        return Reading(blocks, n_actions=n_actions, left_out=left_out, ends=notes)
+        return Reading(blocks, n_actions=n_actions, left_out=left_out)
 
 
 def _count_episodes(file: Any, path: Path) -> int:
@@ -118,7 +117,7 @@ def _count_actions(file: Any, episodes: int, path: Path) -> int:
 
 
 def _episodes(
-    path: Path, episodes: int, n_actions: int | None, options: ReadOptions, left_out: LeftOut, notes: EndNotes
+    path: Path, episodes: int, n_actions: int | None, options: ReadOptions, left_out: LeftOut
 ) -> Iterator[Episodes]:
     with open_hdf5(path) as file:
         for number in range(episodes):
@@ -129,8 +128,6 @@ def _episodes(
             steps = len(action)
             flags = np.arange(steps) == steps - 1
             terminated, _ = relabel_ends(flags & ended, flags & (not ended), np.array([steps]), options)
-            if terminated[-1] or steps > 1:  # or nothing is left of it
-                notes.cut.append(np.array([False]))
             yield steps_to_episodes(
                 np.concatenate(seen, 1)[:, None],
                 action[:, None] if n_actions is None else whole_actions(action, n_actions, where),
