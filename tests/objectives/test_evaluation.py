@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tensordict.nn import TensorDictModule, TensorDictSequential
+from torchrl.modules import set_recurrent_mode
 
 from omiga_torchrl import keys
 from omiga_torchrl.algorithms import CriticConfig, NetworkBuilder, make_algorithm
@@ -179,6 +180,7 @@ def recurrent():
 
 def sequences(steps=5):
     data = SPEC.fake_batch(3, steps)
+    data[keys.IS_INIT][:] = False  # the memory keeps what it has seen
     data["next", "done"][:] = False
     data["next", "terminated"][:] = False
     # A sequence whose next step is the step that follows.
@@ -189,13 +191,15 @@ def sequences(steps=5):
 
 def test_a_memory_at_the_next_step_has_seen_the_first():
     loss, data = recurrent(), sequences()
-    seen = loss.view(data)
-    now, later = seen.v, seen.next_with_grad.v
+    with set_recurrent_mode(True):
+        seen = loss.view(data)
+        now, later = seen.v, seen.next_with_grad.v
     assert now.shape == later.shape == (3, 5, 2)
     torch.testing.assert_close(later[:, :-1], now[:, 1:])
     assert not torch.allclose(later[:, -1], now[:, -1])
 
 
+@set_recurrent_mode(True)
 def test_a_memory_at_the_next_step_takes_samples_of_actions():
     seen = recurrent().view(sequences())
     later = seen.next_with_grad

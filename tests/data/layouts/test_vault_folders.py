@@ -26,15 +26,16 @@ def test_a_vault_has_both_files(tmp_path):
 
 
 def test_vaults_are_found_up_to_three_levels_below(tmp_path):
-    good = make(tmp_path / "og" / "smac" / "3m.vlt" / "Good")
-    poor = make(tmp_path / "og" / "smac" / "3m.vlt" / "Poor")
-    other = make(tmp_path / "og" / "rware" / "tiny.vlt" / "Good")
-    make(tmp_path / "og" / "smac" / "notes" / "Good")
-    make(tmp_path / "og" / "smac" / "5m.vlt" / "Half", FILES[0])
+    root = tmp_path / "data"
+    good = make(root / "og" / "smac" / "3m.vlt" / "Good")
+    poor = make(root / "og" / "smac" / "3m.vlt" / "Poor")
+    other = make(root / "og" / "rware" / "tiny.vlt" / "Good")
+    make(root / "og" / "smac" / "notes" / "Good")
+    make(root / "og" / "smac" / "5m.vlt" / "Half", FILES[0])
     assert vault_folders(good.parent) == vault_folders(good.parents[1]) == [good, poor]
-    assert vault_folders(tmp_path / "og") == vault_folders(tmp_path) == [other, good, poor]
-    assert vault_folders(tmp_path.parent) == [] and vault_folders(good / FILES[0]) == []
-    assert vault_folders(good) == [] and vault_folders(tmp_path / "nowhere") == []
+    assert vault_folders(root / "og") == vault_folders(root) == [other, good, poor]
+    assert vault_folders(tmp_path) == [] and vault_folders(good / FILES[0]) == []
+    assert vault_folders(good) == [] and vault_folders(root / "nowhere") == []
 
 
 def test_the_only_one_is_taken(tmp_path):
