@@ -126,6 +126,11 @@ def test_arguments(
         record_video(still, DrawnEnv(lengths), tmp_path / name, **options)
 
 
+def test_one_step_at_the_highest_speed_is_allowed(tmp_path: Path) -> None:
+    path = record_video(still, DrawnEnv([2]), tmp_path / "toy.gif", max_steps=1, fps=100)
+    assert len(read_gif(path)) == 2
+
+
 def test_an_environment_without_pictures_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="CountingEnv has no pictures"):
         record_video(still, CountingEnv([2]), tmp_path / "new" / "toy.gif")

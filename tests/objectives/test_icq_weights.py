@@ -25,6 +25,18 @@ def test_actor_weight_puts_the_mixer_into_the_exponent():
 
 
 @pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
+@pytest.mark.parametrize("advantage", ["qvalue", "td", "counterfactual"])
+def test_weights_carry_no_gradient_to_the_critic(spec, advantage):
+    loss = ready(spec, variant=ICQVariant(advantage=advantage))
+    actor_loss = loss(sequences(spec, 4))["loss_actor"]
+    critic = [p for p in loss.qvalue_network_params.values(True, True) if p.requires_grad]
+    gradients = torch.autograd.grad(actor_loss, critic, allow_unused=True, retain_graph=True)
+    assert all(one is None for one in gradients)
+    actor = torch.autograd.grad(actor_loss, [*loss.actor_network_params.values(True, True)])
+    assert any((one != 0).any() for one in actor)
+
+
+@pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
 def test_behavior_weights_by_hand(spec):
     loss, data = (
         ready(spec, partition_estimate="behavior", reduction="none", td_lambda=0.0),
