@@ -122,7 +122,9 @@ def check_dataset_fits(dataset: OfflineDataset, env: EnvBase, *, horizon: bool =
     found = find_spec_differences(dataset.spec, TeamSpec.from_env(env))
     found += _find_other_rule(dataset, env) + _find_other_convention(dataset, env)
     if horizon:
-        found += find_other_horizon(dataset.data, dataset.card.left_out_steps, env)
+        card = dataset.card
+        told = card.layout == "recording" and bool(card.behaviour)
+        found += find_other_horizon(dataset.data, card.left_out_steps, env, ends_are_told=told)
     task = team_env(env).task_name or dataset.card.task
     if dataset.card.task and task != dataset.card.task:
         found.insert(0, f"the data were recorded on {dataset.card.task!r} and the environment is {task!r}")

@@ -50,7 +50,9 @@ def time_limit_of(env: EnvBase) -> int | None:
     return limit if isinstance(limit, int) else None
 
 
-def find_other_horizon(data: TensorDictBase, left_out: int, env: EnvBase) -> list[str]:
+def find_other_horizon(
+    data: TensorDictBase, left_out: int, env: EnvBase, *, ends_are_told: bool = False
+) -> list[str]:
     """Whether episodes of the data ended by another time limit than the environment's.
 
     Data say it where episodes were truncated, all of them at one length, where all episodes have one length,
@@ -60,6 +62,10 @@ def find_other_horizon(data: TensorDictBase, left_out: int, env: EnvBase) -> lis
         data: transitions in order ``[T]``.
         left_out: last steps of truncated episodes that are not among them.
         env: the environment.
+
+    Keyword Args:
+        ends_are_told: an environment of this library said how every episode ended: a like length of all is
+            no limit then, as of experts that always take the shortest way.
     """
     limit, (lengths, truncated) = time_limit_of(env), recorded_lengths(data)
     if limit is None or not len(lengths):
@@ -70,7 +76,7 @@ def find_other_horizon(data: TensorDictBase, left_out: int, env: EnvBase) -> lis
     told = f"+task_kwargs.max_steps={longest} of the recipes says so; another number there is meant"
     if longest > limit:
         return [f"episodes last up to {longest} steps in the data, and {limit} in the environment: {told}"]
-    one_length = len(lengths) >= _MANY and bool((lengths == longest).all())
+    one_length = not ends_are_told and len(lengths) >= _MANY and bool((lengths == longest).all())
     if (one_length or (len(cut) and bool((cut == longest).all()))) and limit not in known:
         return [f"time is over after {longest} steps in the data, after {limit} in the environment: {told}"]
     return []

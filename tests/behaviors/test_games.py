@@ -10,9 +10,11 @@ from tensordict import TensorDict
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from omiga_torchrl.behaviors import TablePolicy, available_tiers, game_policies, record_tier
-from omiga_torchrl.data import OfflineDataset
+from omiga_torchrl.data import OfflineDataset, check_dataset_fits
+from omiga_torchrl.envs import make_env
 from omiga_torchrl.envs.tabular_games import tabular_game
 from omiga_torchrl.envs.tabular_solutions import expected_return
+from omiga_torchrl.errors import DataError
 
 
 def test_experts_are_perfect_each_in_its_own_way() -> None:
@@ -68,3 +70,13 @@ def test_tiers_are_those_of_the_task(tmp_path: Path) -> None:
         record_tier("tabular/xor", "medium", [], folder=tmp_path / "data")
     with pytest.raises(ValueError, match=r"task_kwargs is .*; expected none for tabular/xor"):
         record_tier("tabular/xor", "random", [], folder=tmp_path / "data", task_kwargs={"max_steps": 3})
+
+
+def test_recorded_experts_that_always_take_as_long_fit_their_game(tmp_path: Path) -> None:
+    folder = tmp_path / "bridge"
+    record_tier("tabular/bridge", "experts", [], folder=folder, transitions=400, num_envs=4)
+    dataset = OfflineDataset(folder, root=tmp_path)
+    assert len(dataset.data) == 8 * dataset.data["next", "terminated"].sum()
+    check_dataset_fits(dataset, make_env("tabular/bridge"))
+    with pytest.raises(DataError, match="8 steps in the data, and 7 in the environment"):
+        check_dataset_fits(dataset, make_env("tabular/bridge", max_steps=7))

@@ -35,6 +35,7 @@ def test_ends_of_one_length_are_time_limits_whatever_they_are_called(tmp_path: P
     data = OfflineDataset.from_arrays(*arrays, root=tmp_path).data
     [found] = find_other_horizon(data, 0, make_env("vmas/navigation"))
     assert "time is over after 5 steps in the data" in found
+    assert find_other_horizon(data, 0, make_env("vmas/navigation"), ends_are_told=True) == []
 
 
 def test_lengths_are_those_of_the_episodes(short: OfflineDataset) -> None:
