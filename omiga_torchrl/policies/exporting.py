@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -14,6 +11,7 @@ import numpy.typing as npt
 
 from omiga_torchrl.errors import DataError, require_choice
 from omiga_torchrl.files import atomic_write, file_sha256, storage_errors
+from omiga_torchrl.folders import temporary_folder
 from omiga_torchrl.policies.acting import Arrays, PolicyStep, State, act_with
 from omiga_torchrl.policies.card import (
     CARD_FILE,
@@ -62,6 +60,7 @@ def export_policy(
         StorageError: the disk is full, or the folder cannot be written; nothing is left behind.
 
     Examples:
+        >>> import tempfile
         >>> from omiga_torchrl.modules import make_actor
         >>> from omiga_torchrl.specs import TeamSpec
         >>> spec = TeamSpec(3, 5, 2, 7)
@@ -79,27 +78,13 @@ def export_policy(
             f"export_policy: {folder} must be a new folder, got one that is there. Remove it."
         )
     card = describe_policy(policy, source=None if source is None else Path(source), license=license)
-    with storage_errors(folder), _new_folder(folder) as partial:
+    with storage_errors(folder), temporary_folder(folder) as partial:
         name, more = _write(policy, partial, format)
         card |= {"kind": format, "file": name, "sha256": file_sha256(partial / name), **more}
         (partial / "README.md").write_text(readme_of(card), encoding="utf-8")
         with atomic_write(partial / CARD_FILE) as file:
             file.write(json.dumps(card, indent=1).encode())
     return folder
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside it that takes its name if the block ends well, and is removed if not."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        yield partial
-        partial.chmod(0o755)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _write(policy: TeamPolicy, folder: Path, format: Format) -> tuple[str, dict[str, Any]]:

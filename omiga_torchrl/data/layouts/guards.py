@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 from omiga_torchrl.data.episodes import Episodes
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import storage_errors
+from omiga_torchrl.folders import temporary_folder
 
 _CAUSE_LENGTH = 120
 
@@ -53,6 +51,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         FileExistsError: it does.
 
     Examples:
+        >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "new"
         >>> with new_folder(path) as folder:
         ...     _ = (folder / "a.txt").write_text("whole")
@@ -62,22 +61,8 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} exists; expected a new folder. Remove it or choose another name.")
-    with storage_errors(path, "out="), _temporary(path) as partial:
+    with storage_errors(path, "out="), temporary_folder(path) as partial:
         yield partial
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder: renaming is atomic only within a file system.
-    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield partial
-        partial.chmod(0o755)  # mkdtemp's own mode hides the folder from everybody else
-        os.replace(partial, path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def require_plain(
