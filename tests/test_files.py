@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,31 +17,33 @@ from omiga_torchrl.report import RunInfo, RunWriter
 from omiga_torchrl.trainers.checkpoint import load_checkpoint, save_checkpoint
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file can grow beyond 20 kB, as on a full disk."""
+    """No file can grow beyond 20 kB, as on a full disk; also not the one that pytest's output may go to."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("small_files")
 @pytest.mark.parametrize("size", [4_900, 100_000])  # torch fails in another way where its own buffer is full
 def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path: Path, size: int) -> None:
     path = save_checkpoint(tmp_path / "a.pt", {"x": torch.zeros(3)}, step=1, metadata={})
-    with pytest.raises(StorageError, match=r"a\.pt cannot be written: File too large .*MiB free.*Make room"):
+    told = r"a\.pt cannot be written: File too large .*MiB free.*Make room"
+    with small_files(), pytest.raises(StorageError, match=told):
         save_checkpoint(path, {"x": torch.zeros(size)}, step=2, metadata={})
     assert load_checkpoint(path)["step"] == 1
     assert [one.name for one in tmp_path.iterdir()] == ["a.pt"]
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_run_on_a_full_disk_can_go_on_later(tmp_path: Path) -> None:
     info = RunInfo("bc", "game", "mixed", 0, versions={})
     writer = RunWriter(tmp_path, info)
     writer.evaluation(1, "training", returns=[1.0])
-    with pytest.raises(StorageError, match=r"evaluations\.jsonl cannot be written: File too large"):
+    told = r"evaluations\.jsonl cannot be written: File too large"
+    with small_files(), pytest.raises(StorageError, match=told):
         writer.evaluation(2, "training", returns=[0.123456789] * 3000)
     again = RunWriter(tmp_path, info, existing="keep")
     again.evaluation(2, "training", returns=[2.0])
