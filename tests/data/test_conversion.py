@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from omiga_torchrl.data.ted_folder import write_whole
 from omiga_torchrl.data.ted_loading import load_ted
 from omiga_torchrl.errors import DataError
 
-from .conftest import make_episodes
+from .conftest import make_episodes, make_hunt
 
 
 def convert_blocks(blocks, folder, *, options=None, **reading):
@@ -74,6 +75,19 @@ def test_statistics_on_the_card(tmp_path):
     assert card.reward_std == pytest.approx(whole.reward.astype(np.float64).std())
     assert card.behaviour_return["mean"] == pytest.approx(whole.returns().mean())
     assert (card.transitions, card.episodes) == (15, 5)
+
+
+def test_rewards_of_agents_may_be_of_some_groups_only(tmp_path):
+    hunt = make_hunt(own_reward=True)
+    prey, options = replace(hunt.groups["prey"], reward=None), ReadOptions(agent_rewards=True)
+    some = hunt.replaced(groups={**hunt.groups, "prey": prey})
+    data = convert_blocks([some], tmp_path / "some", options=options)
+    rewards = data["next", "predators", "reward"].squeeze(-1).numpy()
+    np.testing.assert_array_equal(rewards, hunt.groups["predators"].reward)
+    assert ("next", "prey", "reward") not in data.keys(True, True)
+    with pytest.raises(DataError, match=r"there are no rewards of agents\. Leave agent_rewards out\."):
+        convert_blocks([make_hunt()], tmp_path / "none", options=options)
+    assert not (tmp_path / "none").exists()
 
 
 def edit(name, index, value):

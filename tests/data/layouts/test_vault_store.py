@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from omiga_torchrl.data.layouts.vault_store import LIMITS, load_tensorstore, store_spec, zarr_spec
+from omiga_torchrl.data.layouts.vault_store import (
+    LARGEST_CHUNK,
+    LARGEST_METADATA,
+    LIMITS,
+    load_tensorstore,
+    store_spec,
+    zarr_spec,
+)
 
 
 def test_arrays_have_their_place_in_the_store(tmp_path, monkeypatch):
@@ -31,3 +38,7 @@ def test_without_tensorstore_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorstore", None)
     with pytest.raises(ImportError, match=r'Vaults need tensorstore: pip install "omiga-torchrl\[data\]"'):
         load_tensorstore()
+
+
+def test_sizes_that_are_believed_of_a_file():
+    assert (LARGEST_METADATA, LARGEST_CHUNK) == (1_048_576, 67_108_864)  # 1 MiB, 64 MiB
