@@ -20,7 +20,7 @@ from omiga_torchrl.benchmark.page_texts import (
 from omiga_torchrl.benchmark.pictures import (
     SIZE,
     Look,
-    draw_aggregate,
+    aggregate_picture,
     draw_curves,
     draw_histogram,
     draw_profiles,
@@ -109,17 +109,13 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _over_all(scores: Scores) -> str:
-    if len(scores.scaled_cells) < 2 or not scores.complete:
+    if not scores.has_aggregates:
         return ""
     left = [one for one in scores.algorithms if one not in scores.complete]
     parts = ["<h2>Over all cells</h2>", AGGREGATE_TEXT]
     if left:
         parts.append(f"<p>Not in all cells, and so without aggregates: {html.escape(', '.join(left))}.</p>")
-    height = 1.0 + 0.26 * len(scores.complete)
-    panels = [
-        _image(panel(partial(draw_aggregate, scores, name), height=max(height, 1.6)), name)
-        for name in STATISTICS
-    ]
+    panels = [_image(aggregate_picture(scores, name), name) for name in STATISTICS]
     parts += ["<h3>Final policy</h3>", aggregates(scores).to_html()]
     parts += ["<h3>Best checkpoint</h3>", aggregates(scores, "best").to_html(), _row(panels)]
     shown = {name: look for name, look in looks(scores.algorithms).items() if name in scores.complete}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -69,6 +70,17 @@ def panel(draw: Callable[[Axes], object], *, height: float = SIZE[1]) -> str:
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()
+
+
+def aggregate_picture(scores: Scores, statistic: str) -> str:
+    """A statistic of every algorithm over all cells as SVG, see :func:`draw_aggregate`.
+
+    Args:
+        scores: that have aggregates.
+        statistic: one of ``STATISTICS``.
+    """
+    height = max(1.0 + 0.26 * len(scores.complete), 1.6)
+    return panel(partial(draw_aggregate, scores, statistic), height=height)
 
 
 def draw_curves(scores: Scores, cell: str, axes: Axes) -> None:

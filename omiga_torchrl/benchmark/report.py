@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from omiga_torchrl.benchmark.exports import write_exports
 from omiga_torchrl.benchmark.page import report_page
+from omiga_torchrl.benchmark.pictures import aggregate_picture
 from omiga_torchrl.benchmark.records import Record, require_one_protocol
 from omiga_torchrl.benchmark.scores import Scores
 from omiga_torchrl.files import atomic_write
@@ -17,7 +18,7 @@ from omiga_torchrl.files import atomic_write
 def write_benchmark_report(
     records: Sequence[Record], out: str | Path, title: str, *, notes: Sequence[str] = ()
 ) -> Path:
-    """Writes ``report.html`` and, beside it, the scores for other tools.
+    """Writes ``report.html``, ``iqm.svg`` (the IQM over cells) and the scores for other tools.
 
     The same records give the same bytes.
 
@@ -42,6 +43,10 @@ def write_benchmark_report(
     exports = [path.name for path in write_exports(scores, records, out)]
     links = {one.key: quote(Path(os.path.relpath(one.path, out)).as_posix()) for one in records}
     page = report_page(title, scores, records, protocol, notes=notes, links=links, exports=exports)
-    with atomic_write(out / "report.html") as file:
-        file.write(page.encode())
+    files = {"report.html": page}
+    if scores.has_aggregates:
+        files["iqm.svg"] = aggregate_picture(scores, "IQM")
+    for name, text in files.items():
+        with atomic_write(out / name) as file:
+            file.write(text.encode())
     return out / "report.html"

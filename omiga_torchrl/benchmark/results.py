@@ -15,6 +15,7 @@ from omiga_torchrl.benchmark.exports import both_tables
 from omiga_torchrl.benchmark.records import load_records
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.scores import Scores
+from omiga_torchrl.benchmark.tables import aggregates
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
 
@@ -28,7 +29,7 @@ def render_results(folder: str | Path) -> dict[str, str]:
         folder: with ``<name>/records`` for every table.
 
     Returns:
-        Name to the tables in Markdown.
+        Name to the tables in Markdown: ``<name>``, and ``<name>-aggregates`` where there are several cells.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -52,7 +53,10 @@ def render_results(folder: str | Path) -> dict[str, str]:
         if found.notes:
             raise DataError(f"benchmark: {found.notes[0]}")
         write_benchmark_report(found.records, one, f"Results: {one.name}")
-        tables[one.name] = both_tables(Scores.of(found.records), "md").strip()
+        scores = Scores.of(found.records)
+        tables[one.name] = both_tables(scores, "md").strip()
+        if scores.has_aggregates:
+            tables[f"{one.name}-aggregates"] = aggregates(scores).to_markdown().strip()
     return tables
 
 

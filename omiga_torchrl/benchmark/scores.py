@@ -101,6 +101,11 @@ class Scores:
             one for one in self.algorithms if cells and all((cell, one) in self.entries for cell in cells)
         ]
 
+    @property
+    def has_aggregates(self) -> bool:
+        """Whether there are several cells, and an algorithm that has runs in all of them."""
+        return len(self.scaled_cells) > 1 and bool(self.complete)
+
     def scaled(self, algorithm: str, checkpoint: Checkpoint = "final") -> list[Array]:
         """Scaled returns of an algorithm in every scaled cell, a run each, by seed `[R_t]`.
 

@@ -48,9 +48,17 @@ def test_the_same_records_give_the_same_bytes(folder: Path, tmp_path: Path) -> N
         load_records(tmp_path / "records").records[::-1], tmp_path, "Fakes & more", notes=["1 < 2 missing"]
     )
     names = {path.name for path in folder.iterdir() if path.is_file()}
-    assert names == {"report.html", "scores.csv", "marl_eval.json", "rliable.npz", "table.md", "table.tex"}
+    exports = {"scores.csv", "marl_eval.json", "rliable.npz", "table.md", "table.tex"}
+    assert names == {"report.html", "iqm.svg", *exports}
     for name in names:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_a_report_of_one_cell_has_no_aggregate(folder: Path, tmp_path: Path) -> None:
+    found = load_records(folder / "records").records
+    write_benchmark_report([one for one in found if "navigation" in one.key], tmp_path, "One cell")
+    assert "Over all cells" not in (tmp_path / "report.html").read_text()
+    assert not (tmp_path / "iqm.svg").exists()
 
 
 def test_exports_agree_with_the_records(folder: Path) -> None:

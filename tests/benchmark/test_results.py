@@ -17,7 +17,7 @@ from tests.benchmark.fake_records import write_fakes
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "recipes" / "results"
-PAGE = ROOT / "docs" / "reference" / "results.md"
+PAGES = (ROOT / "docs" / "reference" / "results.md",)
 
 pytest.importorskip("matplotlib")
 
@@ -27,11 +27,15 @@ def test_a_page_is_filled_from_the_records(tmp_path: Path) -> None:
     tables = render_results(tmp_path)
     page = "before\n<!-- results: fake -->\nold\n<!-- end of results -->\nafter"
     filled = fill_page(page, tables)
+    ranked = fill_page(page.replace("fake", "fake-aggregates"), tables).splitlines()
+    assert ranked[3].split(" | ")[1:] == ["runs", "mean", "median", "IQM", "optimality gap |"]
+    assert [line.split(" | ")[0] for line in ranked[5:7]] == ["| omiga", "| bc"]
     assert "old" not in filled and "| vmas/balance/medium |" in filled and filled.endswith("after")
     assert fill_page(filled, tables) == filled
     assert (tmp_path / "fake" / "report.html").is_file()
     with pytest.raises(
-        DataError, match="a table of 'other', of which there are no records; expected one of fake"
+        DataError,
+        match="a table of 'other', of which there are no records; expected one of fake, fake-aggregates",
     ):
         fill_page(page.replace("fake", "other"), tables)
 
@@ -64,10 +68,12 @@ def test_committed_numbers_are_those_of_the_records(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
-def test_the_results_page_says_what_the_records_say(tmp_path: Path) -> None:
+def test_pages_say_what_the_records_say(tmp_path: Path) -> None:
     for records in RESULTS.glob("*/records"):
         (tmp_path / records.parent.name).mkdir()
         (tmp_path / records.parent.name / "records").symlink_to(records)
-    text = PAGE.read_text(encoding="utf-8")
-    assert "<!-- results: " in text
-    assert fill_page(text, render_results(tmp_path)) == text
+    tables = render_results(tmp_path)
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert "<!-- results: " in text
+        assert fill_page(text, tables) == text
