@@ -90,15 +90,21 @@ class CandidatePolicy(TensorDictModuleBase):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Write the chosen actions."""
-        sampled_actions = self._candidates(tensordict)
-        if self.perturbation_network is not None:
-            sampled_actions = self._at(self.perturbation_network, tensordict, sampled_actions).get(
-                self.action
-            )
-        value = self._at(self.qvalue_network, tensordict, sampled_actions).get(self.local_qvalue)[..., 0, 0]
+        sampled_actions, value = self.candidates_and_values(tensordict)
         # As large as what is gathered: take_along_dim makes a program of one batch size when it is traced.
         best = value.argmax(0)[None, ..., None].expand(1, *sampled_actions.shape[1:])
         return tensordict.set(self.action, sampled_actions.gather(0, best).squeeze(0))
+
+    def candidates_and_values(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
+        """The actions that are compared `[M, *B, N, A]`, and their values by the first critic `[M, *B, N]`.
+
+        Args:
+            tensordict: what the policy reads, with the draws or without.
+        """
+        actions = self._candidates(tensordict)
+        if self.perturbation_network is not None:
+            actions = self._at(self.perturbation_network, tensordict, actions).get(self.action)
+        return actions, self._at(self.qvalue_network, tensordict, actions).get(self.local_qvalue)[..., 0, 0]
 
     def _candidates(self, tensordict: TensorDictBase) -> Tensor:
         given = [tensordict.get(key, None) for key in self.noise_keys]

@@ -19,7 +19,6 @@ from omiga_torchrl.policies import (
     ExportedPolicy,
     TeamPolicy,
     export_policy,
-    inputs_of,
     load_exported,
     load_policy,
     wrap_policy,
@@ -29,7 +28,8 @@ from omiga_torchrl.policies.readme import example_of
 from omiga_torchrl.report import RunInfo, RunWriter
 from omiga_torchrl.specs import TeamSpec
 from omiga_torchrl.testing.helpers import without_shape_checks
-from tests.policies.cases import CONTINUOUS, GROUPS, SIMILAR, SPECS, arrays_of, make_policy
+from tests.policies.cases import CONTINUOUS, GROUPS, SIMILAR, SPECS, make_policy
+from tests.policies.equality import require_equal
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "export_policy.py"
 FAST = [
@@ -53,45 +53,6 @@ def traceable():
     """jaxtyping's checks of the test run compare batch sizes, which programs of any batch size cannot."""
     with without_shape_checks():
         yield
-
-
-def require_equal(policy: TeamPolicy, exported, steps: int = 3, batch: int = 5) -> None:
-    """Equal actions and memories along an episode, to 1e-6 of the actions' range."""
-    state, other = None, None
-    noise = {
-        port.name: np.random.default_rng(0).normal(size=(batch, *port.shape)).astype(np.float32)
-        for port in inputs_of(policy)
-        if port.role == "noise"
-    }
-    for step in range(steps):
-        arrays = arrays_of(policy, batch, seed=step)
-        if noise:
-            actions, state = acting_with(policy, arrays, state, noise)
-            found, other = exported.act(**arrays, state=other, noise=noise)
-        else:
-            actions, state = policy.act(**arrays, state=state)
-            found, other = exported.act(**arrays, state=other)
-        for group in policy.team.groups:
-            own, theirs = (x[group] if isinstance(x, dict) else x for x in (actions, found))
-            np.testing.assert_allclose(theirs, own, rtol=0, atol=4e-6 if own.dtype.kind == "f" else 0)
-            assert own.dtype == theirs.dtype
-        assert state.keys() == other.keys()
-        for name, value in state.items():
-            np.testing.assert_allclose(other[name], value, rtol=0, atol=4e-6)
-
-
-def acting_with(policy, arrays, state, noise):
-    """The policy's actions with given draws."""
-    from omiga_torchrl.policies.acting import PolicyStep, act_with
-
-    step = PolicyStep(policy)
-
-    def run(inputs):
-        with torch.no_grad():
-            return [x.numpy() for x in step(*(torch.as_tensor(inputs[port.name]) for port in step.inputs))]
-
-    mask = arrays.get("action_mask")
-    return act_with(run, step.inputs, step.outputs, arrays["observations"], state, mask, noise)
 
 
 def require_round_trip(format: str, name: str, kind: str, arguments: dict[str, object], folder: Path) -> None:
