@@ -191,3 +191,4 @@ def test_mistakes_are_named():
         with pytest.raises(ValueError, match=r"num_samples >= num_elites >= 2"):
             cross_entropy_search(quadratic, start, 1.0, **wrong)
     cross_entropy_search(quadratic, start, 1.0, num_samples=1, update="softmax")
+    cross_entropy_search(quadratic, start, 1.0, iterations=1, num_samples=2, num_elites=2)

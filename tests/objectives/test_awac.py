@@ -115,6 +115,13 @@ def test_illegal_actions_are_worth_nothing():
     assert_actions_unread(loss, data, 3)
 
 
+@pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE])
+def test_the_value_of_the_policy_has_no_gradient(spec):
+    loss = make_algorithm("awac", spec, hidden_sizes=[8]).loss
+    batch = loss.view(spec.fake_batch(8))
+    assert not policy_value(batch, batch).requires_grad
+
+
 def test_more_samples_make_the_advantage_steadier():
     """The standard deviation of the mean of 64 samples is an eighth of that of one."""
     spread, data = {}, CONTINUOUS.fake_batch(64)

@@ -46,6 +46,13 @@ def test_densities_sum_over_features():
     torch.testing.assert_close(around.log_prob, expected)
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_shares_that_round_to_their_bounds_are_finite_samples(share, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda size, **kwargs: torch.full(size, share))
+    found = SampledActions.gaussian(torch.zeros(1, 1), 0.001, 2, low=-1.0, high=1.0)  # 1000 deviations
+    assert found.action.abs().max() < 0.01 and found.log_prob.isfinite().all()
+
+
 def test_released_noise_is_clamped_after_its_density_was_taken(monkeypatch):
     noise = torch.tensor([-3.0, 0.5, 1.0, 30.0]).reshape(4, 1, 1)
     monkeypatch.setattr(torch, "randn", lambda *size, **kwargs: noise)

@@ -79,6 +79,12 @@ def test_threads() -> None:
 def test_the_copy_follows_the_network() -> None:
     network = nn.Linear(2, 1)
     acting = CopyOnCPU(network)
+    assert acting() is network
     acting._copy = nn.Linear(2, 1)  # as it is for a network on another device
     assert not torch.equal(acting._copy.weight, network.weight)
     assert torch.equal(acting().weight, network.weight)
+
+
+def test_a_network_without_parameters_is_where_the_environment_is() -> None:
+    network = nn.Identity()
+    assert CopyOnCPU(network)() is network
