@@ -91,14 +91,14 @@ def ways(name: str, size: Sequence[int], seeds: int) -> tuple[dict[str, Callable
     eager, loss, whole = (make_trainer(name, size, mode) for mode in ("none", "loss", "step"))
     stepper = cast(CompiledStepper, whole.optimization_stepper)
     began = time.perf_counter()
-    whole._train_step()
+    whole.train_step()
     compiled_in = time.perf_counter() - began
     [graph] = stepper.graphs
     functions: dict[str, Callable[[], object]] = {
         "products": matrix_products(graph.module.graph),
-        "eager": eager._train_step,
-        "loss": loss._train_step,
-        "step": whole._train_step,
+        "eager": eager.train_step,
+        "loss": loss.train_step,
+        "step": whole.train_step,
         "sample": whole._sample,
     }
     if seeds:

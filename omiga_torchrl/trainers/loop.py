@@ -48,7 +48,7 @@ class SteppedTrainer(CheckpointedTrainer):
         try:
             with deferred_signals() as signals:
                 while not self.is_done:
-                    self._train_step()
+                    self.train_step()
                     if signals.signum is not None:
                         self.interrupt(signals.signum)
             self.end()
@@ -117,7 +117,8 @@ class SteppedTrainer(CheckpointedTrainer):
         if self._bar is not None:
             self._bar.update(1)
 
-    def _train_step(self) -> None:
+    def train_step(self) -> None:
+        """One gradient step with all its hooks: what :meth:`train` repeats."""
         step = self.gradient_step()
         losses = self.optimization_stepper.step(self, next(step))
         with suppress(StopIteration):

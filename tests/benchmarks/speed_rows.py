@@ -57,7 +57,7 @@ def seeds_row(name: str, size: str, count: int) -> Row:
     numbers = _numbers(size)
     functions = {
         "seeds": several_seeds([make_trainer(name, numbers, "none", k) for k in range(count)]),
-        "step": make_trainer(name, numbers, "step")._train_step,
+        "step": make_trainer(name, numbers, "step").train_step,
     }
     for function in functions.values():
         function()
@@ -70,7 +70,7 @@ def threads_row(name: str, size: str) -> Row:
 
     def with_threads(count: int) -> Step:
         torch.set_num_threads(count)
-        step = make_trainer(name, numbers, "step")._train_step
+        step = make_trainer(name, numbers, "step").train_step
         step()  # compiled code holds the number of threads
 
         def run() -> None:
@@ -89,8 +89,8 @@ def d3rlpy_row(name: str) -> Row:
     """A single agent's step through our trainer, and through d3rlpy where it is installed."""
     size = [1, 17, 6, 256, 256]
     functions: dict[str, Step] = {
-        "eager": make_trainer(name, size, "none")._train_step,
-        "step": make_trainer(name, size, "step")._train_step,
+        "eager": make_trainer(name, size, "none").train_step,
+        "step": make_trainer(name, size, "step").train_step,
     }
     if importlib.util.find_spec("d3rlpy"):
         functions["d3rlpy"] = _d3rlpy_step(name, size)
@@ -105,8 +105,8 @@ def start_row(size: str) -> Row:
         "import time; began = time.perf_counter(); import resource, torch, omiga_torchrl.algorithms; "
         "imported = time.perf_counter() - began; torch.set_num_threads(1); "
         "from recipes.benchmark_steps import make_trainer; began = time.perf_counter(); "
-        f"trainer = make_trainer('omiga', {_numbers(size)}, 'step'); trainer._train_step(); "
-        "compiled = time.perf_counter() - began; [trainer._train_step() for _ in range(100)]; "
+        f"trainer = make_trainer('omiga', {_numbers(size)}, 'step'); trainer.train_step(); "
+        "compiled = time.perf_counter() - began; [trainer.train_step() for _ in range(100)]; "
         "print(imported, compiled, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
     with tempfile.TemporaryDirectory() as cache:

@@ -63,9 +63,9 @@ def test_a_skipped_step_changes_neither_parameters_nor_optimizer(caplog: pytest.
     trainer = toy_trainer(12, on_nonfinite="skip", target_updater=None)
     spoil(trainer, 7)
     for _ in range(6):
-        trainer._train_step()
+        trainer.train_step()
     before = snapshot(trainer)
-    trainer._train_step()
+    trainer.train_step()
     assert all(torch.equal(one, other) for one, other in zip(before, snapshot(trainer), strict=True))
     with caplog.at_level(logging.WARNING):
         trainer.train()

@@ -50,9 +50,9 @@ def test_steps_are_counted_before_they_are_done() -> None:
 def test_it_is_done_after_exactly_its_steps_or_on_request() -> None:
     trainer = toy_trainer(2)
     assert not trainer.is_done
-    trainer._train_step()
+    trainer.train_step()
     assert trainer.step_count == 1 and not trainer.is_done
-    trainer._train_step()
+    trainer.train_step()
     assert trainer.is_done
     other = toy_trainer(5)
     other.register_op("post_steps", lambda: setattr(other, "_stop_training", other.step_count == 3))
@@ -106,8 +106,8 @@ def test_logs_are_due_at_each_interval_before_checkpoints_are_written() -> None:
 def test_the_bar_moves_one_step_at_a_time_and_is_closed() -> None:
     trainer = toy_trainer(3)
     trainer._bar = bar = Bar()
-    trainer._train_step()
-    trainer._train_step()
+    trainer.train_step()
+    trainer.train_step()
     assert bar.steps == 2
     trainer.end()
     assert bar.closed and trainer._bar is None
@@ -166,7 +166,7 @@ def test_a_checkpoint_of_this_step_is_not_written_twice(
     hook = CheckpointHook(tmp_path, 2)
     hook.register(trainer)
     for _ in range(2):
-        trainer._train_step()
+        trainer.train_step()
     monkeypatch.setattr(hook, "save", lambda: pytest.fail("written again"))
     with pytest.raises(TrainingInterrupted, match=r"step_00000002.pt"):
         trainer.interrupt(signal.SIGINT)

@@ -56,7 +56,7 @@ def test_the_trainer_s_own_count_decides_what_is_due() -> None:
     changed = []
     for _ in range(6):
         before = [parameter.detach().clone() for parameter in group]
-        trainer._train_step()
+        trainer.train_step()
         changed.append(moved(before, [parameter.detach() for parameter in group]))
     assert changed == [False, False, True, False, False, True]
 

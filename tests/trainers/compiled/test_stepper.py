@@ -71,7 +71,7 @@ def test_another_batch_size_compiles_once_more_and_says_so(caplog: pytest.LogCap
     with caplog.at_level(logging.WARNING):
         for size in sizes:
             trainer.batch_size = size
-            trainer._train_step()
+            trainer.train_step()
     assert stepper(trainer).compilations == 2
     said = [record for record in caplog.records if "compiling the step again" in record.message]
     assert len(said) == 1
@@ -131,11 +131,11 @@ def host_reader(mode: Any) -> OfflineTrainer:
 @pytest.mark.filterwarnings("ignore:No target network updater")
 def test_a_loss_that_cannot_be_traced(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(RuntimeError, match=r"can be traced.*HostReader.*compile='none'"):
-        host_reader("step")._train_step()
+        host_reader("step").train_step()
     trainer = host_reader("auto")
     with caplog.at_level(logging.WARNING):
-        trainer._train_step()
-        trainer._train_step()
+        trainer.train_step()
+        trainer.train_step()
     assert caplog.text.count("cannot be compiled") == 1
     assert trainer.step_count == 2
 
@@ -155,9 +155,9 @@ class CountReads(TorchDispatchMode):
 def test_no_step_reads_a_value_on_the_host(mode: Any) -> None:
     trainer = toy_trainer(1000, compile=mode, log_interval=1000, nan_check_interval=1000)
     for _ in range(3):  # compiling, and the first log of a metric
-        trainer._train_step()
+        trainer.train_step()
     with CountReads() as count:
         torch.ones(()).item()
         for _ in range(10):
-            trainer._train_step()
+            trainer.train_step()
     assert count.reads == 1

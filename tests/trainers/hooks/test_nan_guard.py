@@ -228,7 +228,7 @@ def test_registering_looks_at_each_step() -> None:
     guard = NaNGuardHook(2)
     guard.register(trainer)
     assert trainer._modules["nan_guard"] is guard
-    trainer._train_step()
+    trainer.train_step()
     assert len(guard._unchecked) == len(guard._batches) == 1
-    trainer._train_step()
+    trainer.train_step()
     assert not guard._unchecked and not guard._batches
