@@ -32,9 +32,7 @@ def copy_project(folder: Path) -> Path:
     for name in _COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(
-                source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "_build")
-            )
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "_build"))
         else:
             shutil.copyfile(source, folder / name)
     return folder
