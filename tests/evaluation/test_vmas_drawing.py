@@ -56,6 +56,8 @@ def test_agents_of_any_size_are_shown_whole() -> None:
     # The largest agent's size twice, beyond the place of the one that is farthest out.
     assert VmasDrawing(env)._half_size(0.0, 0.0, 1.0, 1.0) == pytest.approx(3.0 + 2 * 0.5)
     assert VmasDrawing(env)._half_size(1.0, 0.0, 1.0, 1.0) == pytest.approx(2.0 + 2 * 0.5)  # another origin
+    large.set_pos(torch.tensor([[0.0, 3.0]]), batch_index=None)
+    assert VmasDrawing(env)._half_size(0.0, 1.0, 1.0, 1.0) == pytest.approx(2.0 + 2 * 0.5)
 
 
 def test_bodies_have_their_places_and_sizes() -> None:
