@@ -41,7 +41,9 @@ def test_idle_rows_behind_the_flag():
     with pytest.raises(DataError, match=r"here: 1 rows behind the flag .* Pass delimiter_rows=True"):
         find("..t.....l", "...0.....")
     # The second of two flags is the delimiter's.
-    assert find("..tt..lt", "...0...0") == [3, 7]
+    assert find("..tt..l...l.", "...0...0...0") == [3, 7, 11]
+    # Some delimiters have a flag of their own, and some have none.
+    assert find("..tt..l...l.", "...0...0...0") == [3, 7, 11]
 
 
 def test_told_delimiters():
