@@ -61,12 +61,13 @@ def find_delimiters(
     elif count and 0 < (found & terminated).sum() < terminated.sum():
         # Where idle steps occur, only the rule tells; of a time-out both readings give the same steps.
         raise _ambiguous(int(found.sum()), "with the flag of an end", where)
-    first = np.flatnonzero(after & ~found)
+    # Rows behind the flag of a step: what follows a delimiter is the next episode's.
+    first = np.flatnonzero(after & ~found & ~np.append(False, found[:-1]))
     if len(first) and (idle & ~marked)[first].all() and _is_rare(count, rest, len(first), continuous):
         # Behind the last end of the file nothing begins.
         if first[-1] != len(marked) - 1:
             raise _ambiguous(len(first), "behind the flag of an end", where)
-        found = found | behind
+        found[first] = True
     return found
 
 
