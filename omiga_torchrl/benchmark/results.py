@@ -1,7 +1,7 @@
 """Results that are under version control: reports and tables of pages, made from nothing but records.
 
 Run ``make results``, that is
-``python -m omiga_torchrl.benchmark.results recipes/results docs/reference/results.md``.
+``python -m omiga_torchrl.benchmark.results recipes/results README.md docs/reference/results.md``.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from tests.benchmark.fake_records import write_fakes
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "recipes" / "results"
-PAGES = (ROOT / "docs" / "reference" / "results.md",)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "reference" / "results.md")
 
 pytest.importorskip("matplotlib")
 
