@@ -171,10 +171,10 @@ def test_errors() -> None:
     class NaNReward(CountingEnv):
         def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
             out = super()._step(tensordict)
-            return out.set("reward", out["reward"] * float("nan"))
+            return out.set("reward", out["reward"] * torch.tensor([[1.0], [torch.nan]]))
 
     with pytest.raises(DataError, match="'reward'\\) is NaN"):
-        evaluate(still, NaNReward([2]), episodes=1, seed=0)
+        evaluate(still, NaNReward([2, 2]), episodes=2, seed=0)
 
 
 def test_protocol_and_record() -> None:

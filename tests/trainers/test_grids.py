@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from omiga_torchrl.objectives.target_update import ForeachSoftUpdate
-from omiga_torchrl.trainers import OfflineTrainer
+from omiga_torchrl.trainers import OfflineTrainer, grids
 from omiga_torchrl.trainers.diagnosis import NonFiniteError
 from omiga_torchrl.trainers.grids import train_variants
 from omiga_torchrl.trainers.options import SpeedOptions
@@ -77,3 +77,11 @@ def test_a_run_that_diverges_does_not_stop_those_after_it() -> None:
     with pytest.raises(NonFiniteError, match="1 of 3 runs: bc, seed 3"):
         train_variants(Config(compile="none", seeds=[2, 3, 4]), recipe)
     assert [told for told in recipe.told if told.startswith("end")] == ["end 2", "end 4"]
+
+
+def test_of_several_that_diverge_the_first_step_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = {0: NonFiniteError("late", 7), 2: NonFiniteError("early", 3)}
+    monkeypatch.setattr(grids, "_in_turn", lambda configs, prepare: ([1.0], failures))
+    with pytest.raises(NonFiniteError, match="2 of 3 runs: bc, seed 2: late; bc, seed 4: early") as caught:
+        train_variants(Config(compile="none", seeds=[2, 3, 4]), Recipe())
+    assert caught.value.step == 3
