@@ -13,6 +13,7 @@ from torchrl.modules import MLP
 from omiga_torchrl.deprecation import renamed_arguments
 from omiga_torchrl.errors import require_number
 from omiga_torchrl.groups import AnyTeamSpec
+from omiga_torchrl.modules.mixers import hidden_layers
 from omiga_torchrl.modules.networks import on_rows
 from omiga_torchrl.specs import TeamSpec
 
@@ -69,7 +70,7 @@ class CoupledCredit(nn.Module):
     shared value [*B, 1] -> weight [*B, N, 1], shared value [*B, 1]``.
 
     Raises:
-        ValueError: if ``ratio`` is below 1.
+        ValueError: if ``ratio`` is below 1, or there is no hidden layer.
 
     Examples:
         >>> spec = TeamSpec(n_agents=3, observation_size=5, action_size=2, state_size=7)
@@ -85,13 +86,7 @@ class CoupledCredit(nn.Module):
         require_number("CoupledCredit", ">= 1", ratio=ratio)
         self.spec, self.log_ratio = spec, math.log(ratio)
         features = spec.state_size + spec.n_agents * spec.action_size
-        self.body = MLP(
-            features,
-            hidden_sizes[-1],
-            num_cells=list(hidden_sizes[:-1]),
-            activation_class=nn.ReLU,
-            activate_last_layer=True,
-        )
+        self.body = hidden_layers("CoupledCredit", features, hidden_sizes)
         self.head = nn.Linear(hidden_sizes[-1], spec.n_agents + 1)
 
     def forward(self, state: Tensor, action: Tensor, weight: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:

@@ -85,6 +85,30 @@ class TeamMixer(Mixer):
         return TensorDictModule(self, in_keys=in_keys, out_keys=[out])
 
 
+def hidden_layers(component: str, in_features: int, hidden_sizes: Sequence[int]) -> MLP:
+    """The hidden layers that all heads of a module share, each with a ReLU.
+
+    Args:
+        component: whose they are, for the message.
+        in_features: size of the input.
+        hidden_sizes: sizes of the layers.
+
+    Raises:
+        ValueError: there is none.
+
+    Examples:
+        >>> hidden_layers("LinearMixer", 7, (16, 8))(torch.zeros(4, 7)).shape
+        torch.Size([4, 8])
+    """
+    if not hidden_sizes:
+        raise ValueError(
+            f"{component}: hidden_sizes is {hidden_sizes!r}; expected the size of at least one hidden layer, "
+            "e.g. (64,)."
+        )
+    *inner, last = hidden_sizes
+    return MLP(in_features, last, num_cells=inner, activation_class=nn.ReLU, activate_last_layer=True)
+
+
 class LinearMixer(TeamMixer):
     """Q_tot = sum_i w_i(s) Q_i + b(s) with w_i(s) >= 0 (OMIGA 2023, section 3.2).
 
@@ -100,6 +124,9 @@ class LinearMixer(TeamMixer):
 
     Shapes: ``state [*B, S] -> weight [*B, N, 1], bias [*B, 1]``.
 
+    Raises:
+        ValueError: there is no hidden layer.
+
     Examples:
         >>> mixer = LinearMixer(n_agents=3, state_size=7)
         >>> weight, bias = mixer.weights(torch.zeros(8, 7))
@@ -114,13 +141,7 @@ class LinearMixer(TeamMixer):
     @renamed_arguments(hidden="hidden_sizes")
     def __init__(self, n_agents: int, state_size: int, *, hidden_sizes: Sequence[int] = (64,)) -> None:
         super().__init__(n_agents, state_size)
-        self.body = MLP(
-            state_size,
-            hidden_sizes[-1],
-            num_cells=list(hidden_sizes[:-1]),
-            activation_class=nn.ReLU,
-            activate_last_layer=True,
-        )
+        self.body = hidden_layers("LinearMixer", state_size, hidden_sizes)
         self.weight_head = nn.Linear(hidden_sizes[-1], n_agents)
         self.bias_head = nn.Linear(hidden_sizes[-1], 1)
 

@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from omiga_torchrl.algorithms import ALGORITHMS, make_algorithm
+from omiga_torchrl.algorithms.registry import default_arguments
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.policies import load_policy, save_policy
 from omiga_torchrl.specs import TeamSpec
@@ -106,3 +107,17 @@ def test_other_files_are_refused(tmp_path):
         DataError, match="must be a policy, got a file with the entries format, without algorithm"
     ):
         load_policy(tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+@pytest.mark.parametrize("key", ["hidden_sizes", "mixer_hidden_sizes"])
+def test_no_hidden_layer_works_or_is_refused(name, key):
+    """Linear networks are fine; mixers that need a layer say so."""
+    if key not in default_arguments(name):
+        return
+    discrete = "continuous" not in ALGORITHMS[name].actions
+    spec = TeamSpec(2, 3, 2, 4, discrete=discrete)
+    try:
+        make_algorithm(name, spec, **{key: []})
+    except ValueError as error:
+        assert key == "mixer_hidden_sizes" and "at least one hidden layer" in str(error)

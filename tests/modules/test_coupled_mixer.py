@@ -62,3 +62,8 @@ def test_weights_are_positive_and_start_near_one():
 def test_ratio_below_one_is_refused():
     with pytest.raises(ValueError, match=r"ratio is 0.5; expected a number >= 1"):
         CoupledCredit(SPEC, ratio=0.5)
+
+
+def test_it_needs_a_hidden_layer():
+    with pytest.raises(ValueError, match=r"CoupledCredit: hidden_sizes is \(\); expected .* at least one"):
+        CoupledCredit(TeamSpec(3, 5, 2, 7), hidden_sizes=())

@@ -141,3 +141,9 @@ def test_works_in_torchrls_qmixer_loss(make):
     data["agents", "action"] = torch.randint(4, (8, 3))
     loss(data)["loss"].backward()
     assert all(p.grad is not None for p in loss.parameters())
+
+
+@pytest.mark.parametrize("none", [(), []])
+def test_a_linear_mixer_needs_a_hidden_layer(none):
+    with pytest.raises(ValueError, match=r"LinearMixer: hidden_sizes is .*; expected .* at least one hidden"):
+        LinearMixer(3, 7, hidden_sizes=none)
