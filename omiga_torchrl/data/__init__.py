@@ -31,6 +31,7 @@ from omiga_torchrl.data.layouts import (
 )
 from omiga_torchrl.data.loss_check import check_loss
 from omiga_torchrl.data.normalisation import Normalisation
+from omiga_torchrl.data.placement import keep_on_device
 from omiga_torchrl.data.published.download import download
 from omiga_torchrl.data.published.registry import (
     PublishedDataset,
@@ -131,6 +132,7 @@ __all__ = [
     "episodes_to_tensordict",
     "find_dataset",
     "find_layout",
+    "keep_on_device",
     "load_behaviour",
     "measure_behaviour",
     "normalised_score",

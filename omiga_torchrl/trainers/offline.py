@@ -17,6 +17,7 @@ from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger
 from torchrl.trainers import LRSchedulerHook, TrainerHookBase
 
+from omiga_torchrl.data.placement import keep_on_device
 from omiga_torchrl.errors import require_count
 from omiga_torchrl.trainers.collector import NoCollector
 from omiga_torchrl.trainers.diagnosis import OnNonFinite
@@ -48,7 +49,8 @@ class OfflineTrainer(SteppedTrainer):
 
     Keyword Args:
         loss_module: loss whose scalar entries ``loss*`` are minimised.
-        replay_buffer: the dataset; sampled once per step.
+        replay_buffer: the dataset; sampled once per step, on a GPU if the networks are there and it fits, see
+            :func:`omiga_torchrl.data.keep_on_device`.
         parameter_groups: name to parameters; disjoint, and together all trainable ones of the loss.
         total_steps: gradient steps.
         lr: learning rate of all groups, or of each by its name. 5e-4 is OMIGA's.
@@ -145,6 +147,7 @@ class OfflineTrainer(SteppedTrainer):
             )
         self._device = next(iter(next(iter(parameter_groups.values())))).device
         set_precision(precision, self._device)
+        keep_on_device(replay_buffer, self._device)
         own_optimizer = make_optimizer(parameter_groups, lr, optimizer)
         super().__init__(
             collector=cast(BaseCollector, NoCollector()),

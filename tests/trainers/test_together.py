@@ -67,6 +67,12 @@ def assert_near(left: OfflineTrainer, right: OfflineTrainer) -> None:
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
+def test_a_schedule_finds_the_optimizers_step() -> None:
+    """PyTorch warns of a schedule that goes before its optimizer, and warnings are errors here."""
+    pair = run_group(*(lambda s=seed: toy(s, 3, width=2, lr_schedule="cosine") for seed in (0, 1)))
+    assert [trainer.optimizer.param_groups[0]["lr"] for trainer in pair] == pytest.approx([0, 0])
+
+
 @pytest.mark.slow
 def test_each_run_is_what_it_is_alone() -> None:
     lengths = {0: 12, 1: 9, 2: 12}  # one ends earlier

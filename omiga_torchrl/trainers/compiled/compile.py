@@ -1,4 +1,4 @@
-"""Inductor's code for a traced step, which updates the state in place."""
+"""Inductor's code for a traced step, which updates the state in place; on a GPU as one CUDA graph."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from torch._guards import TracingContext, tracing
 from torch._inductor import config
 from torch._inductor.compile_fx import compile_fx_inner
 from torch._inductor.virtualized import V
+
+from omiga_torchrl.trainers.compiled.captured import CapturedRun, record_cuda
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,12 +37,15 @@ def compile_graph(module: fx.GraphModule, n_state: int) -> Run:
     inputs = [node.meta["val"] for node in module.graph.nodes if node.op == "placeholder"]
     fake = inputs[0].fake_mode
     # Calls of the kernels in C++ take a tenth of a small step less than those in Python.
-    cpp = all(value.device.type == "cpu" for value in inputs)
+    devices = {value.device for value in inputs}
+    cpp = all(device.type == "cpu" for device in devices)
     # Batches are compared with the traced ones before each step; sizes need no second check.
     options = {"size_asserts": False, "cpp_wrapper": cpp}
     with torch.no_grad(), tracing(TracingContext(fake)), V.set_fake_mode(fake), config.patch(options):
         compiled = compile_fx_inner(module, inputs, is_inference=True, cpp_wrapper=cpp)
     _LOG.info("compiled %d operations in %.1f s", len(module.graph.nodes), time.perf_counter() - began)
+    if len(devices) == 1 and not cpp:
+        return CapturedRun(compiled, n_state, record_cuda(devices.pop()))
     return compiled
 
 

@@ -128,11 +128,12 @@ class PureStep:
         )
 
     def count(self, step: int) -> None:
-        """Counts a step for a target updater that counts.
+        """Tells the optimizer and the target updater of a step, which schedules and counters look for.
 
         Args:
             step: the number of the step that was done.
         """
+        cast(Any, self.optimizer)._opt_called = True
         updater = cast(Any, self.target_updater)
         if hasattr(updater, "counter") and step % self.intervals.get(TARGETS, 1) == 0:
             full = updater.counter == updater.value_network_update_interval

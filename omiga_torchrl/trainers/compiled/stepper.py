@@ -127,8 +127,6 @@ class CompiledStepper(OptimizationStepper):
             optimizer = cast(torch.optim.Optimizer, trainer.optimizer)
             self._pure = PureStep(trainer.loss_module, optimizer, self.parameter_groups, **self._options)
             self._graphs.clear()
-            # The graph is its step: learning-rate schedulers look for one.
-            cast(Any, optimizer)._opt_called = True
         return self._pure
 
     def _live(self, pure: PureStep) -> list[Tensor]:
