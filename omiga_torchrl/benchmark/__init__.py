@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from omiga_torchrl.benchmark.cells import Cell, Contender, RunSpec
 from omiga_torchrl.benchmark.protocol import BenchmarkProtocol
 from omiga_torchrl.benchmark.records import Record, Records, load_records, read_record, write_record
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.running import run_suite
-from omiga_torchrl.benchmark.suite import Cell, Contender, RunSpec, Suite, parse_suite
+from omiga_torchrl.benchmark.suite import Suite, parse_suite
 
 __all__ = [
     "BenchmarkProtocol",

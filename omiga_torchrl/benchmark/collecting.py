@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +70,7 @@ def finished_run(folder: str | Path, seed: int) -> Run | None:
 
 
 def make_record(
-    run: Run, *, key: str, protocol: Mapping[str, Any], data: Mapping[str, Any]
+    run: Run, *, key: str, protocol: Mapping[str, Any], data: Mapping[str, Any], tried: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The record of a finished run.
 
@@ -81,6 +81,7 @@ def make_record(
         key: its name, see :meth:`omiga_torchrl.benchmark.RunSpec.key`.
         protocol: of :meth:`omiga_torchrl.benchmark.BenchmarkProtocol.to_record`.
         data: of :func:`data_facts`, with whatever else is known of the data.
+        tried: overrides that a trial tries, or that trials have chosen.
     """
     info, audit = run.info, run.info.audit
     config = dict(audit["config"])
@@ -103,6 +104,7 @@ def make_record(
         "evaluations": [_evaluation(one) for one in run.evaluations],
         "values": None if values is None else asdict(values),
         "cost": _cost(run),
+        **({"tried": list(tried)} if tried else {}),
     }
 
 

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from omiga_torchrl.benchmark.cells import Cell, RunSpec
 from omiga_torchrl.benchmark.collecting import data_facts, finished_run, make_record
 from omiga_torchrl.benchmark.records import SUFFIX, write_record
 from omiga_torchrl.benchmark.schedule import Job
 from omiga_torchrl.benchmark.sources import RECORDING, Source, find_source
-from omiga_torchrl.benchmark.suite import Cell, RunSpec, Suite
+from omiga_torchrl.benchmark.suite import Suite
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.plain_files import read_json
 
@@ -164,7 +165,8 @@ class Grid:
         cell = spec.cell
         data = {"source": self.sources[cell.name].kind, **data_facts(self._facts(cell))}
         protocol = self.suite.protocol.to_record(spec.evaluation)
-        write_record(self.records, make_record(run, key=key, protocol=protocol, data=data))
+        record = make_record(run, key=key, protocol=protocol, data=data, tried=spec.tried)
+        write_record(self.records, record)
         return True
 
     def _runs(self, key: str) -> Path:

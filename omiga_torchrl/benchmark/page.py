@@ -16,6 +16,7 @@ from omiga_torchrl.benchmark.page_texts import (
     OVERVIEW_TEXT,
     PROFILE_TEXT,
     STYLE,
+    TUNING_TEXT,
 )
 from omiga_torchrl.benchmark.pictures import (
     SIZE,
@@ -34,6 +35,7 @@ from omiga_torchrl.benchmark.scores import Scores
 from omiga_torchrl.benchmark.statistics import STATISTICS
 from omiga_torchrl.benchmark.table_forms import Table
 from omiga_torchrl.benchmark.tables import aggregates, cell_table, improvements, number, overview
+from omiga_torchrl.benchmark.tuning import is_trial, tuning_table
 
 
 def report_page(
@@ -51,7 +53,7 @@ def report_page(
     Args:
         title: heading.
         scores: of the records.
-        records: all of them.
+        records: all of them, trials too.
         protocol: name and version.
 
     Keyword Args:
@@ -69,7 +71,8 @@ def report_page(
         "<h2>Cell by cell</h2>", CELL_TEXT, _legend(looks(scores.algorithms), reference_looks()),
         *(_cell(scores, cell) for cell in scores.cells),
         _published(scores),
-        "<h2>Compute</h2>", COST_TEXT, _costs(scores).to_html(),
+        _tuning(records),
+        "<h2>Compute</h2>", COST_TEXT, _costs(scores, records).to_html(),
         "<h2>Records</h2>", _links(records, links),
     ]  # fmt: skip
     body = "\n".join(part for part in parts if part)
@@ -87,8 +90,9 @@ def _summary(
     budgets = sorted({one.values["protocol"]["steps"] for one in records})
     finals = sorted({one.values["protocol"]["final_episodes"] for one in records})
     seeds = sorted({len(entry.final) for entry in scores.entries.values()})
+    runs = sum(not is_trial(one) for one in records)
     facts = [
-        f"{len(records)} runs of {len(scores.algorithms)} algorithms in {len(scores.cells)} cells",
+        f"{runs} runs of {len(scores.algorithms)} algorithms in {len(scores.cells)} cells",
         f"{_range(seeds)} seeds",
         f"{_range(budgets)} gradient steps",
         f"{_range(finals)} fresh episodes for the final policy and the best checkpoint",
@@ -175,16 +179,29 @@ def _published(scores: Scores) -> str:
     return f"<h2>Published numbers beside ours</h2>\n{table.to_html()}\n<ul>{listed}</ul>"
 
 
-def _costs(scores: Scores) -> Table:
+def _tuning(records: Sequence[Record]) -> str:
+    table = tuning_table(records)
+    if not table.rows:
+        return ""
+    folded = f"<details><summary>{len(table.rows)} trials</summary>{table.to_html()}</details>"
+    return f"<h2>Tuning</h2>\n{TUNING_TEXT}\n{folded}"
+
+
+def _costs(scores: Scores, records: Sequence[Record]) -> Table:
+    groups = {
+        algorithm: [r for (_, name), e in scores.entries.items() if name == algorithm for r in e.records]
+        for algorithm in scores.algorithms
+    }
+    groups["trials"] = [one for one in records if is_trial(one)]
     rows = []
-    for algorithm in scores.algorithms:
-        records = [r for (_, name), e in scores.entries.items() if name == algorithm for r in e.records]
-        costs = [one.values["cost"] for one in records]
+    for name, members in groups.items():
+        costs = [one.values["cost"] for one in members]
         wall = sum(one["wall_seconds"] / one["runs_together"] for one in costs)
         cpu = sum((one["cpu_seconds"] or 0.0) / one["runs_together"] for one in costs)
-        peak = max((one["peak_memory_mib"] or 0.0) for one in costs)
-        rows.append([algorithm, str(len(costs)), f"{wall / 3600:.2f}", f"{cpu / 3600:.2f}", f"{peak:.0f}"])
-    return Table(["", "runs", "hours", "processor hours", "largest memory, MiB"], rows)
+        peak = max((one["peak_memory_mib"] or 0.0 for one in costs), default=0.0)
+        rows.append([name, str(len(costs)), f"{wall / 3600:.2f}", f"{cpu / 3600:.2f}", f"{peak:.0f}"])
+    shown = [row for row in rows if row[1] != "0"]
+    return Table(["", "runs", "hours", "processor hours", "largest memory, MiB"], shown)
 
 
 def _links(records: Sequence[Record], links: Mapping[str, str]) -> str:

@@ -31,6 +31,11 @@ checkpoint</b> was chosen with the simulator's help and judged on the same fresh
 counts the runs whose learned values still rise (↑) or fall (↓) at the end: their budget was too short to
 say what they converge to.</p>"""
 
+TUNING_TEXT: Final = """\
+<p>Every algorithm tried the same number of settings in every cell, one run each with a seed that no result
+above has. The one with the best mean return over its last five evaluations in training, whose episodes are
+not those of the results, was taken.</p>"""
+
 COST_TEXT: Final = """\
 <p>Of the runs on this page, evaluations included, without recording the data.</p>"""
 

@@ -41,7 +41,7 @@ class ProgressBar:
         self._bar: Any = tqdm(
             total=len(grid.specs),
             initial=len(grid.specs) - len(grid.missing()),
-            desc=grid.suite.name,
+            desc=f"{grid.suite.name}, trials" if grid.suite.needs_trials else grid.suite.name,
             bar_format=_FORMAT,
             mininterval=0.5 if interactive else 30,
             disable=not shown,

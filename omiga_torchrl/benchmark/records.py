@@ -28,7 +28,7 @@ _NEEDED: Final[Mapping[str, type]] = {
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run, as ``docs/records.md`` describes it.
+    """A finished run, as ``docs/benchmark.md`` describes it.
 
     Attributes:
         values: the entries of the file.

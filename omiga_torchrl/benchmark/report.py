@@ -12,6 +12,7 @@ from omiga_torchrl.benchmark.page import report_page
 from omiga_torchrl.benchmark.pictures import aggregate_picture
 from omiga_torchrl.benchmark.records import Record, require_one_protocol
 from omiga_torchrl.benchmark.scores import Scores
+from omiga_torchrl.benchmark.tuning import is_trial
 from omiga_torchrl.files import atomic_write
 
 
@@ -23,7 +24,7 @@ def write_benchmark_report(
     The same records give the same bytes.
 
     Args:
-        records: of one protocol.
+        records: of one protocol, with the trials if it is a tuned one.
         out: folder to write to.
         title: heading.
 
@@ -39,8 +40,9 @@ def write_benchmark_report(
     """
     protocol = require_one_protocol(records)
     records, out = sorted(records, key=lambda one: one.key), Path(out)
-    scores = Scores.of(records)
-    exports = [path.name for path in write_exports(scores, records, out)]
+    finals = [one for one in records if not is_trial(one)]
+    scores = Scores.of(finals)
+    exports = [path.name for path in write_exports(scores, finals, out)]
     links = {one.key: quote(Path(os.path.relpath(one.path, out)).as_posix()) for one in records}
     page = report_page(title, scores, records, protocol, notes=notes, links=links, exports=exports)
     files = {"report.html": page}

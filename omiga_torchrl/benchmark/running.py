@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from omiga_torchrl.benchmark.cluster import RayLauncher
@@ -15,6 +16,7 @@ from omiga_torchrl.benchmark.records import load_records
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.schedule import Outcome, Schedule
 from omiga_torchrl.benchmark.suite import Suite
+from omiga_torchrl.benchmark.tuning import choose
 from omiga_torchrl.errors import require_choice, require_count, unknown_name
 from omiga_torchrl.trainers.interruption import TrainingInterrupted, clean_interruption
 
@@ -37,7 +39,9 @@ def run_suite(
 ) -> float:
     """Records or finds the data, trains, evaluates, and reports; what is done already is not done again.
 
-    Failures are named at the end, in the report too, and stop no other run.
+    Under a protocol with tuning trials these are run first, and the best setting of every algorithm in every
+    cell then with the protocol's seeds. Failures are named at the end, in the report too, and stop no other
+    run.
 
     Args:
         suite: what is run.
@@ -71,35 +75,47 @@ def run_suite(
     notes = load_records(grid.records).notes
     for note in notes:
         _LOG.warning("%s", note)
-    outcome = Outcome()
-    try:
-        with clean_interruption():
-            if not report_only:
-                starts = LAUNCHERS[launcher]()
-                outcome = _run(grid, starts, workers or starts.cores(), progress)
-    except TrainingInterrupted as stop:
-        done = len(grid.specs) - len(grid.missing())
-        sys.stderr.write(f"{done} of {len(grid.specs)} done, run the same command to continue.\n")
-        raise SystemExit(stop.exit_code) from None
+    outcome, trials = Outcome(), set[str]()
+    starts = None if report_only else LAUNCHERS[launcher]()
+    if suite.needs_trials:
+        outcome = _run(grid, starts, workers, progress)
+        trials = {key for _, key in grid.specs}
+        grid = replace(grid, suite=replace(suite, chosen=_chosen(grid)))
+    outcome.failures.update(_run(grid, starts, workers, progress).failures)
     done = len(grid.specs) - len(grid.missing())
     if done:
-        _LOG.info("report: %s", _report(grid, notes, outcome))
+        _LOG.info("report: %s", _report(grid, trials, notes, outcome))
     _tell_failures(outcome, done, len(grid.specs), grid.out)
-    return done / len(grid.specs)
+    return done / max(1, len(grid.specs))
 
 
-def _run(grid: Grid, launcher: Launcher, workers: int, progress: bool) -> Outcome:
+def _chosen(grid: Grid) -> dict[tuple[str, str], tuple[str, ...]]:
+    return choose(grid.specs, {one.key: one for one in load_records(grid.records).records})
+
+
+def _run(grid: Grid, launcher: Launcher | None, workers: int | None, progress: bool) -> Outcome:
+    """Runs what is missing; nothing without a launcher."""
+    if launcher is None:
+        return Outcome()
     jobs = grid.jobs()
-    with ProgressBar(grid, jobs, shown=progress) as bar:
-        schedule = Schedule(jobs, launcher, grid.out, workers=workers, on_change=bar.update)
-        return schedule.run()
+    try:
+        with clean_interruption(), ProgressBar(grid, jobs, shown=progress) as bar:
+            schedule = Schedule(
+                jobs, launcher, grid.out, workers=workers or launcher.cores(), on_change=bar.update
+            )
+            return schedule.run()
+    except TrainingInterrupted as stop:
+        done, total = len(grid.specs) - len(grid.missing()), len(grid.specs)
+        what = " trials" if grid.suite.needs_trials else ""
+        sys.stderr.write(f"{done} of {total}{what} done, run the same command to continue.\n")
+        raise SystemExit(stop.exit_code) from None
 
 
-def _report(grid: Grid, notes: Sequence[str], outcome: Outcome) -> Path:
+def _report(grid: Grid, trials: Collection[str], notes: Sequence[str], outcome: Outcome) -> Path:
     """Of the suite's own runs; others that are in the folder are left out, and said to be."""
     keys, missing = {key for _, key in grid.specs}, grid.missing()
     found = load_records(grid.records)
-    own = [one for one in found.records if one.key in keys]
+    own = [one for one in found.records if one.key in keys or one.key in trials]
     told = [*notes, *(note for note in found.notes if note not in notes)]
     told += [f"Failed: {job}: {reason}" for job, reason in outcome.failures.items()]
     if missing:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from omiga_torchrl.benchmark.suite import Cell
+from omiga_torchrl.benchmark.cells import Cell
 from omiga_torchrl.data import bundled_datasets, published_dataset
 from omiga_torchrl.errors import SettingsError
 

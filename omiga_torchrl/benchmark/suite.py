@@ -2,106 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields
 from fnmatch import fnmatch
 from functools import partial
 from typing import Any
 
 from omiga_torchrl.algorithms import ALGORITHMS
 from omiga_torchrl.behaviors.tiers import available_tiers
+from omiga_torchrl.benchmark.cells import Cell, Contender, RunSpec
 from omiga_torchrl.benchmark.protocol import BenchmarkProtocol, evaluation_protocol
 from omiga_torchrl.envs import available_tasks
 from omiga_torchrl.errors import SettingsError, require_count, unknown_name
-from omiga_torchrl.evaluation import Protocol
 from omiga_torchrl.trainers.settings import all_mistakes
 
 DEFAULT_PRESET = "default"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A task with a dataset.
-
-    Attributes:
-        task: name of the task.
-        tier: of the dataset.
-        transitions: recorded; 0 takes the dataset that is bundled with the package.
-        published: name of a published dataset, taken instead where its file is on this machine.
-        record: further overrides of ``recipes/record_dataset.py``.
-        train: overrides of ``recipes/train.py``.
-        evaluation: fields of the evaluation protocol that the task needs otherwise.
-    """
-
-    task: str
-    tier: str
-    transitions: int = 0
-    published: str | None = None
-    record: tuple[str, ...] = ()
-    train: tuple[str, ...] = ()
-    evaluation: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Task and tier."""
-        return f"{self.task}/{self.tier}"
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A row of the table: an algorithm with its arguments.
-
-    Attributes:
-        label: its name in records.
-        algorithm: choice of the group ``algorithm``; empty is the label.
-        train: overrides of ``recipes/train.py``.
-        only: patterns of the cells that it can learn; empty: all.
-        where: pattern of cells to further overrides; later ones win.
-    """
-
-    label: str
-    algorithm: str = ""
-    train: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    where: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def learns(self, cell: Cell) -> bool:
-        """Whether it is run in a cell."""
-        return not self.only or any(fnmatch(cell.name, pattern) for pattern in self.only)
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """One run of a suite.
-
-    Attributes:
-        cell: where.
-        label: of the algorithm, with the preset unless it is the default.
-        seed: of the training.
-        overrides: of ``recipes/train.py``, each key once; without the seed, the data and the folders.
-        evaluation: how it is judged.
-    """
-
-    cell: Cell
-    label: str
-    seed: int
-    overrides: tuple[str, ...]
-    evaluation: Protocol
-
-    def key(self, dataset: str) -> str:
-        """The name of the run's record: who, where, the seed, and a hash of all that was asked for.
-
-        Args:
-            dataset: the data that it learns from: a published or bundled dataset, or ``"recording"``.
-        """
-        cell = self.cell
-        asked: list[Any] = [list(self.overrides), asdict(self.evaluation), dataset]
-        asked += [cell.transitions, list(cell.record)] if dataset == "recording" else []
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
-        task = cell.task.replace("/", "-")
-        return f"{self.label}__{task}__{cell.tier}__seed{self.seed}__{digest}"
 
 
 @dataclass(frozen=True)
@@ -116,6 +31,7 @@ class Suite:
         contenders: algorithms.
         presets: name to overrides by algorithm, ``"all"`` for every one; run one after the other.
         train: overrides of every run.
+        chosen: label and cell to the overrides that trials have chosen; ``None``: they are still to be run.
     """
 
     name: str
@@ -125,30 +41,55 @@ class Suite:
     contenders: tuple[Contender, ...]
     presets: Mapping[str, Mapping[str, Sequence[str]]]
     train: tuple[str, ...] = ()
+    chosen: Mapping[tuple[str, str], tuple[str, ...]] | None = None
+
+    @property
+    def needs_trials(self) -> bool:
+        """Whether settings are still to be chosen: :meth:`runs` are the trials then."""
+        return self.protocol.tuning_trials > 0 and self.chosen is None
 
     def runs(self) -> list[RunSpec]:
-        """Every run, cell by cell."""
-        return [
-            self._run(cell, contender, preset, seed)
+        """Every run, cell by cell; those whose trials have all failed are left out."""
+        rows = [
+            (cell, contender, preset)
             for cell in self.cells
             for preset in self.presets
             for contender in self.contenders
             if contender.learns(cell)
+        ]
+        if self.needs_trials:
+            seed = self.protocol.tuning_seed
+            return [self._run(*row, seed, tried) for row in rows for tried in row[1].tune]
+        settings = [self._setting(*row) for row in rows]
+        return [
+            self._run(*row, seed, setting)
+            for row, setting in zip(rows, settings, strict=True)
+            if setting is not None
             for seed in self.protocol.seeds
         ]
 
-    def _run(self, cell: Cell, contender: Contender, preset: str, seed: int) -> RunSpec:
+    def _setting(self, cell: Cell, contender: Contender, preset: str) -> tuple[str, ...] | None:
+        """What trials have chosen; nothing without trials, ``None`` where all have failed."""
+        return () if self.chosen is None else self.chosen.get((_label(contender, preset), cell.name))
+
+    def _run(
+        self, cell: Cell, contender: Contender, preset: str, seed: int, tried: tuple[str, ...]
+    ) -> RunSpec:
         chosen = self.presets[preset]
         where = [
             one for pattern, found in contender.where.items() if fnmatch(cell.name, pattern) for one in found
         ]
         overrides = [
             *(f"algorithm={contender.algorithm or contender.label}", *self.train, *cell.train),
-            *(*contender.train, *where, *chosen.get("all", ()), *chosen.get(contender.label, ())),
+            *(*contender.train, *where, *chosen.get("all", ()), *chosen.get(contender.label, ()), *tried),
         ]
-        label = contender.label if preset == DEFAULT_PRESET else f"{contender.label}-{preset}"
         evaluation = evaluation_protocol(cell.evaluation, self.protocol.evaluation)
-        return RunSpec(cell, label, seed, _last_of_each(overrides), evaluation)
+        label = _label(contender, preset)
+        return RunSpec(cell, label, seed, _last_of_each(overrides), evaluation, tried)
+
+
+def _label(contender: Contender, preset: str) -> str:
+    return contender.label if preset == DEFAULT_PRESET else f"{contender.label}-{preset}"
 
 
 def parse_suite(name: str, values: Mapping[str, Any]) -> Suite:
@@ -189,7 +130,9 @@ def parse_suite(name: str, values: Mapping[str, Any]) -> Suite:
         presets=values.get("presets") or {DEFAULT_PRESET: {}},
         train=tuple(values.get("train", ())),
     )
-    all_mistakes("benchmark", [partial(check, suite) for check in (_check_cells, _check_contenders)])
+    all_mistakes(
+        "benchmark", [partial(check, suite) for check in (_check_cells, _check_contenders, _check_trials)]
+    )
     return suite
 
 
@@ -205,7 +148,10 @@ def _cells(name: str, group: Mapping[str, Any]) -> list[Cell]:
 
 def _contender(label: str, values: Mapping[str, Any]) -> Contender:
     _require_known(f"key of algorithms.{label}", values, [one.name for one in fields(Contender)][1:])
-    return Contender(label, **_frozen(values))
+    given = _frozen(values)
+    trials = given.get("tune", ())
+    given["tune"] = tuple((one,) if isinstance(one, str) else tuple(one) for one in trials)
+    return Contender(label, **given)
 
 
 def _frozen(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,6 +188,18 @@ def _check_contenders(suite: Suite) -> None:
         for label in chosen:
             if label not in labels and label not in ALGORITHMS:
                 raise unknown_name("benchmark", f"algorithm of preset {preset}", label, labels)
+
+
+def _check_trials(suite: Suite) -> None:
+    """Equal effort: every algorithm tries as many settings as the protocol says, each once."""
+    needed = suite.protocol.tuning_trials
+    counts = {one.label: len(set(one.tune)) for one in suite.contenders}
+    if needed and (other := {label: count for label, count in counts.items() if count != needed}):
+        raise ValueError(
+            f"benchmark: the protocol tries tuning_trials={needed} settings for every algorithm, got "
+            f"{', '.join(f'{count} for {label}' for label, count in other.items())}. Give each that many "
+            f"under `tune`, such as [algorithm.alpha=1, algorithm.alpha=3], or leave it out."
+        )
 
 
 def _last_of_each(overrides: Iterable[str]) -> tuple[str, ...]:
