@@ -37,7 +37,7 @@ def write_exports(scores: Scores, records: Sequence[Record], out: str | Path) ->
     out = Path(out)
     texts = {
         "scores.csv": scores_csv(scores),
-        "marl_eval.json": json.dumps(marl_eval(records), indent=1, sort_keys=True) + "\n",
+        "marl_eval.json": json.dumps(marl_eval(records), sort_keys=True, separators=(",", ":")) + "\n",
         "table.md": both_tables(scores, "md"),
         "table.tex": both_tables(scores, "tex"),
     }
