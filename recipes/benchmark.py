@@ -29,6 +29,8 @@ class BenchmarkConfig:
         imports: modules to import first: those that register algorithms, environments or layouts of your own.
         suite: group ``suite``: what is run, see ``omiga_torchrl.benchmark.parse_suite``.
         seeds: in place of the protocol's; null: those.
+        algorithms: labels of those that are run; null: all of the suite.
+        cells: patterns of those that are run, such as ``vmas/*/expert``; null: all of the suite.
         out: folder of the grid, which processes and machines may share; null is ``runs/benchmark/<suite>``.
         workers: runs at a time; null: as many as there are cores.
         launcher: ``local``, processes of this machine; ``ray``, a running Ray cluster; ``slurm``, an array of
@@ -45,6 +47,8 @@ class BenchmarkConfig:
     imports: list[str] = field(default_factory=list)
     suite: dict[str, Any] = MISSING
     seeds: list[int] | None = None
+    algorithms: list[str] | None = None
+    cells: list[str] | None = None
     out: str | None = None
     workers: int | None = None
     launcher: str = "local"
@@ -66,7 +70,7 @@ def benchmark(config: BenchmarkConfig) -> float:
     name = HydraConfig.get().runtime.choices["suite"]
     given = {**config.suite, **({} if config.seeds is None else {"seeds": config.seeds})}
     return run_suite(
-        parse_suite(name, given),
+        parse_suite(name, given).restricted(config.algorithms, config.cells),
         config.out or Path("runs/benchmark") / name,
         workers=config.workers,
         launcher=config.launcher,

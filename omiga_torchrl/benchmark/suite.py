@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatch
 from functools import partial
 from typing import Any
@@ -47,6 +47,28 @@ class Suite:
     def needs_trials(self) -> bool:
         """Whether settings are still to be chosen: :meth:`runs` are the trials then."""
         return self.protocol.tuning_trials > 0 and self.chosen is None
+
+    def restricted(self, algorithms: Sequence[str] | None, cells: Sequence[str] | None) -> Suite:
+        """A part of the suite, whose runs are the same.
+
+        Args:
+            algorithms: labels of those that stay; ``None``: all.
+            cells: patterns of those that stay, such as ``"vmas/*/expert"``; ``None``: all.
+
+        Raises:
+            SettingsError: an unknown label, or a pattern of no cell.
+        """
+        labels = [one.label for one in self.contenders]
+        for label in algorithms or ():
+            if label not in labels:
+                raise SettingsError(str(unknown_name("benchmark", "algorithm", label, labels)))
+        names = [cell.name for cell in self.cells]
+        for pattern in cells or ():
+            if not any(fnmatch(name, pattern) for name in names):
+                raise SettingsError(str(unknown_name("benchmark", "cell", pattern, names)))
+        kept = [cell for cell in self.cells if any(fnmatch(cell.name, one) for one in cells or ("*",))]
+        contenders = [one for one in self.contenders if one.label in (algorithms or labels)]
+        return replace(self, cells=tuple(kept), contenders=tuple(contenders))
 
     def runs(self) -> list[RunSpec]:
         """Every run, cell by cell; those whose trials have all failed are left out."""

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from omiga_torchrl.benchmark import parse_suite
 from omiga_torchrl.benchmark.grid import Grid
 from omiga_torchrl.errors import SettingsError
 
+SUITES = Path(__file__).parents[2] / "recipes/configs/suite"
 VALUES: dict[str, Any] = {
     "protocol": {"name": "mine", "seeds": [0, 1], "evaluation": {"final_episodes": 7}},
     "train": ["trainer=laptop", "trainer.steps=10"],
@@ -149,3 +152,29 @@ def test_a_published_file_is_taken_where_it_is(tmp_path: Path) -> None:
 def test_mistakes_are_named(changed: dict[str, Any], match: str) -> None:
     with pytest.raises(SettingsError, match=match):
         parse_suite("mine", {**VALUES, **changed})
+
+
+@pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_cell_and_algorithm_can_be_left_out_on_the_command_line(path: Path) -> None:
+    """Hydra's grammar has no key that begins with a digit: ``~suite.cells.2s3z`` is no override."""
+    values = yaml.safe_load(path.read_text())
+    groups = {group: values.get(group, {}) for group in ("cells", "algorithms")}
+    overrides = [f"~suite.{group}.{key}" for group, keys in groups.items() for key in keys]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    assert [one.key_or_group for one in parsed] == [one[1:] for one in overrides]
+
+
+def test_a_part_of_a_suite_has_the_same_runs(tmp_path: Path) -> None:
+    whole = grid(tmp_path)
+    part = Grid(whole.suite.restricted(["omiga"], ["*/expert", "vmas/nav*"]), tmp_path)
+    expected = [key for _, key in whole.specs if key.startswith("omiga__") and "medium" not in key]
+    assert [key for _, key in part.specs] == expected and len(expected) == 4
+    assert whole.suite.restricted(None, None) == whole.suite
+
+
+def test_a_part_that_is_not_there_is_named() -> None:
+    suite = parse_suite("mine", VALUES)
+    with pytest.raises(SettingsError, match=r"unknown algorithm 'omega'; did you mean 'omiga'"):
+        suite.restricted(["omega"], None)
+    with pytest.raises(SettingsError, match=r"unknown cell 'vmas/balance/expart'; did you mean"):
+        suite.restricted(None, ["vmas/*", "vmas/balance/expart"])
