@@ -34,7 +34,7 @@ from omiga_torchrl.trainers.grids import comma_lists, train_variants
 from omiga_torchrl.trainers.loggers import close_logger, open_logger
 from omiga_torchrl.trainers.options import SpeedOptions, TrainerOptions
 from omiga_torchrl.trainers.precision import CopyOnCPU, use_device
-from omiga_torchrl.trainers.runs import evaluation_hook, final_evaluations, open_run
+from omiga_torchrl.trainers.runs import evaluation_hook, final_evaluations, open_run, watch_values
 from omiga_torchrl.trainers.settings import algorithm_arguments, check_settings
 
 _LOG = logging.getLogger("train")
@@ -152,6 +152,7 @@ def prepare(config: TrainConfig) -> tuple[OfflineTrainer | None, Callable[[], fl
     known = {"algorithm": name, "arguments": arguments, "metadata": facts.to_dict()}
     acting = CopyOnCPU(TeamPolicy(parts.policy, dataset.spec, **known))
     trainer, best = make_trainer(config, parts, dataset, run), BestPolicy(run)
+    watch_values(trainer, dataset)
     if env is not None:
         evaluation_hook(config, acting, env, facts, best).register(trainer)
     if run.continues:

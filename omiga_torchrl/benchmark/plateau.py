@@ -12,11 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.plain_files import read_text
+from omiga_torchrl.trainers.hooks.value_bound import BOUND, VALUES
 
 Trend = Literal["settled", "rising", "falling"]
 
-# The first of these that a run has logged is looked at.
-VALUES: Final = ("global_qvalue", "global_value")
 PARTS: Final = 10
 LIMIT: Final = 0.5
 _KEPT: Final = 60
@@ -33,6 +32,8 @@ class Plateau:
         pace: change in the last tenth of learning relative to an even change from the lowest to the highest
             of the ten parts: 1 is a straight line to the end, 0 is flat.
         trend: ``"rising"`` or ``"falling"`` if the pace is beyond 0.5 and the last three parts are in order.
+        bound: the largest discounted return in the data: values above it are overestimated; ``None``: the run
+            has not logged it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Plateau:
     values: list[float]
     pace: float
     trend: Trend
+    bound: float | None = None
 
 
 def learning_progress(steps: ArrayLike, total: int, schedule: str | None = None) -> NDArray[np.float64]:
@@ -108,24 +110,29 @@ def read_plateau(run: str | Path, total: int, schedule: str | None) -> Plateau |
     Raises:
         DataError: the log is damaged.
     """
-    for name in VALUES:
-        file = Path(run) / "log" / "scalars" / f"{name}.csv"
-        if file.is_file():
-            break
-    else:
+    folder = Path(run) / "log" / "scalars"
+    name = next((one for one in VALUES if (folder / f"{one}.csv").is_file()), None)
+    if name is None:
         return None
+    found = _read_scalar(folder / f"{name}.csv")
+    if len(found) < PARTS // 2 or not np.isfinite(found).all():
+        return None
+    bounds = folder / f"{BOUND}.csv"
+    bound = float(_read_scalar(bounds)[-1, 1]) if bounds.is_file() else None
+    pace, trend = final_pace(learning_progress(found[:, 0], total, schedule), found[:, 1])
+    kept = found[np.unique(np.linspace(0, len(found) - 1, _KEPT).round().astype(int))]
+    return Plateau(name, kept[:, 0].astype(int).tolist(), _short(kept[:, 1]), round(pace, 3), trend, bound)
+
+
+def _read_scalar(file: Path) -> NDArray[np.float64]:
+    """Steps and values of a scalar's log `[S, 2]`."""
     lines = read_text("read_plateau", file, "Run it again with existing=overwrite.").split()
     try:
-        found = np.array([[float(part) for part in line.split(",")] for line in lines]).reshape(len(lines), 2)
+        return np.array([[float(part) for part in line.split(",")] for line in lines]).reshape(len(lines), 2)
     except ValueError:
         raise DataError(
             f"read_plateau: {file} must have lines of a step and a value. Run it again."
         ) from None
-    if len(found) < PARTS // 2 or not np.isfinite(found).all():
-        return None
-    pace, trend = final_pace(learning_progress(found[:, 0], total, schedule), found[:, 1])
-    kept = found[np.unique(np.linspace(0, len(found) - 1, _KEPT).round().astype(int))]
-    return Plateau(name, kept[:, 0].astype(int).tolist(), _short(kept[:, 1]), round(pace, 3), trend)
 
 
 def _short(values: Sequence[float] | NDArray[np.float64]) -> list[float]:

@@ -35,9 +35,12 @@ class Entry:
 
     @property
     def moving(self) -> dict[str, int]:
-        """How many runs have values that still rise, or fall, at their end."""
-        trends = [(one.values.get("values") or {}).get("trend") for one in self.records]
-        return {trend: trends.count(trend) for trend in ("rising", "falling") if trend in trends}
+        """How many runs have values that rise or fall at their end, or are above what the data support."""
+        found = [one.values.get("values") or {} for one in self.records]
+        trends = [one.get("trend") for one in found]
+        bounded = [one for one in found if one.get("bound") is not None]
+        trends += ["above" for one in bounded if one["values"][-1] > one["bound"]]
+        return {trend: trends.count(trend) for trend in ("rising", "falling", "above") if trend in trends}
 
 
 @dataclass(frozen=True)

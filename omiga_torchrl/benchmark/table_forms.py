@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 
 from omiga_torchrl.report.table import format_cells
 
-MARKS: Mapping[str, str] = {"rising": "\N{UPWARDS ARROW}", "falling": "\N{DOWNWARDS ARROW}"}
+MARKS: Mapping[str, str] = {
+    "rising": "\N{UPWARDS ARROW}",
+    "falling": "\N{DOWNWARDS ARROW}",
+    "above": "\N{UPWARDS DOUBLE ARROW}",
+}
+_LATEX: Mapping[str, str] = {"rising": r"$\uparrow$", "falling": r"$\downarrow$", "above": r"$\Uparrow$"}
 
 
 @dataclass(frozen=True)
@@ -82,4 +87,6 @@ class Table:
 def _latex(text: str) -> str:
     for sign in "&%_#$":
         text = text.replace(sign, f"\\{sign}")
-    return text.replace(MARKS["rising"], r"$\uparrow$").replace(MARKS["falling"], r"$\downarrow$")
+    for name, mark in MARKS.items():
+        text = text.replace(mark, _LATEX[name])
+    return text

@@ -46,6 +46,7 @@ from omiga_torchrl.data.recording.writing import write_recording
 from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics, dataset_statistics
 from omiga_torchrl.data.storage import IndexSelectStorage
+from omiga_torchrl.data.value_bound import largest_discounted_return
 
 if TYPE_CHECKING:
     from omiga_torchrl.behaviors import (
@@ -133,6 +134,7 @@ __all__ = [
     "find_dataset",
     "find_layout",
     "keep_on_device",
+    "largest_discounted_return",
     "load_behaviour",
     "measure_behaviour",
     "normalised_score",

@@ -61,6 +61,7 @@ from omiga_torchrl.functional.expectile import expectile_loss
 from omiga_torchrl.functional.gru import gru
 from omiga_torchrl.functional.mixing import mix_linearly, normalized_weight
 from omiga_torchrl.functional.ranking import average_rank, rank_correlation, regret_at_k, soft_opc
+from omiga_torchrl.functional.returns import returns_to_go
 from omiga_torchrl.functional.scale import mean_absolute_deviation
 from omiga_torchrl.functional.search import CEMResult, cross_entropy_search
 from omiga_torchrl.functional.targets import lambda_target, one_step_target
@@ -120,6 +121,7 @@ __all__ = [
     "projected_log_alpha",
     "rank_correlation",
     "regret_at_k",
+    "returns_to_go",
     "sampled_kl",
     "scaled_advantage",
     "smoothed_action",

@@ -15,6 +15,7 @@ from omiga_torchrl.trainers.hooks import (
     EvaluationHook,
     HookedTrainer,
     NaNGuardHook,
+    ValueBoundHook,
 )
 from omiga_torchrl.trainers.metrics import MetricWindow
 from omiga_torchrl.trainers.offline import OfflineTrainer
@@ -32,6 +33,7 @@ __all__ = [
     "NaNGuardHook",
     "NonFiniteError",
     "OfflineTrainer",
+    "ValueBoundHook",
     "checkpoints",
     "clip_gradients",
     "latest_checkpoint",

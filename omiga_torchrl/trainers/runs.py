@@ -10,7 +10,7 @@ from typing import Any
 
 from torchrl.envs import EnvBase
 
-from omiga_torchrl.data import OfflineDataset
+from omiga_torchrl.data import OfflineDataset, largest_discounted_return
 from omiga_torchrl.evaluation import (
     PolicyFacts,
     Protocol,
@@ -19,7 +19,8 @@ from omiga_torchrl.evaluation import (
 )
 from omiga_torchrl.report import RunWriter, audit_record, describe_run, run_identity
 from omiga_torchrl.trainers.best import BestPolicy, Restored
-from omiga_torchrl.trainers.hooks import EvaluationHook
+from omiga_torchrl.trainers.hooks import EvaluationHook, ValueBoundHook
+from omiga_torchrl.trainers.offline import OfflineTrainer
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,6 +91,18 @@ def evaluation_hook(
         on_restored=best.run.cut_back,
         on_result=on_result,
     )
+
+
+def watch_values(trainer: OfflineTrainer, dataset: OfflineDataset) -> None:
+    """Lets a run say when its learned values leave what the data can support.
+
+    Args:
+        trainer: of the run.
+        dataset: the run's.
+    """
+    bound = largest_discounted_return(dataset[:], float(trainer.loss_module.gamma))
+    if bound is not None:
+        ValueBoundHook(bound).register(trainer)
 
 
 def final_evaluations(

@@ -64,3 +64,12 @@ def test_runs_without_values_have_none(tmp_path: Path) -> None:
     file.write_text("1,2\n3")
     with pytest.raises(DataError, match="must have lines of a step and a value"):
         read_plateau(tmp_path, 10_000, None)
+
+
+def test_the_bound_of_values_is_read_where_it_was_logged(tmp_path: Path) -> None:
+    log(tmp_path, np.ones(100))
+    found = read_plateau(tmp_path, 10_000, None)
+    assert found is not None and found.bound is None
+    log(tmp_path, np.full(100, 2.5), "value_bound")
+    found = read_plateau(tmp_path, 10_000, None)
+    assert found is not None and found.bound == 2.5

@@ -132,3 +132,13 @@ def test_published_scores_stand_beside_ours(tmp_path: Path) -> None:
     write_record(tmp_path / "records", fake_record("omiga", "mujoco/hopper-3x1/expert"))
     page = write_benchmark_report(load_records(tmp_path / "records").records, tmp_path, "Some").read_text()
     assert "859.6 ± 709.0" in page and "arXiv:2307.11620" in page
+
+
+@pytest.mark.parametrize(("bound", "told"), [(0.5, "2 ↑, 2 ⇑"), (1.0, "2 ↑"), (None, "2 ↑")])
+def test_values_above_the_data_are_marked(tmp_path: Path, bound: float | None, told: str) -> None:
+    for seed in (0, 1):
+        record = fake_record("omiga", seed=seed)
+        write_record(tmp_path, {**record, "values": {**record["values"], "bound": bound}})
+    table = cell_table(Scores.of(load_records(tmp_path).records), CELLS[0])
+    assert table.rows[0][-1] == told
+    assert (r"$\Uparrow$" in table.to_latex()) == (bound == 0.5)

@@ -1,0 +1,63 @@
+"""The hook that watches learned values."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+from omiga_torchrl.objectives.target_update import ForeachSoftUpdate
+from omiga_torchrl.trainers import OfflineTrainer, ValueBoundHook
+from tests.trainers.toy import ToyLoss, parameter_groups, toy_buffer
+
+
+def feed(hook: ValueBoundHook, values: list[float], start: int = 1) -> list[object]:
+    steps = enumerate(values, start)
+    return [hook(step, TensorDict({"global_value": torch.tensor(value)})) for step, value in steps]
+
+
+def test_it_looks_at_means_between_two_looks(caplog: pytest.LogCaptureFixture) -> None:
+    hook = ValueBoundHook(bound=10.0, interval=4)
+    with caplog.at_level(logging.WARNING):
+        assert feed(hook, [30.0, 0.0, 0.0, 9.0]) == [None, None, None, {"value_bound": 10.0}]
+        assert hook.exceeded_at is None and not caplog.records
+        feed(hook, [30.0, 0.0, 0.0, 11.0], start=5)
+    assert hook.exceeded_at == 8
+    assert "(global_value 10.25 at step 8) are above 10, the largest discounted return" in caplog.text
+
+
+def test_it_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    hook = ValueBoundHook(bound=1.0, interval=1)
+    with caplog.at_level(logging.WARNING):
+        feed(hook, [2.0, 3.0, 0.0, 4.0])
+    assert len(caplog.records) == 1 and hook.exceeded_at == 1
+
+
+def test_losses_without_values_are_left_alone() -> None:
+    hook = ValueBoundHook(bound=-1.0, interval=1)
+    assert hook(1, TensorDict({"loss_actor": torch.tensor(5.0)})) is None and hook.exceeded_at is None
+
+
+def test_on_a_trainer_it_changes_no_checkpoint() -> None:
+    torch.manual_seed(0)
+    loss = ToyLoss()
+    trainer = OfflineTrainer(
+        loss_module=loss,
+        replay_buffer=toy_buffer(batch_size=16),
+        parameter_groups=parameter_groups(loss),
+        target_updater=ForeachSoftUpdate(loss, tau=0.1),
+        total_steps=4,
+        progress_bar=False,
+        compile="none",
+    )
+    before = set(trainer.state_dict())
+    ValueBoundHook(1.0).register(trainer)
+    trainer.train()
+    assert set(trainer.state_dict()) == before
+
+
+def test_an_interval_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="interval"):
+        ValueBoundHook(1.0, interval=0)
