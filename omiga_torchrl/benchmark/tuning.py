@@ -71,9 +71,11 @@ def tuning_table(records: Sequence[Record]) -> Table:
             groups.setdefault((one.cell, one.values["algorithm"]), []).append(one)
     rows: list[list[str]] = []
     bold: set[tuple[int, int]] = set()
-    for (cell, algorithm), members in sorted(groups.items()):
+    for (cell, algorithm), found in sorted(groups.items()):
+        members = sorted(found, key=lambda one: one.values.get("tried", []))
         returns = [trial_return(one) for one in members]
         for one, reached in zip(members, returns, strict=True):
             bold |= {(len(rows), 3)} if reached == max(returns) else set()
             rows.append([cell, algorithm, ", ".join(one.values.get("tried", ())), number(reached)])
-    return Table(["", "algorithm", "tried", "last five evaluations"], rows, bold=frozenset(bold))
+    columns = ["", "algorithm", "tried", "last five evaluations"]
+    return Table(columns, rows, names=3, bold=frozenset(bold))
