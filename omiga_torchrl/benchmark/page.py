@@ -31,11 +31,11 @@ from omiga_torchrl.benchmark.pictures import (
 )
 from omiga_torchrl.benchmark.published import published_table
 from omiga_torchrl.benchmark.records import Record
-from omiga_torchrl.benchmark.scores import Scores
+from omiga_torchrl.benchmark.scores import Scores, is_trial
 from omiga_torchrl.benchmark.statistics import STATISTICS
 from omiga_torchrl.benchmark.table_forms import Table
 from omiga_torchrl.benchmark.tables import aggregates, cell_table, improvements, number, overview
-from omiga_torchrl.benchmark.tuning import is_trial, tuning_table
+from omiga_torchrl.benchmark.tuning import tuning_table
 
 
 def report_page(

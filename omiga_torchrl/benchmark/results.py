@@ -16,7 +16,6 @@ from omiga_torchrl.benchmark.records import load_records
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.scores import Scores
 from omiga_torchrl.benchmark.tables import aggregates
-from omiga_torchrl.benchmark.tuning import is_trial
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
 
@@ -54,7 +53,7 @@ def render_results(folder: str | Path) -> dict[str, str]:
         if found.notes:
             raise DataError(f"benchmark: {found.notes[0]}")
         write_benchmark_report(found.records, one, f"Results: {one.name}")
-        scores = Scores.of([record for record in found.records if not is_trial(record)])
+        scores = Scores.of(found.records)
         tables[one.name] = both_tables(scores, "md").strip()
         if scores.has_aggregates:
             tables[f"{one.name}-aggregates"] = aggregates(scores).to_markdown().strip()

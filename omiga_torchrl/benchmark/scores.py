@@ -65,8 +65,9 @@ class Scores:
         """The scores in records; runs that differ in more than the seed get names that say so.
 
         Args:
-            records: of one protocol.
+            records: of one protocol; trials are left out.
         """
+        records = [one for one in records if not is_trial(one)]
         by_path = {one.path: one for one in records}
         separated = separate_runs([one.run for one in records])
         groups: dict[tuple[str, str], list[Run]] = {}
@@ -126,6 +127,16 @@ class Scores:
             returns = getattr(self.entries[cell, algorithm], checkpoint)
             found.append({seed: (value - low) / span for seed, value in sorted(returns.items())})
         return found
+
+
+def is_trial(record: Record) -> bool:
+    """Whether a run only served to choose a setting.
+
+    Args:
+        record: of the run.
+    """
+    protocol = record.values["protocol"]
+    return bool(protocol.get("tuning_trials")) and record.values["seed"] == protocol["tuning_seed"]
 
 
 def _entry(runs: Sequence[Run], records: Sequence[Record]) -> Entry:

@@ -8,21 +8,12 @@ import numpy as np
 
 from omiga_torchrl.benchmark.cells import RunSpec
 from omiga_torchrl.benchmark.records import Record
+from omiga_torchrl.benchmark.scores import is_trial
 from omiga_torchrl.benchmark.table_forms import Table
 from omiga_torchrl.benchmark.tables import number
 
 # Evaluations in training over which a trial's return is a mean: the last one alone is noisier.
 LAST = 5
-
-
-def is_trial(record: Record) -> bool:
-    """Whether a run only served to choose a setting.
-
-    Args:
-        record: of the run.
-    """
-    protocol = record.values["protocol"]
-    return bool(protocol.get("tuning_trials")) and record.values["seed"] == protocol["tuning_seed"]
 
 
 def trial_return(record: Record) -> float:

@@ -10,8 +10,8 @@ import pytest
 from omiga_torchrl.benchmark import load_records, parse_suite, run_suite, running, write_record
 from omiga_torchrl.benchmark.grid import Grid
 from omiga_torchrl.benchmark.schedule import Outcome
-from omiga_torchrl.benchmark.scores import Scores
-from omiga_torchrl.benchmark.tuning import choose, is_trial, trial_return, tuning_table
+from omiga_torchrl.benchmark.scores import Scores, is_trial
+from omiga_torchrl.benchmark.tuning import choose, trial_return, tuning_table
 from omiga_torchrl.errors import SettingsError
 from tests.benchmark.fake_records import fake_record
 
@@ -132,7 +132,7 @@ def test_without_a_whole_trial_an_algorithm_is_left_out_of_the_cell(
     monkeypatch.setattr(running, "_run", fake_run(failing="algorithm=omiga"))
     with pytest.raises(SystemExit):
         run_suite(parse_suite("tuned", VALUES), tmp_path, progress=False)
-    scores = Scores.of([one for one in load_records(tmp_path / "records").records if not is_trial(one)])
+    scores = Scores.of(load_records(tmp_path / "records").records)
     assert scores.algorithms == ["bc"]
     assert (tmp_path / "report.html").read_text().count("Failed: omiga__") == 4
 
