@@ -1,4 +1,4 @@
-"""What a suite is made of: `Cell`, `Contender`, and `RunSpec`, one run of a contender in a cell."""
+"""Parts of a suite: `Cell`, `Contender`, and `RunSpec`, one run of a contender in a cell."""
 
 from __future__ import annotations
 

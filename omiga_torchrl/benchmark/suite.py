@@ -91,7 +91,7 @@ class Suite:
         ]
 
     def _setting(self, cell: Cell, contender: Contender, preset: str) -> tuple[str, ...] | None:
-        """What trials have chosen; nothing without trials, ``None`` where all have failed."""
+        """The overrides that trials have chosen; nothing without trials, ``None`` where all have failed."""
         return () if self.chosen is None else self.chosen.get((_label(contender, preset), cell.name))
 
     def _run(

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
 from omiga_torchrl.benchmark.cells import RunSpec
 from omiga_torchrl.benchmark.records import Record
-from omiga_torchrl.benchmark.scores import is_trial
+from omiga_torchrl.benchmark.scores import is_trial, last_five
 from omiga_torchrl.benchmark.table_forms import Table
 from omiga_torchrl.benchmark.tables import number
 
-# Evaluations in training over which a trial's return is a mean: the last one alone is noisier.
-LAST = 5
-
 
 def trial_return(record: Record) -> float:
-    """What a trial is judged by: the mean return of its last five evaluations in training.
+    """The return that a trial is judged by: the mean of its last five evaluations in training.
 
     The fresh episodes of the final evaluation, which all results are of, choose nothing.
 
     Args:
         record: of the trial.
     """
-    returns = [one.mean_return for one in record.run.labelled("training")[-LAST:]]
-    return float(np.mean(returns))
+    return last_five(record.run)
 
 
 def choose(

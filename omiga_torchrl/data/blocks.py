@@ -136,6 +136,21 @@ def first_steps(episode: torch.Tensor) -> torch.Tensor:
     return first
 
 
+def episode_spans(episode: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """First row `[E]` and length `[E]` of every episode, and for every row which of these is its own `[T]`.
+
+    Args:
+        episode: the number of each row's episode `[T]`.
+
+    Examples:
+        >>> [one.tolist() for one in episode_spans(torch.tensor([4, 4, 7]))]
+        [[0, 2], [2, 1], [0, 0, 1]]
+    """
+    starts = first_steps(episode).nonzero().flatten()
+    lengths = torch.diff(starts, append=torch.tensor([len(episode)]))
+    return starts, lengths, torch.repeat_interleave(torch.arange(len(starts)), lengths)
+
+
 def _to_episodes(part: TensorDictBase, length: Array, names: Sequence[str]) -> Episodes:
     last = torch.from_numpy(np.cumsum(length) - 1)
     # Where each episode's final row goes once every earlier one has got its own.

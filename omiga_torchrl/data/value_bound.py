@@ -8,7 +8,7 @@ from torch import Tensor
 
 from omiga_torchrl import functional as F
 from omiga_torchrl import keys
-from omiga_torchrl.data.blocks import first_steps
+from omiga_torchrl.data.blocks import episode_spans
 
 
 def largest_discounted_return(data: TensorDictBase, gamma: float) -> float | None:
@@ -36,15 +36,13 @@ def largest_discounted_return(data: TensorDictBase, gamma: float) -> float | Non
     if ("next", keys.REWARD) not in data.keys(True):
         return None
     reward = data["next", keys.REWARD].as_subclass(Tensor).reshape(-1)
-    starts = first_steps(data[keys.EPISODE])
-    first = starts.nonzero().flatten()
-    length = torch.diff(first, append=torch.tensor([len(reward)]))
-    number = torch.repeat_interleave(torch.arange(len(first)), length)
-    remaining = (first + length)[number] - torch.arange(len(reward))
-    terminated = data["next", keys.TERMINATED].as_subclass(Tensor).reshape(-1)[first + length - 1][number]
+    starts, lengths, number = episode_spans(data[keys.EPISODE])
+    ends, row = starts + lengths, torch.arange(len(reward))
+    remaining = ends[number] - row
+    terminated = data["next", keys.TERMINATED].as_subclass(Tensor).reshape(-1)[ends - 1][number]
     total = F.returns_to_go(reward, remaining, gamma)
     if gamma == 1:
         return float(total.max())
-    says_much = terminated | starts | (remaining >= 1 / (1 - gamma))
+    says_much = terminated | (row == starts[number]) | (remaining >= 1 / (1 - gamma))
     endless = total / (1 - gamma ** remaining.double())
     return float(torch.where(terminated, total, endless)[says_much].max())

@@ -9,7 +9,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 
 from omiga_torchrl import keys
-from omiga_torchrl.data.blocks import first_steps
+from omiga_torchrl.data.blocks import episode_spans
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,8 @@ def calibrate(data: TensorDictBase, value: Tensor, gamma: float, reward_scale: f
         >>> calibration.estimate, calibration.truth, calibration.error
         ([2.0], [1.5], 0.5)
     """
-    starts = first_steps(data[keys.EPISODE]).nonzero().flatten()
-    lengths = torch.diff(starts, append=torch.tensor([len(data)]))
+    starts, lengths, number = episode_spans(data[keys.EPISODE])
     last = starts + lengths - 1
-    number = torch.repeat_interleave(torch.arange(len(starts)), lengths)
     power = torch.arange(len(data)) - starts[number]
     reward = data["next", keys.REWARD].as_subclass(Tensor).reshape(-1).double()
     terminated = data["next", keys.TERMINATED].as_subclass(Tensor).reshape(-1)

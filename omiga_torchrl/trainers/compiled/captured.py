@@ -36,7 +36,7 @@ class CapturedRun:
 
     def __init__(self, run: Compiled, n_state: int, record: Record) -> None:
         self._compiled, self._n_state, self._record = run, n_state, record
-        self._calls, self.recordings = 0, 0
+        self._calls, self.recordings, self._can_record = 0, 0, True
         self._state: list[Tensor] = []
         self._given: list[Tensor] = []
         self._replay: Callable[[], None] | None = None
@@ -45,7 +45,7 @@ class CapturedRun:
     def __call__(self, inputs: list[Tensor]) -> Sequence[Tensor]:
         """The outputs of ``inputs``, in memory of their own."""
         self._calls += 1
-        if self._calls <= WARM_UP:
+        if self._calls <= WARM_UP or not self._can_record:
             return self._compiled(inputs)
         state, given = inputs[: self._n_state], inputs[self._n_state :]
         if self._replay is None or any(new is not old for new, old in zip(state, self._state, strict=True)):
@@ -54,7 +54,7 @@ class CapturedRun:
             except RuntimeError as error:
                 first = (str(error).splitlines() or [""])[0]
                 _LOG.warning("train: the step cannot be recorded as a CUDA graph (%s); it is slower.", first)
-                self._calls = -(2**62)  # ordinary calls from now on
+                self._can_record = False
                 return self._compiled(inputs)
         assert self._replay is not None and self._packed is not None
         _copy(self._given, given)
@@ -112,7 +112,7 @@ def _copy(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 
 def record_cuda(device: torch.device) -> Record:
-    """What records work on a GPU as a CUDA graph.
+    """A recorder of work on a GPU, as a CUDA graph.
 
     Args:
         device: the GPU.
