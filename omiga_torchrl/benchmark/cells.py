@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
@@ -97,3 +98,16 @@ class RunSpec:
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
         task = cell.task.replace("/", "-")
         return f"{self.label}__{task}__{cell.tier}__seed{self.seed}__{digest}"
+
+
+def setting_of(key: str) -> str:
+    """A run's key without its seed.
+
+    Args:
+        key: of :meth:`RunSpec.key`.
+
+    Examples:
+        >>> setting_of("bc__vmas-navigation__mixed__seed0__0a1b2c3d")
+        'bc__vmas-navigation__mixed__0a1b2c3d'
+    """
+    return re.sub(r"__seed\d+__", "__", key)

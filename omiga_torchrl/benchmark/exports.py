@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from omiga_torchrl.benchmark.failures import FAILED
 from omiga_torchrl.benchmark.records import Record
 from omiga_torchrl.benchmark.scores import CHECKPOINTS, Scores
 from omiga_torchrl.benchmark.tables import overview
@@ -68,7 +69,7 @@ def both_tables(scores: Scores, suffix: str) -> str:
 
 
 def scores_csv(scores: Scores) -> str:
-    """One line a run.
+    """One line a run; failed ones have no numbers, and `<key>.failed` for a record.
 
     Args:
         scores: of the report.
@@ -97,6 +98,10 @@ def scores_csv(scores: Scores) -> str:
                     *(values["cost"]["cpu_seconds"], one.path.name),
                 ]
             )
+        for failure in entry.failed:
+            row = {"task": task, "dataset": dataset, "algorithm": algorithm, "seed": failure.seed}
+            row["record"] = f"{failure.key}{FAILED}"
+            writer.writerow([row.get(name, "") for name in COLUMNS])
     return text.getvalue()
 
 

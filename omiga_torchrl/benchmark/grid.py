@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from omiga_torchrl.benchmark.cells import Cell, RunSpec
+from omiga_torchrl.benchmark.cells import Cell, RunSpec, setting_of
 from omiga_torchrl.benchmark.collecting import data_facts, finished_run, make_record
+from omiga_torchrl.benchmark.failures import Failure, write_failure
 from omiga_torchrl.benchmark.records import SUFFIX, write_record
 from omiga_torchrl.benchmark.schedule import Job
 from omiga_torchrl.benchmark.sources import RECORDING, Source, find_source
@@ -32,7 +33,7 @@ class Grid:
 
     ::
 
-        <out>/records/      one file for every finished run
+        <out>/records/      one file for every finished run, and for every one that has failed
         <out>/datasets/     recordings
         <out>/data/         statistics of the data
         <out>/runs/         folders of the runs, as recipes/train.py writes them
@@ -129,6 +130,7 @@ class Grid:
             values,
             spec.overrides,
             finished=partial(self._are_recorded, members),
+            failed=partial(self._write_failures, members),
             keys=tuple(key for _, key in members),
             after=(f"data__{cell.name.replace('/', '-')}",),
             runs=len(members),
@@ -169,6 +171,24 @@ class Grid:
         write_record(self.records, record)
         return True
 
+    def _write_failures(self, members: list[tuple[RunSpec, str]], job: Job, reason: str) -> None:
+        """Of those runs of a job that have no record."""
+        trial, command = self.suite.needs_trials, list(job.command)
+        for spec, key in members:
+            if not (self.records / f"{key}{SUFFIX}").is_file():
+                cell = spec.cell
+                failure = Failure(
+                    key,
+                    spec.label,
+                    cell.task,
+                    cell.tier,
+                    spec.seed,
+                    trial=trial,
+                    command=command,
+                    reason=reason,
+                )
+                write_failure(self.records, failure)
+
     def _runs(self, key: str) -> Path:
         return self.out / "runs" / setting_of(key)
 
@@ -193,19 +213,6 @@ def _numbers(spec: RunSpec, key: str) -> list[int]:
     """The numbers that a run's override has; none without it."""
     values = [one.partition("=")[2] for one in spec.overrides if one.startswith(f"{key}=")]
     return [int(number) for value in values for number in re.findall(r"\d+", value)]
-
-
-def setting_of(key: str) -> str:
-    """A run's key without its seed.
-
-    Args:
-        key: of :meth:`omiga_torchrl.benchmark.RunSpec.key`.
-
-    Examples:
-        >>> setting_of("bc__vmas-navigation__mixed__seed0__0a1b2c3d")
-        'bc__vmas-navigation__mixed__0a1b2c3d'
-    """
-    return re.sub(r"__seed\d+__", "__", key)
 
 
 def quoted(value: str) -> str:

@@ -130,7 +130,7 @@ def _over_all(scores: Scores) -> str:
 
 
 def _cell(scores: Scores, cell: str) -> str:
-    record = next(entry.records[0] for (where, _), entry in scores.entries.items() if where == cell)
+    record = next(e.records[0] for (where, _), e in scores.entries.items() if where == cell and e.records)
     data = record.values["data"]
     pictures = [_image(panel(partial(draw_curves, scores, cell)), f"learning curves in {cell}")]
     if data.get("histogram"):

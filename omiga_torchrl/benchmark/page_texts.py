@@ -7,7 +7,8 @@ from typing import Final
 OVERVIEW_TEXT: Final = """\
 <p>Mean return of the policy at the end of training, over seeds; raw returns, which compare within a row
 only. Bold are the best of a row and those that no test tells from it (Welch's t test, two-sided, 5 % with
-Holm's correction), in rows where the test tells any apart.</p>"""
+Holm's correction), in rows where the test tells any apart. Where runs have failed, the mean is of the others:
+it is neither tested nor part of what is over all cells.</p>"""
 
 AGGREGATE_TEXT: Final = """\
 <p>Returns scaled to 0 for random actions and 1 for the best checkpoint of the behaviour policies. Mean

@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from omiga_torchrl.benchmark.grid import Grid, setting_of
+from omiga_torchrl.benchmark.cells import setting_of
+from omiga_torchrl.benchmark.grid import Grid
 from omiga_torchrl.benchmark.schedule import Job, Outcome
 
 _FORMAT = "{desc} {n_fmt}/{total_fmt} runs |{bar:20}| {elapsed}, {remaining} left{postfix}"

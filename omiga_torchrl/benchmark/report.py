@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from omiga_torchrl.benchmark.exports import write_exports
+from omiga_torchrl.benchmark.failures import Failure
 from omiga_torchrl.benchmark.page import report_page
 from omiga_torchrl.benchmark.pictures import aggregate_picture
 from omiga_torchrl.benchmark.records import Record, require_one_protocol
@@ -16,7 +17,12 @@ from omiga_torchrl.files import atomic_write
 
 
 def write_benchmark_report(
-    records: Sequence[Record], out: str | Path, title: str, *, notes: Sequence[str] = ()
+    records: Sequence[Record],
+    out: str | Path,
+    title: str,
+    *,
+    failures: Sequence[Failure] = (),
+    notes: Sequence[str] = (),
 ) -> Path:
     """Writes ``report.html``, ``iqm.svg`` (the IQM over cells) and the scores for other tools.
 
@@ -28,6 +34,7 @@ def write_benchmark_report(
         title: heading.
 
     Keyword Args:
+        failures: of runs without a record.
         notes: what is missing or was set aside.
 
     Returns:
@@ -40,7 +47,8 @@ def write_benchmark_report(
     protocol = require_one_protocol(records)
     records, out = sorted(records, key=lambda one: one.key), Path(out)
     finals = [one for one in records if not is_trial(one)]
-    scores = Scores.of(finals)
+    scores = Scores.of(finals, failures)
+    notes = [*(one.note for one in failures), *notes]
     exports = [path.name for path in write_exports(scores, finals, out)]
     links = {one.key: quote(Path(os.path.relpath(one.path, out)).as_posix()) for one in records}
     page = report_page(title, scores, records, protocol, notes=notes, links=links, exports=exports)

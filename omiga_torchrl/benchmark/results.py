@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omiga_torchrl.benchmark.exports import both_tables
+from omiga_torchrl.benchmark.failures import load_failures
 from omiga_torchrl.benchmark.records import load_records
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.scores import Scores
@@ -52,8 +53,9 @@ def render_results(folder: str | Path) -> dict[str, str]:
         found = load_records(one / "records")
         if found.notes:
             raise DataError(f"benchmark: {found.notes[0]}")
-        write_benchmark_report(found.records, one, f"Results: {one.name}")
-        scores = Scores.of(found.records)
+        failures = load_failures(one / "records")
+        write_benchmark_report(found.records, one, f"Results: {one.name}", failures=failures)
+        scores = Scores.of(found.records, failures)
         tables[one.name] = both_tables(scores, "md").strip()
         if scores.has_aggregates:
             tables[f"{one.name}-aggregates"] = aggregates(scores).to_markdown().strip()

@@ -8,7 +8,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from omiga_torchrl.benchmark.cells import setting_of
 from omiga_torchrl.benchmark.cluster import RayLauncher
+from omiga_torchrl.benchmark.failures import load_failures
 from omiga_torchrl.benchmark.grid import Grid, Vectorize
 from omiga_torchrl.benchmark.launchers import Launcher, LocalLauncher
 from omiga_torchrl.benchmark.progress import ProgressBar
@@ -73,6 +75,7 @@ def run_suite(
     grid = Grid(suite, Path(out), data_root, device, vectorize, tuple(imports))
     grid.records.mkdir(parents=True, exist_ok=True)
     notes = load_records(grid.records).notes
+    load_failures(grid.records)  # a damaged file is an error before anything runs
     for note in notes:
         _LOG.warning("%s", note)
     outcome, trials = Outcome(), set[str]()
@@ -116,15 +119,18 @@ def _report(grid: Grid, trials: Collection[str], notes: Sequence[str], outcome: 
     keys, missing = {key for _, key in grid.specs}, grid.missing()
     found = load_records(grid.records)
     own = [one for one in found.records if one.key in keys or one.key in trials]
+    failures = [one for one in load_failures(grid.records) if one.key in keys or one.key in trials]
+    named = {name for one in failures for name in (one.key, setting_of(one.key))}
     told = [*notes, *(note for note in found.notes if note not in notes)]
-    told += [f"Failed: {job}: {reason}" for job, reason in outcome.failures.items()]
+    told += [f"Failed: {job}: {reason}" for job, reason in outcome.failures.items() if job not in named]
     if missing:
         told.append(f"{len(missing)} of {len(keys)} runs are missing: {', '.join(missing)}.")
     if len(own) < len(found.records):
         told.append(
             f"Left out, as no part of this suite as it is now: {len(found.records) - len(own)} records."
         )
-    return write_benchmark_report(own, grid.out, f"{grid.suite.title}: {grid.suite.name}", notes=told)
+    title = f"{grid.suite.title}: {grid.suite.name}"
+    return write_benchmark_report(own, grid.out, title, failures=failures, notes=told)
 
 
 def _tell_failures(outcome: Outcome, done: int, total: int, out: Path) -> None:

@@ -31,6 +31,7 @@ class Job:
         keys: what it makes, each locked while it runs.
         after: names of jobs that have to be finished before.
         runs: how many runs it counts for; 0 for data.
+        failed: called with the job and the reason when it has failed by itself.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Job:
     keys: tuple[str, ...]
     after: tuple[str, ...] = ()
     runs: int = 1
+    failed: Callable[[Job, str], object] = lambda job, reason: None
 
 
 @dataclass
@@ -167,7 +169,9 @@ class Schedule:
                 attempts = self._attempts[one.job.name] = self._attempts.get(one.job.name, 0) + 1
                 died = code < 0 or code in _DEAD
                 if not died:
-                    self._settle(one.job, reason_of(self._folder / "logs" / f"{one.job.name}.txt", code))
+                    reason = reason_of(self._folder / "logs" / f"{one.job.name}.txt", code)
+                    one.job.failed(one.job, reason)
+                    self._settle(one.job, reason)
                 elif attempts > RETRIES:
                     self._settle(one.job, f"its process died {attempts} times, the last time with {code}")
             finally:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from omiga_torchrl.benchmark.cells import setting_of
+from omiga_torchrl.benchmark.failures import Failure
 from omiga_torchrl.benchmark.records import Record
 from omiga_torchrl.benchmark.statistics import Array
 from omiga_torchrl.report.grouping import separate_runs
@@ -26,12 +28,14 @@ class Entry:
         best: seed to the mean return of the best checkpoint, on the same fresh episodes.
         last_five: seed to the mean over the last five evaluations during training.
         records: the runs, by seed.
+        failed: those that ended in an error.
     """
 
     final: Mapping[int, float]
     best: Mapping[int, float]
     last_five: Mapping[int, float]
     records: Sequence[Record]
+    failed: Sequence[Failure] = ()
 
     @property
     def moving(self) -> dict[str, int]:
@@ -61,11 +65,12 @@ class Scores:
     notes: Sequence[str]
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> Scores:
+    def of(cls, records: Sequence[Record], failures: Sequence[Failure] = ()) -> Scores:
         """The scores in records; runs that differ in more than the seed get names that say so.
 
         Args:
             records: of one protocol; trials are left out.
+            failures: of runs without a record; those in cells without any are left out.
         """
         records = [one for one in records if not is_trial(one)]
         by_path = {one.path: one for one in records}
@@ -80,6 +85,7 @@ class Scores:
         references: dict[str, Mapping[str, float | None]] = {}
         for (cell, _), entry in entries.items():
             references.setdefault(cell, _references(entry.records[0].values))
+        entries = _with_failures(entries, [one for one in failures if not one.trial])
         return cls(entries, references, separated.runs, separated.notes)
 
     @property
@@ -99,10 +105,11 @@ class Scores:
 
     @property
     def complete(self) -> list[str]:
-        """Algorithms with a run in every scaled cell: only these have aggregates."""
+        """Algorithms with runs in every scaled cell, none of which failed: only these have aggregates."""
         cells = self.scaled_cells
+        found = {one: [self.entries.get((cell, one)) for cell in cells] for one in self.algorithms}
         return [
-            one for one in self.algorithms if cells and all((cell, one) in self.entries for cell in cells)
+            one for one, all_cells in found.items() if cells and all(e and not e.failed for e in all_cells)
         ]
 
     @property
@@ -153,6 +160,21 @@ def _entry(runs: Sequence[Run], records: Sequence[Record]) -> Entry:
     best = {run.info.seed: run.best.mean_return for run in runs if run.best is not None}
     last = {run.info.seed: last_five(run) for run in runs if run.labelled("training")}
     return Entry(final, best, last, records)
+
+
+def _with_failures(
+    entries: Mapping[tuple[str, str], Entry], failures: Sequence[Failure]
+) -> dict[tuple[str, str], Entry]:
+    """The entries with the failed seeds of each; without any record an algorithm has an empty entry."""
+    settings = {setting_of(one.key): names for names, entry in entries.items() for one in entry.records}
+    cells = {cell for cell, _ in entries}
+    found = dict(entries)
+    for one in failures:
+        names = settings.get(setting_of(one.key), (one.cell, one.algorithm))
+        if names[0] in cells:
+            entry = found.get(names) or Entry({}, {}, {}, [])
+            found[names] = replace(entry, failed=[*entry.failed, one])
+    return dict(sorted(found.items()))
 
 
 def _references(values: Mapping[str, Any]) -> dict[str, float | None]:

@@ -57,7 +57,8 @@ def spread(runs: Sequence[float]) -> str:
 def overview(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
     """Cells by algorithms: mean returns over seeds, then what the data hold.
 
-    Bold are the best mean of a cell and those that no test tells from it, where any can be told.
+    Bold are the best mean of a cell and those that no test tells from it, where any can be told; algorithms
+    of which a run failed are not tested.
 
     Args:
         scores: of the report.
@@ -69,7 +70,7 @@ def overview(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
         row, top = [cell], best_of_cell(scores, cell, checkpoint)
         for j, algorithm in enumerate(algorithms):
             found = scores.entries.get((cell, algorithm))
-            row.append("" if found is None else number(_mean(getattr(found, checkpoint))))
+            row.append("" if found is None else _mean_text(found, checkpoint))
             bold |= {(i, j + 1)} if algorithm in top else set()
         rows.append([*row, *(number(scores.references[cell].get(name)) for _, name in REFERENCES)])
     columns = ["", *algorithms, *(title for title, _ in REFERENCES)]
@@ -79,9 +80,9 @@ def overview(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
 def best_of_cell(scores: Scores, cell: str, checkpoint: Checkpoint = "final") -> set[str]:
     """The algorithms to emphasise in a cell, see :func:`indistinguishable_from_best`."""
     found = {
-        algorithm: list(getattr(scores.entries[cell, algorithm], checkpoint).values())
-        for algorithm in scores.algorithms
-        if (cell, algorithm) in scores.entries
+        algorithm: list(getattr(entry, checkpoint).values())
+        for (where, algorithm), entry in scores.entries.items()
+        if where == cell and not entry.failed
     }
     return indistinguishable_from_best({name: runs for name, runs in found.items() if runs})
 
@@ -94,7 +95,7 @@ def cell_table(scores: Scores, cell: str) -> Table:
         cell: its name.
     """
     found = {name: scores.entries[cell, name] for name in scores.algorithms if (cell, name) in scores.entries}
-    ranked = sorted(found, key=lambda name: -(_mean(found[name].final) or -np.inf))
+    ranked = sorted(found, key=lambda name: _rank(found[name]))
     top = best_of_cell(scores, cell)
     rows = [_cell_row(name, found[name]) for name in ranked]
     bold = frozenset((i, 2) for i, name in enumerate(ranked) if name in top)
@@ -183,7 +184,7 @@ def _cell_row(name: str, entry: Entry) -> list[str]:
     moving = ", ".join(f"{count} {MARKS[trend]}" for trend, count in entry.moving.items())
     known = any(one.values.get("values") for one in entry.records)
     return [
-        *(name, str(len(entry.final)), number(_mean(entry.final)), spread(list(entry.final.values()))),
+        *(name, str(len(entry.final)), _mean_text(entry, "final"), spread(list(entry.final.values()))),
         *(number(_mean(entry.best)), number(_mean(entry.last_five))),
         moving or ("settled" if known else ""),
     ]
@@ -194,6 +195,19 @@ def _spread_title(entries: Iterable[Entry]) -> str:
     if min(counts) >= LEAST_SEEDS:
         return "95 % bootstrap"
     return "seeds' returns" if max(counts) < LEAST_SEEDS else "95 % bootstrap, or seeds' returns"
+
+
+def _rank(entry: Entry) -> tuple[bool, float]:
+    """Order of a cell's algorithms: without failed runs first, then by the mean."""
+    mean = _mean(entry.final)
+    return bool(entry.failed), np.inf if mean is None else -mean
+
+
+def _mean_text(entry: Entry, checkpoint: Checkpoint) -> str:
+    """The mean over seeds, and how many of them have failed: it is of those that survived."""
+    values, failed = getattr(entry, checkpoint), len(entry.failed)
+    told = f"{failed} of {len(entry.records) + failed} failed"
+    return " ".join(part for part in (number(_mean(values)), f"({told})" if failed else "") if part)
 
 
 def _mean(values: Mapping[int, float]) -> float | None:

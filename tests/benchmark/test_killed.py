@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from omiga_torchrl.benchmark import load_records, write_record
+from omiga_torchrl.benchmark.failures import load_failures
 from omiga_torchrl.benchmark.report import write_benchmark_report
 
 pytest.importorskip("vmas")
@@ -108,4 +109,10 @@ def test_a_failing_run_is_named_and_the_others_are_reported(tmp_path: Path) -> N
     assert process.returncode == 1
     assert "1 jobs failed, the others are done" in text and "got -1" in text
     page = (tmp_path / "wrong" / "grid" / "report.html").read_text()
-    assert "1 of 2 runs are missing" in page and "Failed: omiga__vmas-navigation__mixed" in page
+    failed = "Failed: omiga in vmas/navigation/mixed, seed 0: "
+    assert "1 of 2 runs are missing" in page and page.count(failed) == 1
+    (failure,) = load_failures(tmp_path / "wrong" / "grid" / "records")
+    assert failure.command[0] == "train" and "got -1" in failure.reason
+    again = start(tmp_path / "wrong", wrong, "seeds=[0]", "~suite.cells.balance", "report_only=true")
+    assert again.communicate(timeout=600) and again.returncode == 0
+    assert (tmp_path / "wrong" / "grid" / "report.html").read_text() == page

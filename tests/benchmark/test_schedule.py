@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,14 @@ def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
     assert outcome.done == {"other"} and launcher.started.count("data") == 1
     assert outcome.failures["data"].startswith("exit code 1, see ")
     assert outcome.failures["train"] == "not run: data has failed"
+
+
+def test_a_job_hears_of_its_own_failure_alone(tmp_path: Path) -> None:
+    heard: list[tuple[str, str]] = []
+    jobs = [job(tmp_path, "data"), job(tmp_path, "train", "data"), job(tmp_path, "other")]
+    jobs = [replace(one, failed=lambda job, reason: heard.append((job.name, reason))) for one in jobs]
+    outcome = schedule(tmp_path, jobs, FakeLauncher({"data": [1]}))
+    assert heard == [("data", outcome.failures["data"])]
 
 
 def test_a_contradicting_record_is_a_failure_with_its_reason(tmp_path: Path) -> None:
