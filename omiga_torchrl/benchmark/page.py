@@ -15,6 +15,7 @@ from omiga_torchrl.benchmark.page_texts import (
     IMPROVEMENT_TEXT,
     OVERVIEW_TEXT,
     PROFILE_TEXT,
+    RANKING_TEXT,
     STYLE,
     TUNING_TEXT,
 )
@@ -34,7 +35,7 @@ from omiga_torchrl.benchmark.records import Record
 from omiga_torchrl.benchmark.scores import Scores, is_trial
 from omiga_torchrl.benchmark.statistics import STATISTICS
 from omiga_torchrl.benchmark.table_forms import Table
-from omiga_torchrl.benchmark.tables import aggregates, cell_table, improvements, number, overview
+from omiga_torchrl.benchmark.tables import aggregates, cell_table, improvements, number, overview, ranking
 from omiga_torchrl.benchmark.tuning import tuning_table
 
 
@@ -68,6 +69,7 @@ def report_page(
         _over_all(scores),
         "<h2>Every cell</h2>", OVERVIEW_TEXT, overview(scores).to_html(),
         "<h3>Best checkpoint</h3>", overview(scores, "best").to_html(),
+        _ranking(scores),
         "<h2>Cell by cell</h2>", CELL_TEXT, _legend(looks(scores.algorithms), reference_looks()),
         *(_cell(scores, cell) for cell in scores.cells),
         _published(scores),
@@ -110,6 +112,12 @@ def _notes(notes: Sequence[str]) -> str:
     if not notes:
         return ""
     return "<div class=notes><ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in notes) + "</ul></div>"
+
+
+def _ranking(scores: Scores) -> str:
+    if len(scores.cells) < 2:
+        return ""
+    return f"<h3>Best or tied</h3>\n{RANKING_TEXT}\n{ranking(scores).to_html()}"
 
 
 def _over_all(scores: Scores) -> str:

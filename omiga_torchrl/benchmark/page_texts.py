@@ -10,6 +10,10 @@ only. Bold are the best of a row and those that no test tells from it (Welch's t
 Holm's correction), in rows where the test tells any apart. Where runs have failed, the mean is of the others:
 it is neither tested nor part of what is over all cells.</p>"""
 
+RANKING_TEXT: Final = """\
+<p>Final policy: cells in which an algorithm has runs, in which its mean is the highest, and in which it is
+that or no test tells it from it; where no test tells any apart, all are tied.</p>"""
+
 AGGREGATE_TEXT: Final = """\
 <p>Returns scaled to 0 for random actions and 1 for the best checkpoint of the behaviour policies. Mean
 and median are over cells, the interquartile mean is over the middle half of all runs, the optimality gap

@@ -16,7 +16,7 @@ from omiga_torchrl.benchmark.failures import load_failures
 from omiga_torchrl.benchmark.records import load_records
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.scores import Scores
-from omiga_torchrl.benchmark.tables import aggregates
+from omiga_torchrl.benchmark.tables import aggregates, ranking
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
 
@@ -30,7 +30,8 @@ def render_results(folder: str | Path) -> dict[str, str]:
         folder: with ``<name>/records`` for every table.
 
     Returns:
-        Name to the tables in Markdown: ``<name>``, and ``<name>-aggregates`` where there are several cells.
+        Name to the tables in Markdown: ``<name>``; where there are several cells also ``<name>-ranking``, and
+        ``<name>-aggregates`` if an algorithm has runs in all of them.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -57,6 +58,8 @@ def render_results(folder: str | Path) -> dict[str, str]:
         write_benchmark_report(found.records, one, f"Results: {one.name}", failures=failures)
         scores = Scores.of(found.records, failures)
         tables[one.name] = both_tables(scores, "md").strip()
+        if len(scores.cells) > 1:
+            tables[f"{one.name}-ranking"] = ranking(scores).to_markdown().strip()
         if scores.has_aggregates:
             tables[f"{one.name}-aggregates"] = aggregates(scores).to_markdown().strip()
     return tables

@@ -87,6 +87,30 @@ def best_of_cell(scores: Scores, cell: str, checkpoint: Checkpoint = "final") ->
     return indistinguishable_from_best({name: runs for name, runs in found.items() if runs})
 
 
+def ranking(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
+    """In how many of its cells an algorithm has the highest mean, and in how many no test tells it from that.
+
+    Algorithms of which a run of the cell failed have neither; where no test tells any two apart, the others
+    are all tied.
+
+    Args:
+        scores: of the report.
+        checkpoint: the last policies, or the best checkpoints.
+    """
+    counts = {name: np.zeros(4, dtype=int) for name in scores.algorithms}
+    for cell in scores.cells:
+        here = {name: entry for (where, name), entry in scores.entries.items() if where == cell}
+        whole = {name: _mean(getattr(one, checkpoint)) for name, one in here.items() if not one.failed}
+        means = {name: mean for name, mean in whole.items() if mean is not None}
+        tied = best_of_cell(scores, cell, checkpoint) or set(means)
+        for name, entry in here.items():
+            highest = name in means and means[name] == max(means.values())
+            counts[name] += (1, highest, name in tied, len(entry.failed))
+    order = sorted(counts, key=lambda name: (-counts[name][2], -counts[name][1], name))
+    columns = ["", "cells", "highest mean", "best or tied", "runs failed"]
+    return Table(columns, [[name, *map(str, counts[name])] for name in order])
+
+
 def cell_table(scores: Scores, cell: str) -> Table:
     """The algorithms of a cell, the best first, then its references.
 

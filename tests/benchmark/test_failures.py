@@ -13,9 +13,11 @@ from omiga_torchrl.benchmark.failures import Failure, load_failures, write_failu
 from omiga_torchrl.benchmark.grid import Grid
 from omiga_torchrl.benchmark.results import render_results
 from omiga_torchrl.benchmark.scores import Scores
-from omiga_torchrl.benchmark.tables import best_of_cell, cell_table, overview
+from omiga_torchrl.benchmark.tables import best_of_cell, cell_table, overview, ranking
 from omiga_torchrl.errors import DataError
 from tests.benchmark.fake_records import CELLS, fake_record, write_fakes
+
+pytest.importorskip("matplotlib")
 
 DIVERGED = Failure(
     "omiga__vmas-navigation__mixed__seed5__0a1b2c3d",
@@ -110,3 +112,9 @@ def test_of_runs_that_train_together_the_failed_ones_alone_are_kept(tmp_path: Pa
     (failure,) = load_failures(grid.records)
     assert (failure.key, failure.seed, failure.reason) == (second, 1, "ValueError: no")
     assert failure.command == list(train.command) and not failure.trial
+
+
+def test_an_algorithm_of_which_a_run_failed_is_nowhere_the_best(tmp_path: Path) -> None:
+    assert ranking(fakes(tmp_path)).rows == [["omiga", "2", "2", "2", "0"], ["bc", "2", "0", "0", "0"]]
+    failed = ranking(fakes(tmp_path, DIVERGED))
+    assert failed.rows == [["bc", "2", "1", "1", "0"], ["omiga", "2", "1", "1", "1"]]

@@ -14,7 +14,7 @@ from omiga_torchrl.benchmark import load_records, write_record
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.scores import Scores
 from omiga_torchrl.benchmark.statistics import mean
-from omiga_torchrl.benchmark.tables import aggregate_spread, cell_table, overview, spread
+from omiga_torchrl.benchmark.tables import aggregate_spread, cell_table, overview, ranking, spread
 from tests.benchmark.fake_records import CELLS, fake_record, write_fakes
 
 pytest.importorskip("matplotlib")
@@ -114,6 +114,26 @@ def test_bold_and_references(folder: Path) -> None:
     table = overview(scores)
     assert table.columns[1:3] == ["bc", "omiga"] and table.bold == {(0, 2), (1, 2)}
     assert table.rows[0][-4:] == ["0.00", "1.500", "1.000", "-1.000"]
+
+
+def test_where_no_test_tells_any_apart_all_are_tied(tmp_path: Path) -> None:
+    for algorithm in ("bc", "omiga"):
+        for cell, level in zip(CELLS, (0.3, 0.9 if algorithm == "bc" else 0.1), strict=True):
+            for seed in range(3):
+                write_record(tmp_path, fake_record(algorithm, cell, seed, level))
+    table = ranking(Scores.of(load_records(tmp_path).records))
+    assert {row[0]: row[3] for row in table.rows} == {"bc": "2", "omiga": "1"}
+
+
+def test_a_mean_of_zero_ranks_above_a_negative_one(tmp_path: Path) -> None:
+    for algorithm, value in (("bc", -1.0), ("omiga", 0.0)):
+        finals = [
+            {"label": label, "step": 100, "returns": [value] * 8, "lengths": [20]}
+            for label in ("final", "best")
+        ]
+        write_record(tmp_path, fake_record(algorithm, evaluations=finals))
+    table = cell_table(Scores.of(load_records(tmp_path).records), CELLS[0])
+    assert [row[0] for row in table.rows[:2]] == ["omiga", "bc"]
 
 
 def test_a_cell_without_a_scale_has_no_aggregate_but_its_table(tmp_path: Path) -> None:
