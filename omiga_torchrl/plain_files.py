@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ _CAUSE: Final = 120
 
 
 def read_text(component: str, path: str | Path, hint: str) -> str:
-    """The text of a file in UTF-8.
+    """The text of a file in UTF-8, which may be compressed with gzip if its name ends in ``.gz``.
 
     Args:
         component: who reads it, for the message.
@@ -41,18 +43,31 @@ def read_text(component: str, path: str | Path, hint: str) -> str:
         omiga_torchrl.errors.DataError: load_runs: ...a.json must be text in UTF-8, got other bytes ...
     """
     path = require_file(component, path)
-    size = path.stat().st_size
-    if size > _LARGEST_TEXT:
+    content = _unpacked(component, path, hint) if path.suffix == ".gz" else _bounded(path)
+    if len(content) > _LARGEST_TEXT:
         raise DataError(
-            f"{component}: {path} has {size >> 20} MiB, expected text of at most {_LARGEST_TEXT >> 20} MiB. "
-            f"{hint}"
+            f"{component}: {path} is too large, expected text of at most {_LARGEST_TEXT >> 20} MiB. {hint}"
         )
     try:
-        return path.read_bytes().decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{component}: {path} must be text in UTF-8, got other bytes from byte {error.start} on. {hint}"
         ) from error
+
+
+def _bounded(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LARGEST_TEXT + 1)
+
+
+def _unpacked(component: str, path: Path, hint: str) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            return file.read(_LARGEST_TEXT + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        cause = f"{describe_file(path)} ({error})"
+        raise DataError(f"{component}: {path} must be a whole gzip file, got {cause}. {hint}") from error
 
 
 def read_json(component: str, path: str | Path, hint: str) -> dict[str, Any]:

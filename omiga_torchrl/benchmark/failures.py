@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
+from omiga_torchrl.benchmark.record_files import key_of, record_paths
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
 from omiga_torchrl.plain_files import read_json
@@ -96,7 +97,7 @@ def load_failures(folder: str | Path) -> list[Failure]:
         []
     """
     folder = Path(folder)
-    finished = {path.stem for path in folder.rglob("*__seed*.json")}
+    finished = {key_of(path) for path in record_paths(folder)}
     found = [_read(path) for path in folder.rglob(f"*__seed*{FAILED}") if path.stem not in finished]
     return sorted({one.key: one for one in found}.values(), key=lambda one: one.key)
 

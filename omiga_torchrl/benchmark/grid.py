@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 from omiga_torchrl.benchmark.cells import Cell, RunSpec, setting_of
 from omiga_torchrl.benchmark.collecting import data_facts, finished_run, make_record
 from omiga_torchrl.benchmark.failures import Failure, write_failure
-from omiga_torchrl.benchmark.records import SUFFIX, write_record
+from omiga_torchrl.benchmark.record_files import find_record
+from omiga_torchrl.benchmark.records import write_record
 from omiga_torchrl.benchmark.schedule import Job
 from omiga_torchrl.benchmark.sources import RECORDING, Source, find_source
 from omiga_torchrl.benchmark.suite import Suite
@@ -83,7 +84,7 @@ class Grid:
 
     def missing(self) -> list[str]:
         """The keys of runs without a record."""
-        return [key for _, key in self.specs if not (self.records / f"{key}{SUFFIX}").is_file()]
+        return [key for _, key in self.specs if find_record(self.records, key) is None]
 
     def _data_jobs(self, cell: Cell) -> list[Job]:
         source, folder = self.sources[cell.name], self._facts(cell).parent
@@ -159,7 +160,7 @@ class Grid:
         return all(found)
 
     def _is_recorded(self, spec: RunSpec, key: str) -> bool:
-        if (self.records / f"{key}{SUFFIX}").is_file():
+        if find_record(self.records, key) is not None:
             return True
         run = finished_run(self._runs(key), spec.seed)
         if run is None:
@@ -175,7 +176,7 @@ class Grid:
         """Of those runs of a job that have no record."""
         trial, command = self.suite.needs_trials, list(job.command)
         for spec, key in members:
-            if not (self.records / f"{key}{SUFFIX}").is_file():
+            if find_record(self.records, key) is None:
                 cell = spec.cell
                 failure = Failure(
                     key,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from omiga_torchrl.errors import SettingsError, require_count, unknown_name
+from omiga_torchrl.benchmark.records import Record
+from omiga_torchrl.errors import DataError, SettingsError, require_count, unknown_name
 from omiga_torchrl.evaluation import Protocol
 
 
@@ -89,3 +91,37 @@ def evaluation_protocol(values: Mapping[str, Any], base: Protocol | None = None)
         if name not in known:
             raise SettingsError(str(unknown_name("protocol", "key of evaluation", name, known)))
     return Protocol(**{**asdict(base or Protocol()), **values})
+
+
+def require_one_protocol(records: Iterable[Record]) -> Mapping[str, Any]:
+    """The protocol of records that may be in one report.
+
+    Args:
+        records: at least one.
+
+    Returns:
+        Name and version.
+
+    Raises:
+        DataError: there are several protocols, or a cell was judged in several ways.
+    """
+    kinds: dict[str, list[str]] = {}
+    cells: dict[str, dict[str, str]] = {}
+    for one in records:
+        protocol = dict(one.values["protocol"])
+        kinds.setdefault(f"{protocol.get('name')} {protocol.get('version')}", []).append(one.key)
+        cells.setdefault(one.cell, {})[json.dumps(protocol, sort_keys=True)] = one.key
+    if len(kinds) != 1:
+        told = ", ".join(f"{kind!r} ({len(keys)} records, e.g. {keys[0]})" for kind, keys in kinds.items())
+        raise DataError(
+            f"benchmark: a report needs records of one protocol, got {told or 'no records'}. Keep each "
+            f"protocol in a folder of its own."
+        )
+    for cell, found in cells.items():
+        if len(found) > 1:
+            raise DataError(
+                f"benchmark: runs of {cell} were judged in {len(found)} ways, e.g. "
+                f"{' and '.join(list(found.values())[:2])}. Keep them in folders of their own."
+            )
+    name, _, version = next(iter(kinds)).rpartition(" ")
+    return {"name": name, "version": int(version)}

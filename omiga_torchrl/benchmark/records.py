@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from omiga_torchrl.benchmark.record_files import SUFFIX, find_record, record_paths
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
 from omiga_torchrl.plain_files import read_json
 from omiga_torchrl.report.records import Evaluation, Run, RunInfo
 
 SCHEMA: Final = 1
-SUFFIX: Final = ".json"
 DAMAGED: Final = ".damaged"
 # What two executions of one run share.
 RESULT: Final = ("key", "algorithm", "task", "dataset", "seed", "protocol", "identity", "evaluations")
@@ -114,12 +114,13 @@ def write_record(folder: str | Path, values: Mapping[str, Any]) -> Path:
             ...
         omiga_torchrl.errors.DataError: benchmark: ...seed0__0.json holds another result of this run: ...
     """
-    path = Path(folder) / f"{values['key']}{SUFFIX}"
     content = {"schema": SCHEMA, **values}
     text = _text({**content, "sha256": _digest(content)})
-    if path.is_file():
-        _require_same(path, read_json("benchmark", path, "Set it aside."), content)
-        return path
+    present = find_record(folder, values["key"])
+    if present is not None:
+        _require_same(present, read_json("benchmark", present, "Set it aside."), content)
+        return present
+    path = Path(folder) / f"{values['key']}{SUFFIX}"
     with atomic_write(path) as file:
         file.write(text.encode())
     return path
@@ -170,8 +171,8 @@ def load_records(folder: str | Path) -> Records:
     if not folder.is_dir():
         raise FileNotFoundError(f"benchmark: {folder} is no folder; expected one with records.")
     found: dict[str, Record] = {}
-    notes = [f"{path}: set aside earlier." for path in sorted(folder.rglob(f"*{SUFFIX}{DAMAGED}"))]
-    for path in sorted(folder.rglob(f"*__seed*{SUFFIX}")):
+    notes = [f"{path}: set aside earlier." for path in sorted(folder.rglob(f"*{SUFFIX}*{DAMAGED}"))]
+    for path in record_paths(folder):
         try:
             one = read_record(path)
         except DataError as error:
@@ -183,40 +184,6 @@ def load_records(folder: str | Path) -> Records:
             continue
         found[one.key] = one
     return Records([found[key] for key in sorted(found)], notes)
-
-
-def require_one_protocol(records: Iterable[Record]) -> Mapping[str, Any]:
-    """The protocol of records that may be in one report.
-
-    Args:
-        records: at least one.
-
-    Returns:
-        Name and version.
-
-    Raises:
-        DataError: there are several protocols, or a cell was judged in several ways.
-    """
-    kinds: dict[str, list[str]] = {}
-    cells: dict[str, dict[str, str]] = {}
-    for one in records:
-        protocol = dict(one.values["protocol"])
-        kinds.setdefault(f"{protocol.get('name')} {protocol.get('version')}", []).append(one.key)
-        cells.setdefault(one.cell, {})[json.dumps(protocol, sort_keys=True)] = one.key
-    if len(kinds) != 1:
-        told = ", ".join(f"{kind!r} ({len(keys)} records, e.g. {keys[0]})" for kind, keys in kinds.items())
-        raise DataError(
-            f"benchmark: a report needs records of one protocol, got {told or 'no records'}. Keep each "
-            f"protocol in a folder of its own."
-        )
-    for cell, found in cells.items():
-        if len(found) > 1:
-            raise DataError(
-                f"benchmark: runs of {cell} were judged in {len(found)} ways, e.g. "
-                f"{' and '.join(list(found.values())[:2])}. Keep them in folders of their own."
-            )
-    name, _, version = next(iter(kinds)).rpartition(" ")
-    return {"name": name, "version": int(version)}
 
 
 def _require_same(

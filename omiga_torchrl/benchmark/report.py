@@ -11,7 +11,8 @@ from omiga_torchrl.benchmark.exports import write_exports
 from omiga_torchrl.benchmark.failures import Failure
 from omiga_torchrl.benchmark.page import report_page
 from omiga_torchrl.benchmark.pictures import aggregate_picture
-from omiga_torchrl.benchmark.records import Record, require_one_protocol
+from omiga_torchrl.benchmark.protocol import require_one_protocol
+from omiga_torchrl.benchmark.records import Record
 from omiga_torchrl.benchmark.scores import Scores, is_trial
 from omiga_torchrl.files import atomic_write
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
-from omiga_torchrl.benchmark import load_records, read_record, write_record
-from omiga_torchrl.benchmark.records import require_one_protocol
+from omiga_torchrl import plain_files
+from omiga_torchrl.benchmark import load_records, parse_suite, read_record, write_record
+from omiga_torchrl.benchmark.grid import Grid
+from omiga_torchrl.benchmark.protocol import require_one_protocol
 from omiga_torchrl.errors import DataError
 from tests.benchmark.fake_records import fake_record
 
@@ -79,3 +82,53 @@ def test_protocols_are_not_mixed(tmp_path: Path) -> None:
         require_one_protocol(third)
     with pytest.raises(DataError, match="got no records"):
         require_one_protocol([])
+
+
+def compressed(path: Path) -> Path:
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    path.unlink()
+    return packed
+
+
+def test_a_compressed_record_is_the_same_record(tmp_path: Path) -> None:
+    plain = read_record(write_record(tmp_path, fake_record()))
+    packed = compressed(plain.path)
+    assert read_record(packed).values == plain.values
+    assert [one.path for one in load_records(tmp_path).records] == [packed]
+    assert write_record(tmp_path, fake_record(date="later")) == packed and not plain.path.exists()
+    with pytest.raises(DataError, match=r"json\.gz holds another result of this run: evaluations differ"):
+        write_record(tmp_path, fake_record(evaluations=fake_record(seed=1)["evaluations"]))
+    write_record(tmp_path / "copy", fake_record())
+    (note,) = load_records(tmp_path).notes
+    assert "the same run as" in note and len(load_records(tmp_path).records) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "plain", "bits", "block"])
+def test_a_damaged_compressed_record_is_set_aside(tmp_path: Path, damage: str) -> None:
+    packed = compressed(write_record(tmp_path, fake_record()))
+    content = packed.read_bytes()
+    middle = len(content) // 2
+    bits = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+    block = content[:10] + b"\xff" + content[11:]  # a kind of block that there is none of
+    packed.write_bytes({"cut": content[:middle], "plain": b"{}", "bits": bits, "block": block}[damage])
+    found = load_records(tmp_path)
+    aside = packed.with_name(f"{packed.name}.damaged")
+    assert not found.records and aside.exists() and packed.name in found.notes[0]
+    assert load_records(tmp_path).notes == [f"{aside}: set aside earlier."]
+
+
+def test_a_compressed_record_counts_as_done(tmp_path: Path) -> None:
+    cells = {"navigation": {"task": "vmas/navigation", "tiers": ["mixed"]}}
+    suite = parse_suite("small", {"cells": cells, "algorithms": {"bc": {}}, "seeds": [0, 1]})
+    grid = Grid(suite, tmp_path)
+    (_, first), (_, second) = grid.specs
+    compressed(write_record(grid.records, fake_record(key=first)))
+    assert grid.missing() == [second]
+
+
+def test_text_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = compressed(write_record(tmp_path, fake_record()))
+    monkeypatch.setattr(plain_files, "_LARGEST_TEXT", 100)
+    with pytest.raises(DataError, match="is too large, expected text of at most 0 MiB"):
+        read_record(packed)
