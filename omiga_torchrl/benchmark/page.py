@@ -115,7 +115,7 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _ranking(scores: Scores) -> str:
-    if len(scores.cells) < 2:
+    if min(len(scores.cells), len(scores.algorithms)) < 2:
         return ""
     return f"<h3>Best or tied</h3>\n{RANKING_TEXT}\n{ranking(scores).to_html()}"
 

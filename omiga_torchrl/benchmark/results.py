@@ -58,7 +58,7 @@ def render_results(folder: str | Path) -> dict[str, str]:
         write_benchmark_report(found.records, one, f"Results: {one.name}", failures=failures)
         scores = Scores.of(found.records, failures)
         tables[one.name] = both_tables(scores, "md").strip()
-        if len(scores.cells) > 1:
+        if min(len(scores.cells), len(scores.algorithms)) > 1:
             tables[f"{one.name}-ranking"] = ranking(scores).to_markdown().strip()
         if scores.has_aggregates:
             tables[f"{one.name}-aggregates"] = aggregates(scores).to_markdown().strip()

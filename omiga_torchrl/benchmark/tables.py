@@ -91,7 +91,7 @@ def ranking(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
     """In how many of its cells an algorithm has the highest mean, and in how many no test tells it from that.
 
     Algorithms of which a run of the cell failed have neither; where no test tells any two apart, the others
-    are all tied.
+    are all tied. Cells of one algorithm alone do not count.
 
     Args:
         scores: of the report.
@@ -100,6 +100,8 @@ def ranking(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
     counts = {name: np.zeros(4, dtype=int) for name in scores.algorithms}
     for cell in scores.cells:
         here = {name: entry for (where, name), entry in scores.entries.items() if where == cell}
+        if len(here) < 2:
+            continue
         whole = {name: _mean(getattr(one, checkpoint)) for name, one in here.items() if not one.failed}
         means = {name: mean for name, mean in whole.items() if mean is not None}
         tied = best_of_cell(scores, cell, checkpoint) or set(means)

@@ -123,6 +123,9 @@ def test_where_no_test_tells_any_apart_all_are_tied(tmp_path: Path) -> None:
                 write_record(tmp_path, fake_record(algorithm, cell, seed, level))
     table = ranking(Scores.of(load_records(tmp_path).records))
     assert {row[0]: row[3] for row in table.rows} == {"bc": "2", "omiga": "1"}
+    write_record(tmp_path, fake_record("bc", "vmas/other/mixed"))  # alone there: no comparison
+    table = ranking(Scores.of(load_records(tmp_path).records))
+    assert {row[0]: row[1] for row in table.rows} == {"bc": "2", "omiga": "2"}
 
 
 def test_a_mean_of_zero_ranks_above_a_negative_one(tmp_path: Path) -> None:
