@@ -43,11 +43,10 @@ def read_text(component: str, path: str | Path, hint: str) -> str:
         omiga_torchrl.errors.DataError: load_runs: ...a.json must be text in UTF-8, got other bytes ...
     """
     path = require_file(component, path)
-    content = _unpacked(component, path, hint) if path.suffix == ".gz" else _bounded(path)
-    if len(content) > _LARGEST_TEXT:
-        raise DataError(
-            f"{component}: {path} is too large, expected text of at most {_LARGEST_TEXT >> 20} MiB. {hint}"
-        )
+    size = path.stat().st_size
+    if size > _LARGEST_TEXT:
+        raise _too_large(component, f"{path} has {size >> 20} MiB", hint)
+    content = _unpacked(component, path, hint) if path.suffix == ".gz" else path.read_bytes()
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -56,18 +55,20 @@ def read_text(component: str, path: str | Path, hint: str) -> str:
         ) from error
 
 
-def _bounded(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_LARGEST_TEXT + 1)
+def _too_large(component: str, got: str, hint: str) -> DataError:
+    return DataError(f"{component}: {got}, expected text of at most {_LARGEST_TEXT >> 20} MiB. {hint}")
 
 
 def _unpacked(component: str, path: Path, hint: str) -> bytes:
     try:
         with gzip.open(path) as file:
-            return file.read(_LARGEST_TEXT + 1)
+            content = file.read(_LARGEST_TEXT + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         cause = f"{describe_file(path)} ({error})"
         raise DataError(f"{component}: {path} must be a whole gzip file, got {cause}. {hint}") from error
+    if len(content) > _LARGEST_TEXT:
+        raise _too_large(component, f"{path} unpacked is too large", hint)
+    return content
 
 
 def read_json(component: str, path: str | Path, hint: str) -> dict[str, Any]:

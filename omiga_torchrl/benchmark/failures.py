@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from omiga_torchrl.benchmark.record_files import key_of, record_paths
+from omiga_torchrl.benchmark.record_files import files_of_runs, key_of, record_paths
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
 from omiga_torchrl.plain_files import read_json
@@ -96,9 +96,8 @@ def load_failures(folder: str | Path) -> list[Failure]:
         >>> load_failures(folder)
         []
     """
-    folder = Path(folder)
     finished = {key_of(path) for path in record_paths(folder)}
-    found = [_read(path) for path in folder.rglob(f"*__seed*{FAILED}") if path.stem not in finished]
+    found = [_read(path) for path in files_of_runs(folder, FAILED) if path.stem not in finished]
     return sorted({one.key: one for one in found}.values(), key=lambda one: one.key)
 
 

@@ -115,7 +115,7 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _ranking(scores: Scores) -> str:
-    if min(len(scores.cells), len(scores.algorithms)) < 2:
+    if not scores.has_ranking:
         return ""
     return f"<h3>Best or tied</h3>\n{RANKING_TEXT}\n{ranking(scores).to_html()}"
 
@@ -138,7 +138,7 @@ def _over_all(scores: Scores) -> str:
 
 
 def _cell(scores: Scores, cell: str) -> str:
-    record = next(e.records[0] for (where, _), e in scores.entries.items() if where == cell and e.records)
+    record = next(entry.records[0] for entry in scores.in_cell(cell).values() if entry.records)
     data = record.values["data"]
     pictures = [_image(panel(partial(draw_curves, scores, cell)), f"learning curves in {cell}")]
     if data.get("histogram"):

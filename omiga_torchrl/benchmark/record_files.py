@@ -7,7 +7,6 @@ from typing import Final
 
 SUFFIX: Final = ".json"
 COMPRESSED: Final = ".json.gz"
-_RUN: Final = "*__seed*"
 
 
 def find_record(folder: str | Path, key: str) -> Path | None:
@@ -35,8 +34,17 @@ def record_paths(folder: str | Path) -> list[Path]:
     Args:
         folder: searched with its subfolders.
     """
-    folder = Path(folder)
-    return sorted([*folder.rglob(f"{_RUN}{SUFFIX}"), *folder.rglob(f"{_RUN}{COMPRESSED}")])
+    return files_of_runs(folder, SUFFIX, COMPRESSED)
+
+
+def files_of_runs(folder: str | Path, *suffixes: str) -> list[Path]:
+    """Files that are named by the key of a run, by their names.
+
+    Args:
+        folder: searched with its subfolders.
+        suffixes: that follow the key.
+    """
+    return sorted(path for suffix in suffixes for path in Path(folder).rglob(f"*__seed*{suffix}"))
 
 
 def key_of(path: Path) -> str:

@@ -48,7 +48,7 @@ def write_benchmark_report(
     protocol = require_one_protocol(records)
     records, out = sorted(records, key=lambda one: one.key), Path(out)
     finals = [one for one in records if not is_trial(one)]
-    scores = Scores.of(finals, failures)
+    scores = Scores.of(records, failures)
     notes = [*(one.note for one in failures), *notes]
     exports = [path.name for path in write_exports(scores, finals, out)]
     links = {one.key: quote(Path(os.path.relpath(one.path, out)).as_posix()) for one in records}

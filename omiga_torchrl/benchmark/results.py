@@ -30,8 +30,8 @@ def render_results(folder: str | Path) -> dict[str, str]:
         folder: with ``<name>/records`` for every table.
 
     Returns:
-        Name to the tables in Markdown: ``<name>``; where there are several cells also ``<name>-ranking``, and
-        ``<name>-aggregates`` if an algorithm has runs in all of them.
+        Name to the tables in Markdown: ``<name>``; with several cells and algorithms ``<name>-ranking``; and
+        ``<name>-aggregates`` if an algorithm has runs in all of several cells.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -58,7 +58,7 @@ def render_results(folder: str | Path) -> dict[str, str]:
         write_benchmark_report(found.records, one, f"Results: {one.name}", failures=failures)
         scores = Scores.of(found.records, failures)
         tables[one.name] = both_tables(scores, "md").strip()
-        if min(len(scores.cells), len(scores.algorithms)) > 1:
+        if scores.has_ranking:
             tables[f"{one.name}-ranking"] = ranking(scores).to_markdown().strip()
         if scores.has_aggregates:
             tables[f"{one.name}-aggregates"] = aggregates(scores).to_markdown().strip()

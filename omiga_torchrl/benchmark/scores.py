@@ -117,6 +117,19 @@ class Scores:
         """Whether there are several cells, and an algorithm that has runs in all of them."""
         return len(self.scaled_cells) > 1 and bool(self.complete)
 
+    @property
+    def has_ranking(self) -> bool:
+        """Whether there are several cells and several algorithms to rank."""
+        return len(self.cells) > 1 and len(self.algorithms) > 1
+
+    def in_cell(self, cell: str) -> dict[str, Entry]:
+        """The entries of a cell by algorithm, in the order of their names.
+
+        Args:
+            cell: its name.
+        """
+        return {algorithm: entry for (where, algorithm), entry in self.entries.items() if where == cell}
+
     def scaled(self, algorithm: str, checkpoint: Checkpoint = "final") -> list[Array]:
         """Scaled returns of an algorithm in every scaled cell, a run each, by seed `[R_t]`.
 

@@ -81,8 +81,8 @@ def best_of_cell(scores: Scores, cell: str, checkpoint: Checkpoint = "final") ->
     """The algorithms to emphasise in a cell, see :func:`indistinguishable_from_best`."""
     found = {
         algorithm: list(getattr(entry, checkpoint).values())
-        for (where, algorithm), entry in scores.entries.items()
-        if where == cell and not entry.failed
+        for algorithm, entry in scores.in_cell(cell).items()
+        if not entry.failed
     }
     return indistinguishable_from_best({name: runs for name, runs in found.items() if runs})
 
@@ -99,7 +99,7 @@ def ranking(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
     """
     counts = {name: np.zeros(4, dtype=int) for name in scores.algorithms}
     for cell in scores.cells:
-        here = {name: entry for (where, name), entry in scores.entries.items() if where == cell}
+        here = scores.in_cell(cell)
         if len(here) < 2:
             continue
         whole = {name: _mean(getattr(one, checkpoint)) for name, one in here.items() if not one.failed}
@@ -120,7 +120,7 @@ def cell_table(scores: Scores, cell: str) -> Table:
         scores: of the report.
         cell: its name.
     """
-    found = {name: scores.entries[cell, name] for name in scores.algorithms if (cell, name) in scores.entries}
+    found = scores.in_cell(cell)
     ranked = sorted(found, key=lambda name: _rank(found[name]))
     top = best_of_cell(scores, cell)
     rows = [_cell_row(name, found[name]) for name in ranked]

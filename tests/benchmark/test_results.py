@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omiga_torchrl.benchmark import load_records
+from omiga_torchrl.benchmark import load_failures, load_records
 from omiga_torchrl.benchmark.exports import scores_csv
 from omiga_torchrl.benchmark.results import fill_page, render_results
 from omiga_torchrl.benchmark.scores import Scores, is_trial
@@ -54,11 +54,13 @@ def test_a_damaged_record_is_no_result(tmp_path: Path) -> None:
 def test_committed_numbers_are_those_of_the_records(folder: Path) -> None:
     found = load_records(folder / "records")
     assert found.records and not found.notes
+    failures = load_failures(folder / "records")
     fresh, kept = (
         list(csv.DictReader(text.splitlines()))
-        for text in (scores_csv(Scores.of(found.records)), (folder / "scores.csv").read_text())
+        for text in (scores_csv(Scores.of(found.records, failures)), (folder / "scores.csv").read_text())
     )
-    assert len(fresh) == len(kept) == sum(not is_trial(one) for one in found.records)
+    finals = sum(not is_trial(one) for one in found.records) + sum(not one.trial for one in failures)
+    assert len(fresh) == len(kept) == finals
     for one, other in zip(fresh, kept, strict=True):
         for name, value in one.items():
             numeric = re.fullmatch(r"-?[\d.]+(e-?\d+)?", value) and name != "fingerprint"
