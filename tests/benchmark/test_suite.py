@@ -9,8 +9,10 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from omiga_torchrl.behaviors import available_tiers
 from omiga_torchrl.benchmark import parse_suite
 from omiga_torchrl.benchmark.grid import Grid
+from omiga_torchrl.data import bundled_behaviours
 from omiga_torchrl.errors import SettingsError
 
 SUITES = Path(__file__).parents[2] / "recipes/configs/suite"
@@ -162,6 +164,15 @@ def test_every_cell_and_algorithm_can_be_left_out_on_the_command_line(path: Path
     overrides = [f"~suite.{group}.{key}" for group, keys in groups.items() for key in keys]
     parsed = OverridesParser.create().parse_overrides(overrides)
     assert [one.key_or_group for one in parsed] == [one[1:] for one in overrides]
+
+
+@pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_cell_can_be_recorded(path: Path) -> None:
+    cells = yaml.safe_load(path.read_text()).get("cells", {}).values()
+    for cell in (cell for cell in cells if "task" in cell):
+        assert set(cell["tiers"]) <= set(available_tiers(cell["task"]))
+        if not cell["task"].startswith("tabular/"):
+            assert bundled_behaviours(cell["task"])
 
 
 def test_a_part_of_a_suite_has_the_same_runs(tmp_path: Path) -> None:
