@@ -162,6 +162,7 @@ def draw_aggregate(scores: Scores, statistic: str, axes: Axes) -> None:
         axes.scatter([values[name]], [height], s=42, color=colour, edgecolor="white", zorder=4)
     axes.set_yticks(range(len(ranked)), ranked)
     axes.set_ylim(-0.6, len(ranked) - 0.4)
+    axes.locator_params(axis="x", nbins=4)
     axes.set_xlabel(statistic + (" (less is better)" if sign < 0 else "") + ", scaled return")
 
 
