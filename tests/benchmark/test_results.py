@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from omiga_torchrl.benchmark import load_failures, load_records
+from omiga_torchrl.benchmark import load_failures, load_records, parse_suite
 from omiga_torchrl.benchmark.exports import scores_csv
+from omiga_torchrl.benchmark.grid import Grid
 from omiga_torchrl.benchmark.results import fill_page, render_results
 from omiga_torchrl.benchmark.scores import Scores, is_trial
 from omiga_torchrl.errors import DataError
 from tests.benchmark.fake_records import write_fakes
+from tests.recipes.in_process import configs, settings
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "recipes" / "results"
@@ -67,6 +69,20 @@ def test_committed_numbers_are_those_of_the_records(folder: Path) -> None:
             assert float(other[name]) == pytest.approx(float(value)) if numeric else other[name] == value, (
                 name
             )
+
+
+@pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
+@pytest.mark.parametrize(
+    "folder", sorted(one.parent for one in RESULTS.glob("*/records")), ids=lambda path: path.name
+)
+def test_committed_records_count_as_done(folder: Path, tmp_path: Path) -> None:
+    """Whoever adds seeds to a suite copies its records: none has settings that it no longer asks for."""
+    with configs("benchmark"):
+        suite = parse_suite(folder.name, settings("benchmark", f"suite={folder.name}").suite)
+    asked = {key for _, key in Grid(suite, tmp_path, str(tmp_path)).specs}
+    records = load_records(folder / "records").records
+    kept = {one.values["key"] for one in records if is_trial(one) or not suite.needs_trials}
+    assert kept and not kept - asked
 
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")

@@ -51,6 +51,20 @@ def test_runs_are_the_product_of_cells_algorithms_and_seeds(tmp_path: Path) -> N
     assert (expert.evaluation.episodes, expert.evaluation.final_episodes) == (3, 7)
 
 
+def test_the_more_particular_setting_wins() -> None:
+    """That of an algorithm in some cells over the algorithm's, the cell's and the suite's."""
+    layers: list[dict[str, Any]] = [
+        {"train": ["trainer.lr=1"]},
+        {"cells": {"navigation": {**VALUES["cells"]["navigation"], "train": ["trainer.lr=2"]}}},
+        {"algorithms": {"bc": {"train": ["trainer.lr=3"]}}},
+        {"algorithms": {"bc": {"train": ["trainer.lr=3"], "where": {"vmas/*": ["trainer.lr=4"]}}}},
+    ]
+    values = {**VALUES, "algorithms": {"bc": {}}}
+    for number, layer in enumerate(layers, 1):
+        values |= layer
+        assert parse_suite("mine", values).runs()[0].overrides == ("algorithm=bc", f"trainer.lr={number}")
+
+
 def test_presets_multiply_and_are_named(tmp_path: Path) -> None:
     presets = {"default": {}, "long": {"all": ["trainer.steps=90"], "omiga": ["algorithm.alpha=5"]}}
     runs = grid(tmp_path, presets=presets).suite.runs()
