@@ -23,6 +23,11 @@ PAGES = (ROOT / "README.md", ROOT / "docs" / "reference" / "results.md")
 
 pytest.importorskip("matplotlib")
 
+in_a_checkout = pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
+of_every_suite = pytest.mark.parametrize(
+    "folder", sorted(one.parent for one in RESULTS.glob("*/records")), ids=lambda path: path.name
+)
+
 
 def test_a_page_is_filled_from_the_records(tmp_path: Path) -> None:
     write_fakes(tmp_path / "fake" / "records")
@@ -49,10 +54,8 @@ def test_a_damaged_record_is_no_result(tmp_path: Path) -> None:
         render_results(tmp_path)
 
 
-@pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
-@pytest.mark.parametrize(
-    "folder", sorted(one.parent for one in RESULTS.glob("*/records")), ids=lambda path: path.name
-)
+@in_a_checkout
+@of_every_suite
 def test_committed_numbers_are_those_of_the_records(folder: Path) -> None:
     found = load_records(folder / "records")
     assert found.records and not found.notes
@@ -71,10 +74,8 @@ def test_committed_numbers_are_those_of_the_records(folder: Path) -> None:
             )
 
 
-@pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
-@pytest.mark.parametrize(
-    "folder", sorted(one.parent for one in RESULTS.glob("*/records")), ids=lambda path: path.name
-)
+@in_a_checkout
+@of_every_suite
 def test_committed_records_count_as_done(folder: Path, tmp_path: Path) -> None:
     """Whoever adds seeds to a suite copies its records: none has settings that it no longer asks for."""
     with configs("benchmark"):
@@ -85,7 +86,7 @@ def test_committed_records_count_as_done(folder: Path, tmp_path: Path) -> None:
     assert kept and not kept - asked
 
 
-@pytest.mark.skipif(not RESULTS.is_dir(), reason="no checkout: the records are not there")
+@in_a_checkout
 def test_pages_say_what_the_records_say(tmp_path: Path) -> None:
     for records in RESULTS.glob("*/records"):
         (tmp_path / records.parent.name).mkdir()
