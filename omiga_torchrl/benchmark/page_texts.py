@@ -34,8 +34,8 @@ CELL_TEXT: Final = """\
 seed, dots are the final returns. <b>Final policy</b> is what an offline learner has; <b>best
 checkpoint</b> was chosen with the simulator's help and judged on the same fresh episodes. <b>Values</b>
 counts the runs whose learned values still rise (↑) or fall (↓) at the end: their budget was too short to
-say what they converge to; and those whose values are above the largest discounted return in the data (⇑):
-these are overestimated.</p>"""
+say what they converge to; and those whose values are above the largest discounted return in the data (⇑)
+or below the smallest (⇓): these are over- or underestimated.</p>"""
 
 TUNING_TEXT: Final = """\
 <p>Every algorithm tried the same number of settings in every cell, one run each with a seed that no result

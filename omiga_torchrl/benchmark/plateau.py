@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.plain_files import read_text
-from omiga_torchrl.trainers.hooks.value_bound import BOUND, VALUES
+from omiga_torchrl.trainers.hooks.value_bound import BOUND, LOWER_BOUND, VALUES
 
 Trend = Literal["settled", "rising", "falling"]
 
@@ -34,6 +34,7 @@ class Plateau:
         trend: ``"rising"`` or ``"falling"`` if the pace is beyond 0.5 and the last three parts are in order.
         bound: the largest discounted return in the data: values above it are overestimated; ``None``: the run
             has not logged it.
+        lower_bound: the smallest one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Plateau:
     pace: float
     trend: Trend
     bound: float | None = None
+    lower_bound: float | None = None
 
 
 def learning_progress(steps: ArrayLike, total: int, schedule: str | None = None) -> NDArray[np.float64]:
@@ -117,11 +119,11 @@ def read_plateau(run: str | Path, total: int, schedule: str | None) -> Plateau |
     found = _read_scalar(folder / f"{name}.csv")
     if len(found) < PARTS // 2 or not np.isfinite(found).all():
         return None
-    bounds = folder / f"{BOUND}.csv"
-    bound = float(_read_scalar(bounds)[-1, 1]) if bounds.is_file() else None
+    logs = (folder / f"{one}.csv" for one in (BOUND, LOWER_BOUND))
+    bounds = [float(_read_scalar(log)[-1, 1]) if log.is_file() else None for log in logs]
     pace, trend = final_pace(learning_progress(found[:, 0], total, schedule), found[:, 1])
     kept = found[np.unique(np.linspace(0, len(found) - 1, _KEPT).round().astype(int))]
-    return Plateau(name, kept[:, 0].astype(int).tolist(), _short(kept[:, 1]), round(pace, 3), trend, bound)
+    return Plateau(name, kept[:, 0].astype(int).tolist(), _short(kept[:, 1]), round(pace, 3), trend, *bounds)
 
 
 def _read_scalar(file: Path) -> NDArray[np.float64]:

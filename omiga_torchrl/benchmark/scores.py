@@ -39,12 +39,17 @@ class Entry:
 
     @property
     def moving(self) -> dict[str, int]:
-        """How many runs have values that rise or fall at their end, or are above what the data support."""
+        """How many runs have values that rise or fall at their end, or are outside what the data support."""
         found = [one.values.get("values") or {} for one in self.records]
         trends = [one.get("trend") for one in found]
-        bounded = [one for one in found if one.get("bound") is not None]
-        trends += ["above" for one in bounded if one["values"][-1] > one["bound"]]
-        return {trend: trends.count(trend) for trend in ("rising", "falling", "above") if trend in trends}
+        for one in found:
+            bound, lower_bound = one.get("bound"), one.get("lower_bound")
+            if bound is not None and one["values"][-1] > bound:
+                trends.append("above")
+            elif lower_bound is not None and one["values"][-1] < lower_bound:
+                trends.append("below")
+        order = ("rising", "falling", "above", "below")
+        return {trend: trends.count(trend) for trend in order if trend in trends}
 
 
 @dataclass(frozen=True)

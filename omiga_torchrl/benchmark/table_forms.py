@@ -12,8 +12,14 @@ MARKS: Mapping[str, str] = {
     "rising": "\N{UPWARDS ARROW}",
     "falling": "\N{DOWNWARDS ARROW}",
     "above": "\N{UPWARDS DOUBLE ARROW}",
+    "below": "\N{DOWNWARDS DOUBLE ARROW}",
 }
-_LATEX: Mapping[str, str] = {"rising": r"$\uparrow$", "falling": r"$\downarrow$", "above": r"$\Uparrow$"}
+_LATEX: Mapping[str, str] = {
+    "rising": r"$\uparrow$",
+    "falling": r"$\downarrow$",
+    "above": r"$\Uparrow$",
+    "below": r"$\Downarrow$",
+}
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ from omiga_torchrl.data.recording.writing import write_recording
 from omiga_torchrl.data.slices import StepSliceSampler
 from omiga_torchrl.data.statistics.dataset_statistics import DatasetStatistics, dataset_statistics
 from omiga_torchrl.data.storage import IndexSelectStorage
-from omiga_torchrl.data.value_bound import largest_discounted_return
+from omiga_torchrl.data.value_bound import discounted_return_range
 
 if TYPE_CHECKING:
     from omiga_torchrl.behaviors import (
@@ -128,13 +128,13 @@ __all__ = [
     "check_dataset_fits",
     "check_loss",
     "dataset_statistics",
+    "discounted_return_range",
     "download",
     "episode_blocks",
     "episodes_to_tensordict",
     "find_dataset",
     "find_layout",
     "keep_on_device",
-    "largest_discounted_return",
     "load_behaviour",
     "measure_behaviour",
     "normalised_score",

@@ -10,7 +10,7 @@ from typing import Any
 
 from torchrl.envs import EnvBase
 
-from omiga_torchrl.data import OfflineDataset, largest_discounted_return
+from omiga_torchrl.data import OfflineDataset, discounted_return_range
 from omiga_torchrl.evaluation import (
     PolicyFacts,
     Protocol,
@@ -100,9 +100,9 @@ def watch_values(trainer: OfflineTrainer, dataset: OfflineDataset) -> None:
         trainer: of the run.
         dataset: the run's.
     """
-    bound = largest_discounted_return(dataset[:], float(trainer.loss_module.gamma))
-    if bound is not None:
-        ValueBoundHook(bound).register(trainer)
+    bounds = discounted_return_range(dataset[:], float(trainer.loss_module.gamma))
+    if bounds is not None:
+        ValueBoundHook(*bounds).register(trainer)
 
 
 def final_evaluations(

@@ -66,10 +66,11 @@ def test_runs_without_values_have_none(tmp_path: Path) -> None:
         read_plateau(tmp_path, 10_000, None)
 
 
-def test_the_bound_of_values_is_read_where_it_was_logged(tmp_path: Path) -> None:
+def test_bounds_of_values_are_read_where_they_were_logged(tmp_path: Path) -> None:
     log(tmp_path, np.ones(100))
     found = read_plateau(tmp_path, 10_000, None)
-    assert found is not None and found.bound is None
+    assert found is not None and found.bound is None and found.lower_bound is None
     log(tmp_path, np.full(100, 2.5), "value_bound")
+    log(tmp_path, np.full(100, -1.5), "value_lower_bound")
     found = read_plateau(tmp_path, 10_000, None)
-    assert found is not None and found.bound == 2.5
+    assert found is not None and (found.lower_bound, found.bound) == (-1.5, 2.5)

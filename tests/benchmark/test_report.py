@@ -157,11 +157,23 @@ def test_published_scores_stand_beside_ours(tmp_path: Path) -> None:
     assert "859.6 ± 709.0" in page and "arXiv:2307.11620" in page
 
 
-@pytest.mark.parametrize(("bound", "told"), [(0.5, "2 ↑, 2 ⇑"), (1.0, "2 ↑"), (None, "2 ↑")])
-def test_values_above_the_data_are_marked(tmp_path: Path, bound: float | None, told: str) -> None:
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        ({"bound": 0.5}, "2 ↑, 2 ⇑"),
+        ({"bound": 1.0}, "2 ↑"),
+        ({"bound": None}, "2 ↑"),
+        ({"bound": 9.0, "lower_bound": 1.5}, "2 ↑, 2 ⇓"),
+        ({"bound": 9.0, "lower_bound": 1.0}, "2 ↑"),
+    ],
+)
+def test_values_outside_the_data_are_marked(
+    tmp_path: Path, bounds: dict[str, float | None], told: str
+) -> None:
     for seed in (0, 1):
         record = fake_record("omiga", seed=seed)
-        write_record(tmp_path, {**record, "values": {**record["values"], "bound": bound}})
+        write_record(tmp_path, {**record, "values": {**record["values"], **bounds}})
     table = cell_table(Scores.of(load_records(tmp_path).records), CELLS[0])
     assert table.rows[0][-1] == told
-    assert (r"$\Uparrow$" in table.to_latex()) == (bound == 0.5)
+    for sign, mark in ((r"$\Uparrow$", "⇑"), (r"$\Downarrow$", "⇓")):
+        assert (sign in table.to_latex()) == (mark in told)

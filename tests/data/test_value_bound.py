@@ -1,4 +1,4 @@
-"""The largest discounted return of data."""
+"""The smallest and the largest discounted return of data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from omiga_torchrl.data import OfflineDataset, largest_discounted_return
+from omiga_torchrl.data import OfflineDataset, discounted_return_range
 
 
 def data(*episodes: tuple[list[float], bool]) -> TensorDict[Any, Any]:
@@ -25,36 +25,37 @@ def data(*episodes: tuple[list[float], bool]) -> TensorDict[Any, Any]:
     )
 
 
-def test_a_terminated_episode_is_worth_its_best_rest() -> None:
-    assert largest_discounted_return(data(([-5.0, 1.0, 4.0], True)), 0.5) == 4.0
-    assert largest_discounted_return(data(([3.0, 1.0, 4.0], True)), 0.5) == 4.5
+def test_the_rests_of_a_terminated_episode_count() -> None:
+    assert discounted_return_range(data(([-5.0, 1.0, 4.0], True)), 0.5) == (-3.5, 4.0)
+    assert discounted_return_range(data(([3.0, 1.0, 4.0], True)), 0.5) == (3.0, 4.5)
 
 
 def test_an_episode_that_was_cut_off_goes_on_as_before() -> None:
     """A reward of one each step is worth 1 / (1 - gamma), however early the cut."""
     for length in (1, 3, 50):
-        found = largest_discounted_return(data(([1.0] * length, False)), 0.9)
-        assert found == pytest.approx(10)
+        found = discounted_return_range(data(([1.0] * length, False)), 0.9)
+        assert found == pytest.approx((10, 10))
 
 
 def test_short_stretches_before_a_cut_say_nothing() -> None:
     """The last step's reward of ten is not taken for ten at every step."""
-    found = largest_discounted_return(data(([0.0] * 30 + [10.0], False)), 0.9)
-    assert found == pytest.approx(10 * 0.9**9 / (1 - 0.9**10))
+    whole, last = (10 * 0.9 ** (n - 1) / (1 - 0.9**n) for n in (31, 10))
+    assert discounted_return_range(data(([0.0] * 30 + [10.0], False)), 0.9) == pytest.approx((whole, last))
 
 
 def test_without_a_discount_nothing_goes_on() -> None:
-    assert largest_discounted_return(data(([1.0, 1.0], False), ([2.5], True)), 1.0) == 2.5
+    assert discounted_return_range(data(([1.0, 1.0], False), ([2.5], True)), 1.0) == (1.0, 2.5)
 
 
 def test_it_is_in_units_of_scaled_rewards() -> None:
     raw, scaled = (OfflineDataset("vmas/navigation/mixed", reward_scale=one)[:] for one in (None, 10.0))
-    one, ten = largest_discounted_return(raw, 0.99), largest_discounted_return(scaled, 0.99)
+    one, ten = discounted_return_range(raw, 0.99), discounted_return_range(scaled, 0.99)
     scale = float((scaled["next", "reward"] / raw["next", "reward"]).median())
-    assert one is not None and scale != 1 and ten == pytest.approx(one * scale, rel=1e-5)
+    assert one is not None and ten is not None and scale != 1
+    assert ten == pytest.approx([scale * value for value in one], rel=1e-5)
 
 
 def test_without_a_reward_of_the_team_there_is_none() -> None:
     steps = data(([1.0], True))
     del steps["next", "reward"]
-    assert largest_discounted_return(steps, 0.9) is None
+    assert discounted_return_range(steps, 0.9) is None

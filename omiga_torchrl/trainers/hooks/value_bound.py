@@ -17,37 +17,45 @@ _LOG = logging.getLogger(__name__)
 # The first of these that a loss reports is looked at.
 VALUES: Final = ("global_qvalue", "global_value")
 BOUND: Final = "value_bound"
+LOWER_BOUND: Final = "value_lower_bound"
 
 
 class ValueBoundHook(TrainerHookBase):
-    """Warns once of values above the largest discounted return in the data: they are overestimated.
+    """Warns once of values outside the discounted returns in the data: they are over- or underestimated.
 
-    A policy that follows such values often fails, and no simulator is needed to see it. The bound is
-    logged as ``value_bound`` beside the values.
+    A policy that follows such values often fails, and no simulator is needed to see it. The bounds are
+    logged as ``value_lower_bound`` and ``value_bound`` beside the values. Zero, where networks begin,
+    never counts as outside.
 
     Args:
-        bound: of :func:`omiga_torchrl.data.largest_discounted_return`.
+        lower_bound: the smaller return of :func:`omiga_torchrl.data.discounted_return_range`.
+        bound: the larger one.
         interval: gradient steps between two looks, over which values are averaged.
 
     Attributes:
-        exceeded_at: the first step at which values were above the bound; ``None``: they never were.
+        left_at: the first step at which values were outside; ``None``: they never were.
 
     Raises:
-        ValueError: ``interval`` is below one.
+        ValueError: ``interval`` is below one, or ``bound`` is below ``lower_bound``.
 
     Examples:
         >>> from tensordict import TensorDict
-        >>> hook = ValueBoundHook(bound=10.0, interval=2)
+        >>> hook = ValueBoundHook(-1.0, 10.0, interval=2)
         >>> for step, value in enumerate((9.0, 10.0, 11.0, 12.0), 1):
         ...     logged = hook(step, TensorDict({"global_qvalue": torch.tensor(value)}))
-        >>> hook.exceeded_at, logged
-        (4, {'value_bound': 10.0})
+        >>> hook.left_at, logged
+        (4, {'value_lower_bound': -1.0, 'value_bound': 10.0})
     """
 
-    def __init__(self, bound: float, interval: int = 100) -> None:
+    def __init__(self, lower_bound: float, bound: float, interval: int = 100) -> None:
         require_interval(type(self).__name__, interval)
-        self.bound, self.interval = bound, interval
-        self.exceeded_at: int | None = None
+        if bound < lower_bound:
+            raise ValueError(
+                f"ValueBoundHook: bound must be at least lower_bound, got {bound} and {lower_bound}. "
+                "The lower bound comes first, as discounted_return_range gives them."
+            )
+        self.lower_bound, self.bound, self.interval = lower_bound, bound, interval
+        self.left_at: int | None = None
         self._values: list[Tensor] = []  # of several steps, so that the device is not waited for at each
 
     def __call__(self, optim_steps: int, losses: TensorDictBase) -> dict[str, float] | None:
@@ -59,15 +67,28 @@ class ValueBoundHook(TrainerHookBase):
         if optim_steps % self.interval:
             return None
         value, self._values = float(torch.stack(self._values).mean()), []
-        if value > self.bound and self.exceeded_at is None:
-            self.exceeded_at = optim_steps
-            _LOG.warning(
-                "train: the learned values (%s %.4g at step %d) are above %.4g, the largest discounted "
-                "return in the data: they are overestimated, and the policy may follow them. A larger "
-                "temperature or penalty, a smaller expectile, or fewer steps keep them lower.",
-                name, value, optim_steps, self.bound,
-            )  # fmt: skip
-        return {BOUND: self.bound}
+        if self.left_at is None and not min(self.lower_bound, 0.0) <= value <= max(self.bound, 0.0):
+            self.left_at = optim_steps
+            self._warn(name, value)
+        return {LOWER_BOUND: self.lower_bound, BOUND: self.bound}
+
+    def _warn(self, name: str, value: float) -> None:
+        side, bound, end, fault, remedy = (
+            ("above", self.bound, "largest", "over", "larger temperature or penalty, a smaller expectile")
+            if value > self.bound
+            else (
+                "below",
+                self.lower_bound,
+                "smallest",
+                "under",
+                "single critic, a smaller penalty, a larger expectile",
+            )
+        )
+        _LOG.warning(
+            "train: the learned values (%s %.4g at step %d) are %s %.4g, the %s discounted return in the "
+            "data: they are %sestimated, and the policy may follow them. A %s, or fewer steps may help.",
+            name, value, self.left_at, side, bound, end, fault, remedy,
+        )  # fmt: skip
 
     def register(self, trainer: Trainer, name: str = "value_bound") -> None:
         """Adds the hook to a trainer; checkpoints hold nothing of it."""
