@@ -19,6 +19,17 @@ VALUES: Final = ("global_qvalue", "global_value")
 BOUND: Final = "value_bound"
 LOWER_BOUND: Final = "value_lower_bound"
 
+_ABOVE: Final = (
+    "train: the learned values (%s %.4g at step %d) are above %.4g, the largest discounted return in the "
+    "data: they are overestimated, and the policy may follow them. A larger temperature or penalty, a "
+    "smaller expectile, or fewer steps keep them lower."
+)
+_BELOW: Final = (
+    "train: the learned values (%s %.4g at step %d) are below %.4g, the smallest discounted return in the "
+    "data: they are underestimated, and the policy may follow them. A single critic, a smaller penalty, or "
+    "a larger expectile keep them higher."
+)
+
 
 class ValueBoundHook(TrainerHookBase):
     """Warns once of values outside the discounted returns in the data: they are over- or underestimated.
@@ -67,28 +78,13 @@ class ValueBoundHook(TrainerHookBase):
         if optim_steps % self.interval:
             return None
         value, self._values = float(torch.stack(self._values).mean()), []
-        if self.left_at is None and not min(self.lower_bound, 0.0) <= value <= max(self.bound, 0.0):
+        if self.left_at is None and value > max(self.bound, 0.0):
             self.left_at = optim_steps
-            self._warn(name, value)
+            _LOG.warning(_ABOVE, name, value, optim_steps, self.bound)
+        if self.left_at is None and value < min(self.lower_bound, 0.0):
+            self.left_at = optim_steps
+            _LOG.warning(_BELOW, name, value, optim_steps, self.lower_bound)
         return {LOWER_BOUND: self.lower_bound, BOUND: self.bound}
-
-    def _warn(self, name: str, value: float) -> None:
-        side, bound, end, fault, remedy = (
-            ("above", self.bound, "largest", "over", "larger temperature or penalty, a smaller expectile")
-            if value > self.bound
-            else (
-                "below",
-                self.lower_bound,
-                "smallest",
-                "under",
-                "single critic, a smaller penalty, a larger expectile",
-            )
-        )
-        _LOG.warning(
-            "train: the learned values (%s %.4g at step %d) are %s %.4g, the %s discounted return in the "
-            "data: they are %sestimated, and the policy may follow them. A %s, or fewer steps may help.",
-            name, value, self.left_at, side, bound, end, fault, remedy,
-        )  # fmt: skip
 
     def register(self, trainer: Trainer, name: str = "value_bound") -> None:
         """Adds the hook to a trainer; checkpoints hold nothing of it."""

@@ -45,6 +45,12 @@ def test_values_below_the_data_are_told(caplog: pytest.LogCaptureFixture) -> Non
     assert "they are underestimated" in caplog.text
 
 
+def test_values_that_are_no_numbers_are_left_to_the_guard() -> None:
+    hook = ValueBoundHook(0.0, 1.0, interval=1)
+    feed(hook, [float("nan")])
+    assert hook.left_at is None
+
+
 @pytest.mark.parametrize(("low", "high", "outside"), [(-9.0, -5.0, -9.5), (5.0, 9.0, 9.5)])
 def test_networks_begin_at_zero_without_a_warning(low: float, high: float, outside: float) -> None:
     hook = ValueBoundHook(low, high, interval=1)
