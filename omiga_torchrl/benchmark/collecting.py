@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from omiga_torchrl.benchmark.plateau import read_plateau
+from omiga_torchrl.benchmark.plateau import SAMPLE_SIZE, final_sample_size, read_plateau
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.plain_files import read_json
 from omiga_torchrl.report.records import RUN_FILE, Evaluation, Run, load_runs
@@ -103,6 +103,7 @@ def make_record(
         "data": {**info.card, "fingerprint": info.identity["data"]["fingerprint"], **data},
         "evaluations": [_evaluation(one) for one in run.evaluations],
         "values": None if values is None else asdict(values),
+        SAMPLE_SIZE: final_sample_size(run.path, trainer["steps"]),
         "cost": _cost(run),
         **({"tried": list(tried)} if tried else {}),
     }

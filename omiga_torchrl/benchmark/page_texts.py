@@ -35,7 +35,10 @@ seed, dots are the final returns. <b>Final policy</b> is what an offline learner
 checkpoint</b> was chosen with the simulator's help and judged on the same fresh episodes. <b>Values</b>
 counts the runs whose learned values still rise (↑) or fall (↓) at the end: their budget was too short to
 say what they converge to; and those whose values are above the largest discounted return in the data (⇑)
-or below the smallest (⇓): these are over- or underestimated.</p>"""
+or below the smallest (⇓): these are over- or underestimated. <b>Weights</b> is the share of a batch on
+which the weights of the policy rest at the end, the effective sample size: near 1 the policy clones the
+data whatever the algorithm's name, below 0.1 it follows few transitions. (Records of before 28 November
+2026 lack it.)</p>"""
 
 TUNING_TEXT: Final = """\
 <p>Every algorithm tried the same number of settings in every cell, one run each with a seed that no result

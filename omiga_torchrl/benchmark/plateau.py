@@ -1,4 +1,4 @@
-"""Whether the values that a run has learned still move at its end."""
+"""Where a run has got to at its end: whether its values still move, and what its weights rest on."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from omiga_torchrl.trainers.hooks.value_bound import BOUND, LOWER_BOUND, VALUES
 
 Trend = Literal["settled", "rising", "falling"]
 
+SAMPLE_SIZE: Final = "effective_sample_size"
 PARTS: Final = 10
 LIMIT: Final = 0.5
 _KEPT: Final = 60
@@ -124,6 +125,28 @@ def read_plateau(run: str | Path, total: int, schedule: str | None) -> Plateau |
     pace, trend = final_pace(learning_progress(found[:, 0], total, schedule), found[:, 1])
     kept = found[np.unique(np.linspace(0, len(found) - 1, _KEPT).round().astype(int))]
     return Plateau(name, kept[:, 0].astype(int).tolist(), _short(kept[:, 1]), round(pace, 3), trend, *bounds)
+
+
+def final_sample_size(run: str | Path, total: int) -> float | None:
+    """The effective sample size of a policy's weights over the last tenth of the steps.
+
+    Args:
+        run: the run's folder.
+        total: steps of the training.
+
+    Returns:
+        The share of a batch on which weights rest, in (0, 1]; ``None`` if the run has logged none, as
+        algorithms without weights do.
+
+    Raises:
+        DataError: the log is damaged.
+    """
+    file = Path(run) / "log" / "scalars" / f"{SAMPLE_SIZE}.csv"
+    if not file.is_file():
+        return None
+    found = _read_scalar(file)
+    last = found[found[:, 0] > total * (1 - 1 / PARTS), 1]
+    return round(float(last.mean()), 4) if len(last) and np.isfinite(last).all() else None
 
 
 def _read_scalar(file: Path) -> NDArray[np.float64]:

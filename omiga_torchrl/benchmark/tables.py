@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from omiga_torchrl.benchmark.plateau import SAMPLE_SIZE
 from omiga_torchrl.benchmark.scores import Checkpoint, Entry, Scores
 from omiga_torchrl.benchmark.statistics import (
     LEAST_SEEDS,
@@ -129,9 +130,9 @@ def cell_table(scores: Scores, cell: str) -> Table:
     for title, name in REFERENCES:
         value = scores.references[cell].get(name)
         if value is not None:
-            rows.append([title, "", number(value), "", "", "", ""])
+            rows.append([title, "", number(value), "", "", "", "", ""])
     columns = ["", "seeds", "final policy", _spread_title(found.values()), "best checkpoint"]
-    columns += ["last five in training", "values"]
+    columns += ["last five in training", "values", "weights"]
     return Table(columns, rows, bold=bold, quiet=frozenset(range(first, len(rows))))
 
 
@@ -212,8 +213,15 @@ def _cell_row(name: str, entry: Entry) -> list[str]:
     return [
         *(name, str(len(entry.final)), _mean_text(entry, "final"), spread(list(entry.final.values()))),
         *(number(_mean(entry.best)), number(_mean(entry.last_five))),
-        moving or ("settled" if known else ""),
+        *(moving or ("settled" if known else ""), _weights_text(entry)),
     ]
+
+
+def _weights_text(entry: Entry) -> str:
+    """The smallest and the largest share of a batch that weights of the runs rest on."""
+    found = [one.values.get(SAMPLE_SIZE) for one in entry.records]
+    ends = sorted({f"{one:.2f}" for one in found if one is not None})
+    return " to ".join(dict.fromkeys((ends[0], ends[-1]))) if ends else ""
 
 
 def _spread_title(entries: Iterable[Entry]) -> str:

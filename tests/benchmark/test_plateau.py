@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omiga_torchrl.benchmark.plateau import final_pace, learning_progress, read_plateau
+from omiga_torchrl.benchmark.plateau import final_pace, final_sample_size, learning_progress, read_plateau
 from omiga_torchrl.errors import DataError
 
 STEPS = np.arange(100, 10_001, 100)
@@ -74,3 +74,11 @@ def test_bounds_of_values_are_read_where_they_were_logged(tmp_path: Path) -> Non
     log(tmp_path, np.full(100, -1.5), "value_lower_bound")
     found = read_plateau(tmp_path, 10_000, None)
     assert found is not None and (found.lower_bound, found.bound) == (-1.5, 2.5)
+
+
+def test_weights_are_those_of_the_last_tenth(tmp_path: Path) -> None:
+    assert final_sample_size(tmp_path, 10_000) is None
+    log(tmp_path, np.where(STEPS > 9_000, 0.25, 1.0), "effective_sample_size")
+    assert final_sample_size(tmp_path, 10_000) == 0.25
+    log(tmp_path, np.where(STEPS > 9_900, np.nan, 1.0), "effective_sample_size")
+    assert final_sample_size(tmp_path, 10_000) is None

@@ -174,6 +174,19 @@ def test_values_outside_the_data_are_marked(
         record = fake_record("omiga", seed=seed)
         write_record(tmp_path, {**record, "values": {**record["values"], **bounds}})
     table = cell_table(Scores.of(load_records(tmp_path).records), CELLS[0])
-    assert table.rows[0][-1] == told
+    assert table.rows[0][table.columns.index("values")] == told
     for sign, mark in ((r"$\Uparrow$", "⇑"), (r"$\Downarrow$", "⇓")):
         assert (sign in table.to_latex()) == (mark in told)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [((0.4, 0.926), "0.40 to 0.93"), ((0.991, 0.989), "0.99"), ((None, 0.5), "0.50"), ((None, None), "")],
+)
+def test_what_weights_rest_on_stands_beside_the_score(
+    tmp_path: Path, sizes: tuple[float | None, ...], told: str
+) -> None:
+    for seed, size in enumerate(sizes):
+        write_record(tmp_path, {**fake_record("omiga", seed=seed), "effective_sample_size": size})
+    table = cell_table(Scores.of(load_records(tmp_path).records), CELLS[0])
+    assert table.rows[0][table.columns.index("weights")] == told
