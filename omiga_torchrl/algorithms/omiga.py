@@ -29,7 +29,8 @@ class OMIGAConfig(LikelihoodConfig, CriticConfig):
         max_exponent: scaled advantage, without unit and > 0, where exp ends; 10 in the released code.
         clip_mode: exp beyond it goes on along its tangent, ``"linear"``, or stops, ``"clamp"``; None is the
             variant's.
-        target_effective_sample_size: share of the data that weights of ``alpha="auto"`` rest on, in [0, 1].
+        target_effective_sample_size: share of the data that an agent's weights of ``alpha="auto"`` rest on,
+            in [0, 1]; None: 0.4^(1/N) for N agents.
     """
 
     num_qvalue_nets: int = 1
@@ -37,7 +38,7 @@ class OMIGAConfig(LikelihoodConfig, CriticConfig):
     variant: Variant = "paper"
     max_exponent: float = 10.0
     clip_mode: ClipMode | None = None
-    target_effective_sample_size: float = 0.4
+    target_effective_sample_size: float | None = None
 
 
 class OMIGANetworks(NamedTuple):

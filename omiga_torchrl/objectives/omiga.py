@@ -54,7 +54,9 @@ class OMIGALoss(OMIGATerms):
         variant: see above. Default ``"paper"``.
         max_exponent: where exp ends, > 0. Default 10.
         clip_mode: ``"linear"``, ``"clamp"`` or None, which follows the variant.
-        target_effective_sample_size: of ``alpha="auto"``, in [0, 1]. Default 0.4.
+        target_effective_sample_size: of ``alpha="auto"``, in [0, 1]: the share of a batch that the weights
+            of one agent are to rest on. Default None: 0.4^(1/N) for N agents, 0.63 for two and 0.86 for six,
+            with which the product of their weights, if they are independent, rests on 0.4.
         **kwargs: ``gamma``, ``burn_in``, ``reduction`` and ``value_scale`` of :class:`TeamLoss`.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from tensordict import TensorDictBase
 from tensordict.nn import ProbabilisticTensorDictSequential, TensorDictModuleBase
@@ -17,6 +17,9 @@ from omiga_torchrl.objectives.diagnostics import WEIGHT_METRICS
 from omiga_torchrl.objectives.view import TeamView
 
 Variant = Literal["paper", "official"]
+
+JOINT_SAMPLE_SIZE: Final = 0.4
+"""What the product of all agents' weights is to rest on with ``alpha="auto"``, if they are independent."""
 
 _LOCAL_METRICS = (*WEIGHT_METRICS, "scaled_advantage", "scaled_advantage_max", "alpha")
 
@@ -34,7 +37,7 @@ class OMIGATerms(TeamLoss):
         variant: ``"paper"`` or ``"official"``.
         max_exponent: where exp ends, > 0.
         clip_mode: ``"linear"``, ``"clamp"`` or None, which follows the variant.
-        target_effective_sample_size: of ``alpha="auto"``, in [0, 1].
+        target_effective_sample_size: of ``alpha="auto"``, in [0, 1], or None: 0.4^(1/N) for N agents.
         **kwargs: of :class:`TeamLoss`; :class:`omiga_torchrl.objectives.OMIGALoss` tells of all arguments.
     """
 
@@ -52,7 +55,7 @@ class OMIGATerms(TeamLoss):
         variant: Variant = "paper",
         max_exponent: float = 10.0,
         clip_mode: ClipMode | None = None,
-        target_effective_sample_size: float = 0.4,
+        target_effective_sample_size: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,7 +70,8 @@ class OMIGATerms(TeamLoss):
                 "deviation of the returns, or use 'auto'."
             )
         require_number(component, "> 0", max_exponent=max_exponent)
-        require_number(component, "in [0, 1]", target_effective_sample_size=target_effective_sample_size)
+        if target_effective_sample_size is not None:
+            require_number(component, "in [0, 1]", target_effective_sample_size=target_effective_sample_size)
         self.is_official, self.has_auto_alpha = variant == "official", alpha == "auto"
         self.max_exponent = max_exponent
         self.clip_mode: ClipMode = clip_mode or ("clamp" if self.is_official else "linear")
@@ -115,7 +119,10 @@ class OMIGATerms(TeamLoss):
         batch.record("alpha", self.alpha.clone())
         batch.record_weights(self._policy_weight(z), self.alpha * z, beyond > self.max_exponent)
         if self.has_auto_alpha:
-            found, target = batch.metrics["effective_sample_size"], self.target_effective_sample_size
+            target = self.target_effective_sample_size
+            # Agents are weighted one by one, but act together: the product of N weights counts.
+            target = JOINT_SAMPLE_SIZE ** (1 / z.shape[-1]) if target is None else target
+            found = batch.metrics["effective_sample_size"]
             batch.record("next_alpha", F.updated_alpha(self.alpha, found, target=target))
         return z
 

@@ -149,7 +149,7 @@ def test_auto_alpha_follows_the_sample_size_whatever_the_scale(scale):
     last = nets.qvalue.module.body[-1]
     with torch.no_grad():
         last.weight *= 3 * scale
-    loss = OMIGAValueLoss(*nets[1:], alpha="auto")
+    loss = OMIGAValueLoss(*nets[1:], alpha="auto", target_effective_sample_size=0.4)
     ForeachSoftUpdate(loss, tau=0.5)
     for _ in range(1000):
         out = loss(data)
@@ -161,7 +161,7 @@ def test_auto_alpha_moves_by_advance_only():
     loss, _ = make(alpha="auto")
     out = loss(CONTINUOUS.fake_batch(8))
     assert loss.alpha.item() == 1.0 and out["alpha"].item() == 1.0
-    moved = F.updated_alpha(loss.alpha, out["effective_sample_size"], target=0.4)
+    moved = F.updated_alpha(loss.alpha, out["effective_sample_size"], target=0.4 ** (1 / 3))
     assert out["next_alpha"].item() == moved.item() != 1.0
     loss.advance(out)
     assert loss.alpha.item() == moved.item() and out["alpha"].item() == 1.0
