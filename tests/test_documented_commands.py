@@ -87,7 +87,7 @@ def first_choice(override: Any) -> str:
     return f"{override.get_key_element()}={next(override.sweep_iterator())}"
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def composing() -> Iterator[None]:
     with configs(*KNOWN):
         yield
