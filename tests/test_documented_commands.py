@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from omiga_torchrl.benchmark import Suite, parse_suite
 from omiga_torchrl.command_line import find_mistakes
 from omiga_torchrl.trainers.grids import comma_lists
-from tests.recipes.in_process import RECIPES, configs
+from tests.recipes.in_process import RECIPES, configs, load
 from tests.test_documentation import PAGES
 
 ROOT = Path(__file__).parents[1]
@@ -55,8 +55,7 @@ DOCUMENTED = sorted(
 def mistakes(recipe: str, words: Sequence[str]) -> list[str]:
     """What the recipe would say of its arguments, keys of its algorithm and trainer included."""
     arguments = comma_lists([word for word in words if word != "-m"])
-    schema: Any = OmegaConf.get_type(ConfigStore.instance().repo[f"{recipe}_schema.yaml"].node)
-    found = list(find_mistakes(recipe, arguments, schema, CONFIGS))
+    found = list(find_mistakes(recipe, arguments, schema_of(recipe), CONFIGS))
     if found:
         return found
     parsed = OverridesParser.create().parse_overrides(arguments)
@@ -73,6 +72,13 @@ def mistakes(recipe: str, words: Sequence[str]) -> list[str]:
     if recipe == "benchmark":
         suite_of(settings)
     return found
+
+
+def schema_of(recipe: str) -> type:
+    """The dataclass of the recipe's fields; the one in Hydra's store may be that of a module that is gone."""
+    stored = OmegaConf.get_type(ConfigStore.instance().repo[f"{recipe}_schema.yaml"].node)
+    schema: type = getattr(load(recipe), stored.__name__)
+    return schema
 
 
 def suite_of(settings: Any) -> Suite:
