@@ -19,7 +19,7 @@ from omiga_torchrl.objectives.view import TeamView
 Variant = Literal["paper", "official"]
 
 JOINT_SAMPLE_SIZE: Final = 0.4
-"""What the product of all agents' weights is to rest on with ``alpha="auto"``, if they are independent."""
+"""Sample size of the product of all agents' weights, if independent, that ``alpha="auto"`` aims at."""
 
 _LOCAL_METRICS = (*WEIGHT_METRICS, "scaled_advantage", "scaled_advantage_max", "alpha")
 
