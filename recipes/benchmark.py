@@ -5,18 +5,22 @@ The launch command and examples are in ``configs/benchmark.yaml``.
 
 from __future__ import annotations
 
+import runpy
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
+from hydra import compose
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from omiga_torchrl.benchmark import parse_suite, run_suite
 from omiga_torchrl.benchmark.cluster import slurm_arguments
+from omiga_torchrl.cli import find_recipe
 from omiga_torchrl.command_line import checked_overrides, run_once, told_errors
 from omiga_torchrl.plugins import import_modules
 
@@ -78,9 +82,17 @@ def benchmark(config: BenchmarkConfig) -> float:
         vectorize=cast(Any, config.vectorize.lower()),  # YAML's true and false are given as words, too
         data_root=config.data_root,
         imports=config.imports,
+        resolve=train_settings,
         report_only=config.report_only,
         progress=config.progress,
     )
+
+
+def train_settings(overrides: Sequence[str]) -> Mapping[str, Any]:
+    """The whole configuration of the recipe ``train`` with these overrides."""
+    runpy.run_path(str(find_recipe("run", "train")))  # it enters its dataclass
+    given = [f"++{one}" if one.startswith("algorithm.") else one for one in overrides]
+    return cast(Mapping[str, Any], OmegaConf.to_container(compose("train", given)))
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="benchmark")

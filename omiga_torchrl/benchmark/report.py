@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from omiga_torchrl.benchmark.defaults import require_one_default
 from omiga_torchrl.benchmark.exports import write_exports
 from omiga_torchrl.benchmark.failures import Failure
 from omiga_torchrl.benchmark.page import report_page
@@ -42,10 +43,11 @@ def write_benchmark_report(
         The page.
 
     Raises:
-        DataError: there are no records, or several protocols.
+        DataError: there are no records, or several protocols or versions' defaults.
         ImportError: matplotlib or scipy is not installed.
     """
     protocol = require_one_protocol(records)
+    require_one_default(records)
     records, out = sorted(records, key=lambda one: one.key), Path(out)
     finals = [one for one in records if not is_trial(one)]
     scores = Scores.of(records, failures)

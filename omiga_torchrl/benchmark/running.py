@@ -6,10 +6,12 @@ import logging
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from omiga_torchrl.benchmark.cells import setting_of
 from omiga_torchrl.benchmark.cluster import RayLauncher
+from omiga_torchrl.benchmark.defaults import Resolve, changed_defaults, require_one_default
 from omiga_torchrl.benchmark.failures import load_failures
 from omiga_torchrl.benchmark.grid import Grid, Vectorize
 from omiga_torchrl.benchmark.launchers import Launcher, LocalLauncher
@@ -36,6 +38,7 @@ def run_suite(
     vectorize: Vectorize = "auto",
     data_root: str | None = None,
     imports: Sequence[str] = (),
+    resolve: Resolve | None = None,
     report_only: bool = False,
     progress: bool = True,
 ) -> float:
@@ -56,6 +59,8 @@ def run_suite(
         vectorize: ``"true"``, ``"false"`` or ``"auto"``: train the seeds of a setting in one process.
         data_root: folder of converted and downloaded data; ``None`` is the user's cache.
         imports: modules that the recipes import first.
+        resolve: from overrides of ``recipes/train.py`` to its whole configuration; with it, records that were
+            made with other defaults than the present ones are named.
         report_only: run nothing.
         progress: show a progress bar.
 
@@ -65,7 +70,7 @@ def run_suite(
     Raises:
         ValueError: an unknown launcher or value of ``vectorize``, or no workers.
         SettingsError: the disk is full.
-        DataError: records contradict each other, or none is there.
+        DataError: records contradict each other or were made with different defaults, or none is there.
         SystemExit: it was interrupted (128 + the signal), or runs have failed (1).
     """
     if launcher not in LAUNCHERS:
@@ -80,16 +85,27 @@ def run_suite(
         _LOG.warning("%s", note)
     outcome, trials = Outcome(), set[str]()
     starts = None if report_only else LAUNCHERS[launcher]()
+    check = partial(_check_defaults, resolve=None if report_only else resolve)
+    check(grid)
     if suite.needs_trials:
         outcome = _run(grid, starts, workers, progress)
         trials = {key for _, key in grid.specs}
         grid = replace(grid, suite=replace(suite, chosen=_chosen(grid)))
+        check(grid)
     outcome.failures.update(_run(grid, starts, workers, progress).failures)
     done = len(grid.specs) - len(grid.missing())
     if done:
         _LOG.info("report: %s", _report(grid, trials, notes, outcome))
     _tell_failures(outcome, done, len(grid.specs), grid.out)
     return done / max(1, len(grid.specs))
+
+
+def _check_defaults(grid: Grid, resolve: Resolve | None) -> None:
+    keys = {key for _, key in grid.specs}
+    own = [one for one in load_records(grid.records).records if one.key in keys]
+    require_one_default(own)
+    for told in () if resolve is None else changed_defaults(own, grid.specs, resolve):
+        _LOG.warning("%s", told)
 
 
 def _chosen(grid: Grid) -> dict[tuple[str, str], tuple[str, ...]]:
