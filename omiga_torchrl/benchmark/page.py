@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from omiga_torchrl.benchmark.aggregate_tables import aggregates, by_dataset, improvements
 from omiga_torchrl.benchmark.page_texts import (
     AGGREGATE_TEXT,
     CELL_TEXT,
     COST_TEXT,
+    DATASET_TEXT,
     IMPROVEMENT_TEXT,
     OVERVIEW_TEXT,
     PROFILE_TEXT,
@@ -35,7 +37,7 @@ from omiga_torchrl.benchmark.records import Record
 from omiga_torchrl.benchmark.scores import Scores, is_trial
 from omiga_torchrl.benchmark.statistics import STATISTICS
 from omiga_torchrl.benchmark.table_forms import Table
-from omiga_torchrl.benchmark.tables import aggregates, cell_table, improvements, number, overview, ranking
+from omiga_torchrl.benchmark.tables import cell_table, number, overview, ranking
 from omiga_torchrl.benchmark.tuning import tuning_table
 
 
@@ -130,6 +132,7 @@ def _over_all(scores: Scores) -> str:
     panels = [_image(aggregate_picture(scores, name), name) for name in STATISTICS]
     parts += ["<h3>Final policy</h3>", aggregates(scores).to_html()]
     parts += ["<h3>Best checkpoint</h3>", aggregates(scores, "best").to_html(), _row(panels)]
+    parts += ["<h3>By kind of data</h3>", DATASET_TEXT, by_dataset(scores).to_html()]
     shown = {name: look for name, look in looks(scores.algorithms).items() if name in scores.complete}
     profile = _image(panel(partial(draw_profiles, scores)), "performance profiles")
     parts += ["<h3>Performance profiles</h3>", PROFILE_TEXT, _legend(shown), _row([profile])]

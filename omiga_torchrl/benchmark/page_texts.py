@@ -21,6 +21,9 @@ is what is missing to 1. In brackets: the 95 % interval of a bootstrap that resa
 with fewer than five seeds in a cell there is none, and the value of every seed is in parentheses
 instead.</p>"""
 
+DATASET_TEXT: Final = """\
+<p>Mean of the scaled returns of the last policies in all cells whose data have one name.</p>"""
+
 PROFILE_TEXT: Final = """\
 <p>The share of runs whose scaled return is above the one on the axis, a mean over cells: higher is better
 everywhere.</p>"""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from omiga_torchrl.benchmark.aggregate_tables import aggregate_spread
 from omiga_torchrl.benchmark.scores import Scores
 from omiga_torchrl.benchmark.statistics import (
     LEAST_SEEDS,
@@ -17,7 +18,7 @@ from omiga_torchrl.benchmark.statistics import (
     performance_profile,
     replicates,
 )
-from omiga_torchrl.benchmark.tables import REFERENCES, aggregate_spread
+from omiga_torchrl.benchmark.tables import REFERENCES
 from omiga_torchrl.report.plots import COLOURS, LINES, training_curves
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from omiga_torchrl.benchmark.aggregate_tables import aggregates, by_dataset, seed_table
 from omiga_torchrl.benchmark.exports import both_tables
 from omiga_torchrl.benchmark.failures import load_failures
 from omiga_torchrl.benchmark.records import load_records
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.scores import Scores
-from omiga_torchrl.benchmark.tables import aggregates, ranking
+from omiga_torchrl.benchmark.tables import ranking
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
 
@@ -30,8 +31,9 @@ def render_results(folder: str | Path) -> dict[str, str]:
         folder: with ``<name>/records`` for every table.
 
     Returns:
-        Name to the tables in Markdown: ``<name>``; with several cells and algorithms ``<name>-ranking``; and
-        ``<name>-aggregates`` if an algorithm has runs in all of several cells.
+        Name to the tables in Markdown: ``<name>``, ``<name>-seeds``; with several cells and algorithms
+        ``<name>-ranking``; ``<name>-aggregates`` and ``<name>-datasets`` if an algorithm has runs in all of
+        several cells.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -49,7 +51,7 @@ def render_results(folder: str | Path) -> dict[str, str]:
         raise FileNotFoundError(
             f"benchmark: {folder} has no <name>/records; expected the records of a suite."
         )
-    tables = {}
+    tables: dict[str, str] = {}
     for one in folders:
         found = load_records(one / "records")
         if found.notes:
@@ -57,12 +59,20 @@ def render_results(folder: str | Path) -> dict[str, str]:
         failures = load_failures(one / "records")
         write_benchmark_report(found.records, one, f"Results: {one.name}", failures=failures)
         scores = Scores.of(found.records, failures)
-        tables[one.name] = both_tables(scores, "md").strip()
-        if scores.has_ranking:
-            tables[f"{one.name}-ranking"] = ranking(scores).to_markdown().strip()
-        if scores.has_aggregates:
-            tables[f"{one.name}-aggregates"] = aggregates(scores).to_markdown().strip()
+        tables |= {f"{one.name}{kind}": text.strip() for kind, text in _texts(scores).items()}
     return tables
+
+
+def _texts(scores: Scores) -> dict[str, str]:
+    found = {"": both_tables(scores, "md"), "-seeds": seed_table(scores).to_markdown()}
+    if scores.has_ranking:
+        found["-ranking"] = ranking(scores).to_markdown()
+    if scores.has_aggregates:
+        found |= {
+            "-aggregates": aggregates(scores).to_markdown(),
+            "-datasets": by_dataset(scores).to_markdown(),
+        }
+    return found
 
 
 def fill_page(text: str, tables: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from omiga_torchrl.benchmark.cells import setting_of
 from omiga_torchrl.benchmark.failures import Failure
 from omiga_torchrl.benchmark.records import Record
 from omiga_torchrl.benchmark.statistics import Array
+from omiga_torchrl.benchmark.table_forms import MARKS
 from omiga_torchrl.report.grouping import separate_runs
 from omiga_torchrl.report.records import Run
 
@@ -40,16 +41,9 @@ class Entry:
     @property
     def moving(self) -> dict[str, int]:
         """How many runs have values that rise or fall at their end, or are outside what the data support."""
-        found = [one.values.get("values") or {} for one in self.records]
-        trends = [one.get("trend") for one in found]
-        for one in found:
-            bound, lower_bound = one.get("bound"), one.get("lower_bound")
-            if bound is not None and one["values"][-1] > bound:
-                trends.append("above")
-            elif lower_bound is not None and one["values"][-1] < lower_bound:
-                trends.append("below")
-        order = ("rising", "falling", "above", "below")
-        return {trend: trends.count(trend) for trend in order if trend in trends}
+        found = [(one.values.get("values") or {}).get("trend") for one in self.records]
+        found += [outside_data(one) for one in self.records]
+        return {mark: found.count(mark) for mark in MARKS if mark in found}
 
 
 @dataclass(frozen=True)
@@ -152,6 +146,19 @@ class Scores:
             returns = getattr(self.entries[cell, algorithm], checkpoint)
             found.append({seed: (value - low) / span for seed, value in sorted(returns.items())})
         return found
+
+
+def outside_data(record: Record) -> str | None:
+    """Whether a run's learned values ended ``"above"`` or ``"below"`` all discounted returns in its data.
+
+    Args:
+        record: of the run.
+    """
+    values = record.values.get("values") or {}
+    bound, lower_bound = values.get("bound"), values.get("lower_bound")
+    if bound is not None and values["values"][-1] > bound:
+        return "above"
+    return "below" if lower_bound is not None and values["values"][-1] < lower_bound else None
 
 
 def is_trial(record: Record) -> bool:

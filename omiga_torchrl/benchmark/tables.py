@@ -1,4 +1,4 @@
-"""Tables of a report, and their forms: Markdown, LaTeX and HTML."""
+"""Tables of the cells of a report: means, the algorithms of one cell, how often each is best."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from omiga_torchrl.benchmark.plateau import SAMPLE_SIZE
 from omiga_torchrl.benchmark.scores import Checkpoint, Entry, Scores
 from omiga_torchrl.benchmark.statistics import (
     LEAST_SEEDS,
-    STATISTICS,
-    Array,
-    Statistic,
     indistinguishable_from_best,
     percentile_interval,
-    probability_of_improvement,
     replicates,
 )
 from omiga_torchrl.benchmark.table_forms import MARKS, Table
@@ -134,77 +130,6 @@ def cell_table(scores: Scores, cell: str) -> Table:
     columns = ["", "seeds", "final policy", _spread_title(found.values()), "best checkpoint"]
     columns += ["last five in training", "values", "weights"]
     return Table(columns, rows, bold=bold, quiet=frozenset(range(first, len(rows))))
-
-
-def aggregates(scores: Scores, checkpoint: Checkpoint = "final") -> Table:
-    """The algorithms over all cells, on scaled returns: every statistic with its spread.
-
-    Args:
-        scores: of the report.
-        checkpoint: the last policies, or the best checkpoints.
-    """
-    rows = []
-    for algorithm in scores.complete:
-        tasks = scores.scaled(algorithm, checkpoint)
-        if not all(one.size for one in tasks):
-            continue
-        cells = [aggregate_text(scores, algorithm, one, checkpoint) for one in STATISTICS.values()]
-        rows.append((float(STATISTICS["mean"](tasks)), [algorithm, str(sum(t.size for t in tasks)), *cells]))
-    ranked = [row for _, row in sorted(rows, key=lambda one: -one[0])]
-    return Table(["", "runs", *STATISTICS], ranked)
-
-
-def aggregate_text(scores: Scores, algorithm: str, statistic: Statistic, checkpoint: Checkpoint) -> str:
-    """A statistic over all cells with its spread, see :func:`aggregate_spread`."""
-    value = float(statistic(scores.scaled(algorithm, checkpoint)))
-    interval, points = aggregate_spread(scores, algorithm, statistic, checkpoint)
-    if interval is not None:
-        return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
-    shown = ", ".join(f"{one:.2f}" for one in sorted(points))
-    return f"{value:.2f} ({shown})" if len(points) > 1 else f"{value:.2f}"
-
-
-def aggregate_spread(
-    scores: Scores, algorithm: str, statistic: Statistic, checkpoint: Checkpoint = "final"
-) -> tuple[tuple[float, float] | None, list[float]]:
-    """The spread of a statistic over all cells.
-
-    Args:
-        scores: of the report.
-        algorithm: one that has runs in all of them.
-        statistic: one of :data:`omiga_torchrl.benchmark.statistics.STATISTICS`.
-        checkpoint: the last policies, or the best checkpoints.
-
-    Returns:
-        The 95 % interval of the stratified bootstrap, ``None`` with fewer than five seeds in a cell; and the
-        statistic of every seed that is in all cells.
-    """
-    by_seed = scores.scaled_by_seed(algorithm, checkpoint)
-    shared = sorted(set.intersection(*(set(one) for one in by_seed)))
-    points = [float(statistic([np.array([one[seed]]) for one in by_seed])) for seed in shared]
-    if min(len(one) for one in by_seed) < LEAST_SEEDS:
-        return None, points
-    tasks = [np.array(list(one.values())) for one in by_seed]
-    return percentile_interval(statistic(replicates(tasks))), points
-
-
-def improvements(scores: Scores) -> Table:
-    """The probability that a run of the row's algorithm beats one of the column's, a mean over cells.
-
-    Args:
-        scores: of the report.
-    """
-    tasks = {name: scores.scaled(name) for name in scores.complete}
-    names = [name for name, found in tasks.items() if all(one.size for one in found)]
-    rows = [
-        [one, *("" if one == two else f"{_beats(tasks[one], tasks[two]):.2f}" for two in names)]
-        for one in names
-    ]
-    return Table(["", *names], rows)
-
-
-def _beats(one: Sequence[Array], two: Sequence[Array]) -> float:
-    return float(probability_of_improvement(one, two))
 
 
 def _cell_row(name: str, entry: Entry) -> list[str]:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from omiga_torchrl.benchmark import load_records, write_record
+from omiga_torchrl.benchmark.aggregate_tables import aggregate_spread
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.scores import Scores
 from omiga_torchrl.benchmark.statistics import mean
-from omiga_torchrl.benchmark.tables import aggregate_spread, cell_table, overview, ranking, spread
+from omiga_torchrl.benchmark.tables import cell_table, overview, ranking, spread
 from tests.benchmark.fake_records import CELLS, fake_record, write_fakes
 
 pytest.importorskip("matplotlib")
