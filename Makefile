@@ -85,7 +85,7 @@ bench: $(VENV)/dev.stamp ## time updates, algorithms, sampling, conversion of fi
 	$(RUN_ENV) $(PY) recipes/benchmark_envs.py
 
 results: $(VENV)/demo.stamp ## write reports and tables of all results again, from the committed records
-	$(RUN_ENV) $(PY) -m omiga_torchrl.benchmark.results recipes/results README.md docs/reference/results.md
+	$(RUN_ENV) $(PY) -m omiga_torchrl.benchmark.results recipes/results README.md docs/choosing.md docs/reference/results.md
 
 $(VENV)/docs.stamp: $(VENV)/torch.stamp pyproject.toml
 	@echo "==> $(VENV): omiga_torchrl with what the site needs"

@@ -68,16 +68,27 @@ def options(config: type[AlgorithmConfig]) -> str:
     return "\n".join(["| argument | default | |", "|---|---|---|", *rows])
 
 
-def result_rows(label: str, results: str) -> str:
-    """The algorithm's row of the table of all algorithms, with cloning and the data below it."""
-    table = results.partition("## Every algorithm")[2]
-    lines = [line for line in table.splitlines() if line.startswith("|")]
-    if not any(line.startswith(f"| {label} |") for line in lines):
-        return "It is not in the [tables](../reference/results.md) yet."
-    wanted = [f"| {label} |"] + ([] if label == "BC" else ["| BC |"]) + ["| *behaviour", "| *best"]
-    rows = [next(line for line in lines if line.startswith(start)) for start in wanted]
-    text = "Final returns, mean of 3 seeds [95 % bootstrap]; [what they can be compared with](../reference/results.md)."
-    return "\n".join([text, "", *lines[:2], *rows])
+def result_rows(name: str, label: str, site: Path) -> str:
+    """The algorithm's row of the aggregates on VMAS, or of older results, with cloning below it."""
+    results = (site / "reference" / "results.md").read_text(encoding="utf-8")
+    rows = _rows(results.partition("<!-- results: vmas-aggregates -->")[2], name, "bc")
+    if rows:
+        text = "Mean over the cells of [VMAS](../reference/results.md#vmas-cooperative-tasks), random actions 0, the best behaviour checkpoint 1:"
+        return "\n".join([text, "", *rows])
+    older = (site / "reference" / "older_results.md").read_text(encoding="utf-8")
+    rows = _rows(older.partition("## Every algorithm")[2], label, "BC", "*behaviour (dataset mean)*")
+    if rows:
+        text = "Final returns, mean of 3 seeds [95 % bootstrap], from [older runs without records](../reference/older_results.md):"
+        return "\n".join([text, "", *rows])
+    return "It is not in the [tables](../reference/results.md) yet."
+
+
+def _rows(text: str, name: str, *others: str) -> list[str]:
+    """The head of a text's first table and the rows of these names; nothing without the first of them."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    wanted = list(dict.fromkeys((name, *others)))
+    found = {one: line for line in reversed(lines) for one in wanted if line.startswith(f"| {one} |")}
+    return [*lines[:2], *(found[one] for one in wanted if one in found)] if name in found else []
 
 
 def preset(name: str) -> str:
@@ -111,8 +122,8 @@ def curves(name: str, folder: Path) -> str:
     return "\n\n".join(parts)
 
 
-def algorithm_page(name: str, results: str, pictures: Path) -> str:
-    """The page of one algorithm, whose curves are drawn in ``pictures``."""
+def algorithm_page(name: str, site: Path) -> str:
+    """The page of one algorithm, for ``algorithms/<name>.md`` of the site; its curves are drawn beside it."""
     algorithm, note = ALGORITHMS[name], note_of(name)
     loss = loss_class(algorithm)
     mixers = (
@@ -146,8 +157,8 @@ def algorithm_page(name: str, results: str, pictures: Path) -> str:
             docstring(loss),
             f"## Options\n\n{options(algorithm.config)}",
             preset(name),
-            f"## Results\n\n{result_rows(note.label, results)}",
-            curves(name, pictures),
+            f"## Results\n\n{result_rows(name, note.label, site)}",
+            curves(name, site / "algorithms" / "_curves"),
         ]
     )
 
@@ -172,7 +183,7 @@ def algorithm_index() -> str:
         "# Algorithms\n\nAll of them work for teams and for one agent, with padded sequences, absent agents, action masks, "
         "recurrent agents, and agents that differ.\n\n"
         + "\n".join(["| `algorithm=` | | actions | source |", "|---|---|---|---|", *rows])
-        + "\n\n![Final returns of every algorithm](../../.github/scores.png)\n\n"
-        + "What the lines are: [results](../reference/results.md). Adding one: [adding_algorithms.md](../adding_algorithms.md).\n"
+        + "\n\n![Scaled returns on VMAS](../../recipes/results/vmas/iqm.svg)\n\n"
+        + "What the lines are: [results](../reference/results.md#vmas-cooperative-tasks). Adding one: [adding_algorithms.md](../adding_algorithms.md).\n"
         + f"\n```{{toctree}}\n:hidden:\n\n{toc}\n```\n"
     )

@@ -23,11 +23,9 @@ def write(path: Path, text: str) -> None:
 def generate(app: Sphinx) -> None:
     """Write all pages."""
     site = Path(app.srcdir)
-    results = (site / "reference" / "results.md").read_text(encoding="utf-8")
     write(site / "algorithms" / "index.md", algorithm_index())
     for name in ALGORITHMS:
-        page = algorithm_page(name, results, site / "algorithms" / "_curves")
-        write(site / "algorithms" / f"{name}.md", page)
+        write(site / "algorithms" / f"{name}.md", algorithm_page(name, site))
     places = homes()
     write(site / "api" / "index.md", api_index())
     for module in MODULES:

@@ -1,7 +1,6 @@
 """Results that are under version control: reports and tables of pages, made from nothing but records.
 
-Run ``make results``, that is
-``python -m omiga_torchrl.benchmark.results recipes/results README.md docs/reference/results.md``.
+Run ``make results``, that is ``python -m omiga_torchrl.benchmark.results recipes/results`` and the pages.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import csv
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from omiga_torchrl.benchmark import load_failures, load_records, parse_suite
@@ -19,7 +20,7 @@ from tests.recipes.in_process import configs, settings
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "recipes" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "reference" / "results.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "choosing.md", ROOT / "docs" / "reference" / "results.md")
 
 pytest.importorskip("matplotlib")
 
@@ -84,6 +85,48 @@ def test_committed_records_count_as_done(folder: Path, tmp_path: Path) -> None:
     records = load_records(folder / "records").records
     kept = {one.values["key"] for one in records if is_trial(one) or not suite.needs_trials}
     assert kept and not kept - asked
+
+
+def prose(text: str) -> str:
+    """A page without its tables of records, code, addresses."""
+    for left_out in (r"<!-- results: .*?<!-- end of results -->", r"```.*?```", r"`[^`]*`", r"\]\([^)]*\)"):
+        text = re.sub(left_out, "", text, flags=re.S)
+    return text
+
+
+def precise_numbers(text: str) -> set[str]:
+    """Numbers with three significant digits or more: results rather than settings."""
+    numbers = re.findall(r"(?<![\w.,^])\d+(?:\.\d+)?(?![\w,]*\d)", text)
+    return {one for one in numbers if len(one.replace(".", "").strip("0")) > 2}
+
+
+def test_precise_numbers_are_told_from_settings() -> None:
+    text = "1.13 and 2349, not 30,000 steps, 0.98, 300 episodes, 5e-4; but 0.123."
+    assert precise_numbers(text) == {"1.13", "2349", "0.123"}
+
+
+@in_a_checkout
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
+def test_sentences_have_no_results_that_tables_lack(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    tables = " ".join(re.findall(r"<!-- results: .*?<!-- end of results -->", text, flags=re.S))
+    assert precise_numbers(prose(text)) <= precise_numbers(tables)
+
+
+@in_a_checkout
+def test_the_page_says_how_alpha_auto_compares_with_a_tuned_alpha() -> None:
+    def means(suite: str, algorithm: str) -> np.ndarray:
+        scores = Scores.of(load_records(RESULTS / suite / "records").records)
+        return np.array([one.mean() for one in scores.scaled(algorithm)])
+
+    auto, tuned = means("vmas", "omiga-auto"), means("vmas_tuned", "omiga")
+    above, below = auto > 1.02 * tuned, auto < 0.98 * tuned
+    lost, even = 100 * (1 - auto / tuned)[below], len(auto) - sum(above | below)
+    told = (
+        f"within 2 % of it in {even} of {len(auto)} cells, above that in {sum(above)}, and below it in "
+        f"{sum(below)}, by {min(lost):.0f} to {max(lost):.0f} %"
+    )
+    assert told in " ".join(PAGES[-1].read_text(encoding="utf-8").split())
 
 
 @in_a_checkout
