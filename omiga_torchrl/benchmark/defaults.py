@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from omiga_torchrl.benchmark.cells import RunSpec
 from omiga_torchrl.benchmark.records import Record
-from omiga_torchrl.errors import DataError
 
 # Of a run's configuration: what its result depends on, besides the data.
 _SECTIONS: Final = ("algorithm", "trainer", "read", "reward_scale", "normalise_observations")
@@ -39,25 +38,27 @@ def settings_used(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in _NO_MATTER}
 
 
-def require_one_default(records: Iterable[Record]) -> None:
-    """Checks that runs of one key, apart from cell and seed, had one value of every setting.
+def mixed_defaults(records: Iterable[Record]) -> list[str]:
+    """Sentences on runs of one key, apart from cell and seed, that had several values of a setting.
+
+    Whether the setting made a difference is not known here: a report has them in one row, and says so.
 
     Args:
         records: of one report.
-
-    Raises:
-        DataError: versions with different defaults have made them; names the settings.
     """
     first: dict[tuple[str, str], Record] = {}
+    found: dict[tuple[str, str], tuple[str, str]] = {}
     for one in records:
         known = first.setdefault(_asked(one.key), one)
         changes = _changes(known.values["config"], one.values["config"])
         if changes:
-            raise DataError(
-                f"benchmark: {known.path} and {one.path} were asked for with the same settings, but versions "
-                f"with different defaults have made them: {_told(changes, ' and')}. Move those of one "
-                f"version, and their folders in runs/, out of the way; the suite's command runs them again."
-            )
+            found.setdefault((_asked(one.key)[0], _told(changes, " and")), (known.key, one.key))
+    return [
+        f"Runs of {label} are of versions with different defaults: {told}, e.g. {' and '.join(keys)}. To "
+        f"have them alike, move those of one version, and their folders in runs/, out of the way; the "
+        f"suite's command runs them again."
+        for (label, told), keys in found.items()
+    ]
 
 
 def changed_defaults(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from omiga_torchrl.benchmark.defaults import require_one_default
+from omiga_torchrl.benchmark.defaults import mixed_defaults
 from omiga_torchrl.benchmark.exports import write_exports
 from omiga_torchrl.benchmark.failures import Failure
 from omiga_torchrl.benchmark.page import report_page
@@ -43,15 +43,14 @@ def write_benchmark_report(
         The page.
 
     Raises:
-        DataError: there are no records, or several protocols or versions' defaults.
+        DataError: there are no records, or several protocols.
         ImportError: matplotlib or scipy is not installed.
     """
     protocol = require_one_protocol(records)
-    require_one_default(records)
     records, out = sorted(records, key=lambda one: one.key), Path(out)
     finals = [one for one in records if not is_trial(one)]
     scores = Scores.of(records, failures)
-    notes = [*(one.note for one in failures), *notes]
+    notes = [*(one.note for one in failures), *mixed_defaults(records), *notes]
     exports = [path.name for path in write_exports(scores, finals, out)]
     links = {one.key: quote(Path(os.path.relpath(one.path, out)).as_posix()) for one in records}
     page = report_page(title, scores, records, protocol, notes=notes, links=links, exports=exports)

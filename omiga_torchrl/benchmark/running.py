@@ -11,7 +11,7 @@ from pathlib import Path
 
 from omiga_torchrl.benchmark.cells import setting_of
 from omiga_torchrl.benchmark.cluster import RayLauncher
-from omiga_torchrl.benchmark.defaults import Resolve, changed_defaults, require_one_default
+from omiga_torchrl.benchmark.defaults import Resolve, changed_defaults, mixed_defaults
 from omiga_torchrl.benchmark.failures import load_failures
 from omiga_torchrl.benchmark.grid import Grid, Vectorize
 from omiga_torchrl.benchmark.launchers import Launcher, LocalLauncher
@@ -70,7 +70,7 @@ def run_suite(
     Raises:
         ValueError: an unknown launcher or value of ``vectorize``, or no workers.
         SettingsError: the disk is full.
-        DataError: records contradict each other or were made with different defaults, or none is there.
+        DataError: records contradict each other, or none is there.
         SystemExit: it was interrupted (128 + the signal), or runs have failed (1).
     """
     if launcher not in LAUNCHERS:
@@ -103,8 +103,8 @@ def run_suite(
 def _check_defaults(grid: Grid, resolve: Resolve | None) -> None:
     keys = {key for _, key in grid.specs}
     own = [one for one in load_records(grid.records).records if one.key in keys]
-    require_one_default(own)
-    for told in () if resolve is None else changed_defaults(own, grid.specs, resolve):
+    changed = [] if resolve is None else changed_defaults(own, grid.specs, resolve)
+    for told in (*mixed_defaults(own), *changed):
         _LOG.warning("%s", told)
 
 
