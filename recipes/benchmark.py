@@ -9,6 +9,7 @@ import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,9 +89,15 @@ def benchmark(config: BenchmarkConfig) -> float:
     )
 
 
+@cache
+def _enter_train() -> None:
+    """Enters the dataclass of the recipe ``train``, without which its configuration cannot be composed."""
+    runpy.run_path(str(find_recipe("run", "train")))
+
+
 def train_settings(overrides: Sequence[str]) -> Mapping[str, Any]:
     """The whole configuration of the recipe ``train`` with these overrides."""
-    runpy.run_path(str(find_recipe("run", "train")))  # it enters its dataclass
+    _enter_train()
     given = [f"++{one}" if one.startswith("algorithm.") else one for one in overrides]
     return cast(Mapping[str, Any], OmegaConf.to_container(compose("train", given)))
 

@@ -20,7 +20,8 @@ from omiga_torchrl.benchmark.tables import ranking
 from omiga_torchrl.errors import DataError
 from omiga_torchrl.files import atomic_write
 
-_BLOCK = re.compile(r"<!-- results: (?P<name>[\w-]+) -->\n.*?<!-- end of results -->", re.S)
+# A table of records in a page.
+BLOCK = re.compile(r"<!-- results: (?P<name>[\w-]+) -->\n.*?<!-- end of results -->", re.S)
 
 
 def render_results(folder: str | Path) -> dict[str, str]:
@@ -99,7 +100,7 @@ def fill_page(text: str, tables: Mapping[str, str]) -> str:
             )
         return f"<!-- results: {name} -->\n\n{tables[name]}\n\n<!-- end of results -->"
 
-    return _BLOCK.sub(filled, text)
+    return BLOCK.sub(filled, text)
 
 
 def main(arguments: Sequence[str]) -> None:

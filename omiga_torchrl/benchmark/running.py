@@ -16,7 +16,7 @@ from omiga_torchrl.benchmark.failures import load_failures
 from omiga_torchrl.benchmark.grid import Grid, Vectorize
 from omiga_torchrl.benchmark.launchers import Launcher, LocalLauncher
 from omiga_torchrl.benchmark.progress import ProgressBar
-from omiga_torchrl.benchmark.records import load_records
+from omiga_torchrl.benchmark.records import Record, load_records
 from omiga_torchrl.benchmark.report import write_benchmark_report
 from omiga_torchrl.benchmark.schedule import Outcome, Schedule
 from omiga_torchrl.benchmark.suite import Suite
@@ -79,19 +79,21 @@ def run_suite(
     require_count("benchmark", 1, workers=1 if workers is None else workers)
     grid = Grid(suite, Path(out), data_root, device, vectorize, tuple(imports))
     grid.records.mkdir(parents=True, exist_ok=True)
-    notes = load_records(grid.records).notes
+    records, notes = load_records(grid.records)
     load_failures(grid.records)  # a damaged file is an error before anything runs
     for note in notes:
         _LOG.warning("%s", note)
     outcome, trials = Outcome(), set[str]()
     starts = None if report_only else LAUNCHERS[launcher]()
     check = partial(_check_defaults, resolve=None if report_only else resolve)
-    check(grid)
+    check(grid, records)
     if suite.needs_trials:
         outcome = _run(grid, starts, workers, progress)
         trials = {key for _, key in grid.specs}
-        grid = replace(grid, suite=replace(suite, chosen=_chosen(grid)))
-        check(grid)
+        records = load_records(grid.records).records
+        chosen = choose(grid.specs, {one.key: one for one in records})
+        grid = replace(grid, suite=replace(suite, chosen=chosen))
+        check(grid, records)
     outcome.failures.update(_run(grid, starts, workers, progress).failures)
     done = len(grid.specs) - len(grid.missing())
     if done:
@@ -100,16 +102,12 @@ def run_suite(
     return done / max(1, len(grid.specs))
 
 
-def _check_defaults(grid: Grid, resolve: Resolve | None) -> None:
+def _check_defaults(grid: Grid, records: Sequence[Record], resolve: Resolve | None) -> None:
     keys = {key for _, key in grid.specs}
-    own = [one for one in load_records(grid.records).records if one.key in keys]
-    changed = [] if resolve is None else changed_defaults(own, grid.specs, resolve)
-    for told in (*mixed_defaults(own), *changed):
+    mixed = mixed_defaults(one for one in records if one.key in keys)
+    changed = [] if resolve is None else changed_defaults(records, grid.specs, resolve)
+    for told in (*mixed, *changed):
         _LOG.warning("%s", told)
-
-
-def _chosen(grid: Grid) -> dict[tuple[str, str], tuple[str, ...]]:
-    return choose(grid.specs, {one.key: one for one in load_records(grid.records).records})
 
 
 def _run(grid: Grid, launcher: Launcher | None, workers: int | None, progress: bool) -> Outcome:

@@ -36,13 +36,7 @@ def test_kinds_of_data_are_means_over_their_cells(tmp_path: Path) -> None:
 
 
 def test_seeds_are_listed_with_what_is_wrong_with_their_values(tmp_path: Path) -> None:
-    values = {
-        "name": "global_qvalue",
-        "steps": [10, 100],
-        "values": [0.0, 8.0],
-        "pace": 1.0,
-        "trend": "rising",
-    }
+    values = {**fake_record("omiga")["values"], "values": [0.0, 8.0]}
     write(
         tmp_path, "omiga", "vmas/a/medium", [3.0, -1.0], values={**values, "bound": 7.0, "lower_bound": 0.0}
     )

@@ -12,7 +12,7 @@ import pytest
 from omiga_torchrl.benchmark import load_failures, load_records, parse_suite
 from omiga_torchrl.benchmark.exports import scores_csv
 from omiga_torchrl.benchmark.grid import Grid
-from omiga_torchrl.benchmark.results import fill_page, render_results
+from omiga_torchrl.benchmark.results import BLOCK, fill_page, render_results
 from omiga_torchrl.benchmark.scores import Scores, is_trial
 from omiga_torchrl.errors import DataError
 from tests.benchmark.fake_records import write_fakes
@@ -89,7 +89,8 @@ def test_committed_records_count_as_done(folder: Path, tmp_path: Path) -> None:
 
 def prose(text: str) -> str:
     """A page without its tables of records, code, addresses."""
-    for left_out in (r"<!-- results: .*?<!-- end of results -->", r"```.*?```", r"`[^`]*`", r"\]\([^)]*\)"):
+    text = BLOCK.sub("", text)
+    for left_out in (r"```.*?```", r"`[^`]*`", r"\]\([^)]*\)"):
         text = re.sub(left_out, "", text, flags=re.S)
     return text
 
@@ -109,7 +110,7 @@ def test_precise_numbers_are_told_from_settings() -> None:
 @pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
 def test_sentences_have_no_results_that_tables_lack(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    tables = " ".join(re.findall(r"<!-- results: .*?<!-- end of results -->", text, flags=re.S))
+    tables = " ".join(found[0] for found in BLOCK.finditer(text))
     assert precise_numbers(prose(text)) <= precise_numbers(tables)
 
 
